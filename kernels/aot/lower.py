@@ -1,0 +1,82 @@
+"""Lower Taichi's LLVM IR to a native object for one x86-64 level, with llvmlite 0.44 (LLVM 15: typed pointers).
+
+Before the optimiser runs, the text of the IR is amended in three ways, each for a measured reason:
+- flags: Taichi's `reassoc ninf nsz` becomes `reassoc nsz contract`. `contract` allows fused multiply-adds; `ninf`
+  would make infinity undefined. Kernels named in EXACT keep plain IEEE arithmetic.
+- loads of arguments are marked `!invariant.load`: the argument buffer does not change during a launch. Without it each
+  data pointer is loaded again after every store, and loops do not become tight.
+- the kernel gets a stable symbol name, with the level as its suffix.
+"""
+
+import re
+
+import llvmlite
+import llvmlite.binding as llvm
+
+LEVELS = ("v2", "v3", "v4")
+# Kernels in which rounding must be the same however an expression is arranged (see pipeline/prepare.py).
+EXACT = ("prepare_triangles",)
+
+
+def symbol(name, level):
+    """The linker symbol of a kernel."""
+    return f"diffrt_kernel_{name}_{level}"
+
+
+def amend(name, ir, level):
+    """The IR of one kernel, ready for the optimiser."""
+    ir, found = re.subn(r"^define (?:dso_local )?void @[\w.]+\(", f"define void @{symbol(name, level)}(", ir, flags=re.M)
+    if found != 1:
+        raise RuntimeError(f"kernel {name}: {found} functions in its IR, expected one serial function of the context")
+    ir = ir.replace("reassoc ninf nsz ", "" if name in EXACT else "reassoc nsz contract ")
+    return _mark_argument_loads(ir)
+
+
+def _mark_argument_loads(ir):
+    """Adds !invariant.load to loads of the context and of the argument struct."""
+    lines, addresses, pointers = ir.split("\n"), {"%context"}, set()
+    empty = "!9999"
+    for i, line in enumerate(lines):
+        match = re.match(r"  (%[\w.]+) = (bitcast|getelementptr|load) (.*)", line)
+        if not match:
+            continue
+        result, operation, rest = match.groups()
+        operands = set(re.findall(r"%[\w.]+", rest))
+        if operation == "bitcast" and "%context" in operands:
+            addresses.add(result)
+        elif operation == "load" and operands & addresses:
+            pointers.add(result)
+            lines[i] = f"{line}, !invariant.load {empty}"
+        elif operation == "getelementptr" and rest.startswith("{") and operands & pointers:
+            addresses.add(result)
+            pointers.discard(result)
+    return "\n".join(lines) + f"\n{empty} = !{{}}\n"
+
+
+def lower(modules, level):
+    """The bytes of one object file from {name: IR}. Its only undefined symbols are libm's."""
+    if not llvmlite.__version__.startswith("0.44."):
+        raise SystemExit(f"kernels.aot needs llvmlite 0.44, found {llvmlite.__version__}: pip install 'llvmlite==0.44.*'")
+    llvm.initialize()
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    target = llvm.Target.from_triple("x86_64-unknown-linux-gnu")
+    machine = target.create_target_machine(cpu=f"x86-64-{level}", opt=3, reloc="pic")
+    linked = None
+    for name, ir in modules.items():
+        module = llvm.parse_assembly(amend(name, ir, level))
+        _optimise(module, machine)
+        if linked is None:
+            linked = module
+        else:
+            linked.link_in(module)
+    return machine.emit_object(linked)
+
+
+def _optimise(module, machine):
+    builder = llvm.create_pass_manager_builder()
+    builder.opt_level, builder.loop_vectorize, builder.slp_vectorize = 3, True, True
+    passes = llvm.create_module_pass_manager()
+    machine.add_analysis_passes(passes)
+    builder.populate(passes)
+    passes.run(module)

@@ -1,0 +1,23 @@
+"""Plane n . X = offset, infinite, seen from both sides. The surface of a triangle is one, too."""
+
+from kernels.numbers import implicit_root, value_of, where
+
+SLOTS = ("normal_x", "normal_y", "normal_z", "offset")
+
+
+def inverse_depth_plane(direction, normal, inverse_offset):
+    """1/z = n . d / offset; <= 0 where the ray runs away from the plane."""
+    return normal.dot(direction) * inverse_offset
+
+
+def differentiate_plane(z, direction, normal, offset):
+    """z, the root of n . (z d) - offset = 0, with its partials."""
+    residual = normal.dot(direction * z) - offset
+    slope = normal.map(value_of).dot(direction.map(value_of))
+    return implicit_root(z, residual, slope)
+
+
+def normal_plane(direction, normal):
+    """Unit normal towards the camera, of a plane whose normal has any length."""
+    facing = where(value_of(normal.dot(direction)) > 0.0, -1.0, 1.0)
+    return normal.normalized() * facing

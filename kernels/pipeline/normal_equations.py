@@ -1,0 +1,89 @@
+"""Normal equations of the primitives that a tile sees, from its rows and residuals.
+
+Each entry (tile, primitive) of a tile list, or (tile, mesh), gets a record of sums over its pixels and channels: the upper
+triangle of sum w J'J by rows, then sum w J'r. The runtime adds the records in the order of the list, in float64, so that
+the result does not depend on threads.
+"""
+
+import taichi as ti
+
+from kernels.numbers import where
+from kernels.numbers.traced import element, keep
+from kernels.pipeline.target import TILE
+
+
+def record_size(slots):
+    """Numbers in a record."""
+    return slots * (slots + 1) // 2 + slots
+
+
+@ti.data_oriented
+class Accumulators:
+    """Mutable numbers inside a kernel, 0 at first."""
+
+    def __init__(self, target, count):
+        self.values = [keep(target.splat(0.0)) for _ in range(count)]
+
+    def __getitem__(self, k):
+        return self.values[k]
+
+
+def normal_equations(target, slots):
+    """Sums for rows of so many slots. `span` ids from first_id + candidate on belong to one entry of the list."""
+    numbers, integers, scalars, indices = target.numbers, target.integers, target.scalars, target.indices
+    size = record_size(slots)
+
+    @ti.kernel
+    def kernel(
+        begin: ti.i32,
+        end: ti.i32,
+        first_tile: ti.i32,
+        tiles_x: ti.i32,
+        channels: ti.i32,
+        planes: ti.i32,
+        first_id: ti.i32,
+        span: ti.i32,
+        stride: ti.i32,
+        bounds: scalars,
+        offsets: indices,
+        candidates: indices,
+        ids: integers,
+        row_planes: numbers,
+        residual: numbers,
+        weight: numbers,
+        records: scalars,
+    ):
+        ti.loop_config(serialize=target.serial)
+        for tile in range(begin, end):
+            left = (tile % tiles_x) * TILE
+            top = (tile // tiles_x) * TILE
+            block = tile - first_tile
+            for entry in range(offsets[tile], offsets[tile + 1]):
+                k = candidates[entry]
+                q0 = (ti.max(ti.cast(bounds[k], ti.i32), left) - left) // target.lanes
+                q1 = (ti.min(ti.cast(bounds[2 * stride + k], ti.i32), left + TILE - 1) - left) // target.lanes
+                r0 = ti.max(ti.cast(bounds[stride + k], ti.i32), top) - top
+                r1 = ti.min(ti.cast(bounds[3 * stride + k], ti.i32), top + TILE - 1) - top
+                sums = Accumulators(target, size)
+                for row in range(r0, r1 + 1):
+                    for q in range(q0, q1 + 1):
+                        p = row * target.across + q
+                        for c in range(channels):
+                            i = (block * channels + c) * target.block + p
+                            j = (block * channels + c) * planes * target.block + p
+                            add(sums, ids[block * target.block + p], first_id + k, span, row_planes, j, residual[i], weight[i])
+                for s in ti.static(range(size)):
+                    records[entry * size + s] = target.sum_lanes(sums[s])
+
+    def add(sums, id_expression, lower, span, row_planes, j, residual, weight):
+        lower, upper = target.splat(lower, ti.i32), target.splat(lower + span, ti.i32)
+        mine = target.packet((id_expression >= lower) & (id_expression < upper))
+        weight = where(mine, target.packet(weight), 0.0)
+        partials = [where(mine, target.packet(element(row_planes, j + k * target.block)), 0.0) for k in range(slots)]
+        weighted = [weight * e for e in partials]
+        terms = [weighted[a] * partials[b] for a in range(slots) for b in range(a, slots)]
+        terms += [e * target.packet(residual) for e in weighted]
+        for k, term in enumerate(terms):
+            sums[k]._assign(sums[k] + term.expression)
+
+    return kernel

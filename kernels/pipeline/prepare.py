@@ -1,0 +1,116 @@
+"""Prepare a mesh: vertices into the camera frame; triangles into edge functions, planes and screen bounds.
+
+Structure of arrays: component c of item i lies at c * stride + i, stride a multiple of 16, so that a packet takes
+consecutive items. Padding items are copies of item 0 with empty bounds by `count`.
+"""
+
+import taichi as ti
+
+from kernels.geometry.triangle import edges_of_triangle, plane_of_triangle
+from kernels.numbers import Vec3, ceil, floor, maximum, minimum, where
+from kernels.numbers.traced import Traced, element
+
+# Components of a prepared triangle.
+EDGES, NORMAL, OFFSET, INVERSE_OFFSET, TRIANGLE_COMPONENTS = 0, 9, 12, 13, 14
+# A pixel centre this close [px] outside a triangle's bounds is still tried: more than the rounding of a projection.
+BOUNDS_MARGIN = 0.01
+
+
+def prepare_vertices(target):
+    """vertices_camera = T_camera_mesh vertices, for numbers [begin, end) of each component."""
+    numbers, scalars = target.numbers, target.scalars
+
+    @ti.kernel
+    def kernel(
+        begin: ti.i32, end: ti.i32, stride: ti.i32, T_camera_mesh: scalars, vertices: numbers, vertices_camera: numbers
+    ):
+        ti.loop_config(serialize=target.serial)
+        for i in range(begin, end):
+            for row in ti.static(range(3)):
+                vertices_camera[row * stride + i] = (
+                    T_camera_mesh[4 * row] * vertices[i]
+                    + T_camera_mesh[4 * row + 1] * vertices[stride + i]
+                    + T_camera_mesh[4 * row + 2] * vertices[2 * stride + i]
+                    + T_camera_mesh[4 * row + 3]
+                )
+
+    return kernel
+
+
+def prepare_triangles(target):
+    """Edge functions, plane, and bounds [px, inclusive] of triangles, for numbers [begin, end) of each component.
+
+    The edge functions take no fused multiply-add: swapping an edge's ends must negate them exactly, or light leaks
+    between neighbours. A triangle that cannot be seen (behind the camera, edge-on, off the image, between pixel centres)
+    has empty bounds.
+    """
+    scalars, indices, numbers = target.scalars, target.indices, target.numbers
+
+    @ti.kernel
+    def kernel(
+        begin: ti.i32,
+        end: ti.i32,
+        stride: ti.i32,
+        vertex_stride: ti.i32,
+        width: ti.f32,
+        height: ti.f32,
+        fx: ti.f32,
+        fy: ti.f32,
+        cx: ti.f32,
+        cy: ti.f32,
+        faces: indices,
+        vertices_camera: scalars,
+        triangles: numbers,
+        bounds: numbers,
+    ):
+        ti.loop_config(serialize=target.serial)
+        for i in range(begin, end):
+            prepare(i, stride, vertex_stride, (width, height), (fx, fy, cx, cy), faces, vertices_camera, triangles, bounds)
+
+    def prepare(i, stride, vertex_stride, size, intrinsics, faces, vertices_camera, triangles, bounds):
+        corners = []
+        for corner in range(3):
+            first = (stride * corner + i) * target.lanes
+            ids = [element(faces, first + k) for k in range(target.lanes)]
+            corners.append(
+                Vec3(*(target.gather(vertices_camera, [axis * vertex_stride * target.lanes + k for k in ids]) for axis in range(3)))
+            )
+        normal, offset = plane_of_triangle(*corners)
+        edges = edges_of_triangle(*corners)
+        toward = where(offset > 0.0, 1.0, -1.0)
+        visible = abs(offset) > 1e-37
+        inverse = where(visible, 1.0 / where(visible, offset, 1.0), 0.0)
+        components = [e * toward for edge in edges for e in edge]
+        components += [*normal, offset, inverse]
+        for c, component in enumerate(components):
+            element(triangles, c * stride + i)._assign(component.expression)
+        for c, bound in enumerate(screen_bounds(corners, visible, size, intrinsics)):
+            element(bounds, c * stride + i)._assign(bound.splat(target.lanes).expression)
+
+    return kernel
+
+
+def screen_bounds(corners, visible, size, intrinsics):
+    """First and last column and row (x0, y0, x1, y1) whose pixel centres may lie in the triangle; x0 > x1 where none does.
+
+    A triangle that crosses the camera plane, or nearly, is given the whole image.
+    """
+    fx, fy, cx, cy = (Traced(a) for a in intrinsics)
+    a, b, c = corners
+    nearest = minimum(minimum(a.z, b.z), c.z)
+    farthest = maximum(maximum(a.z, b.z), c.z)
+    in_front = farthest > 0.0
+    crosses = nearest <= 1e-4 * farthest
+    inverse = [1.0 / where(crosses, 1.0, corner.z) for corner in corners]
+    result = []
+    for axis, focal, centre in (("x", fx, cx), ("y", fy, cy)):
+        p, q, r = (getattr(corner, axis) * i * focal + centre for corner, i in zip(corners, inverse, strict=True))
+        last = Traced(size["xy".index(axis)]) - 1.0
+        low = ceil(maximum(minimum(minimum(p, q), r) - BOUNDS_MARGIN, 0.0))
+        high = floor(minimum(maximum(maximum(p, q), r) + BOUNDS_MARGIN, last))
+        result.append((where(crosses, 0.0, low), where(crosses, last, high)))
+    (x0, x1), (y0, y1) = result
+    # Beyond the last pixel: an interval that is empty, and stays so when it is turned into tiles.
+    empty = 1e6
+    seen = visible & in_front & (x0 <= x1) & (y0 <= y1)
+    return where(seen, x0, empty), where(seen, y0, empty), where(seen, x1, -1.0), where(seen, y1, -1.0)

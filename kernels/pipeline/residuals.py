@@ -1,0 +1,61 @@
+"""Residuals of a tile: r = rendered - observed, its robust weight, and the sums of cost, count and weighted squares.
+
+Blocks hold `channels` planes of a tile. A pixel has no residual where the rendered or the observed value is NaN or its
+weight is not positive: r and weight are 0 there.
+"""
+
+import taichi as ti
+
+from kernels.numbers import where
+from kernels.numbers.traced import Traced, element
+
+
+# Sums of a tile: 1/2 sum w rho(r^2), number of residuals, sum of w rho'(r^2) r^2.
+SUMS = ("cost", "count", "weighted_squares")
+
+
+def residuals(target, loss):
+    """One kernel per robust loss."""
+    numbers, scalars = target.numbers, target.scalars
+
+    @ti.kernel
+    def kernel(
+        begin: ti.i32,
+        end: ti.i32,
+        first_tile: ti.i32,
+        channels: ti.i32,
+        scale: ti.f32,
+        alpha: ti.f32,
+        rendered: numbers,
+        observed: numbers,
+        weights: numbers,
+        residual: numbers,
+        weight: numbers,
+        sums: scalars,
+    ):
+        ti.loop_config(serialize=target.serial)
+        for tile in range(begin, end):
+            cost = target.splat(0.0)
+            count = target.splat(0.0)
+            squares = target.splat(0.0)
+            for p in range((tile - first_tile) * target.block * channels, (tile - first_tile + 1) * target.block * channels):
+                add(p, (cost, count, squares), rendered, observed, weights, residual, weight, scale, alpha)
+            sums[3 * tile] = 0.5 * target.sum_lanes(cost)
+            sums[3 * tile + 1] = target.sum_lanes(count)
+            sums[3 * tile + 2] = target.sum_lanes(squares)
+
+    def add(p, sums, rendered, observed, weights, residual, weight, scale, alpha):
+        difference = target.packet(element(rendered, p)) - target.packet(element(observed, p))
+        given = target.packet(element(weights, p))
+        # A comparison with NaN is false; |difference| >= 0 is how a packet asks whether it is a number.
+        valid = (difference * difference >= 0.0) & (given > 0.0)
+        r = where(valid, difference, 0.0)
+        w = where(valid, given, 0.0)
+        rho, slope = loss(r * r, Traced(scale), Traced(alpha))
+        robust = w * slope
+        element(residual, p)._assign(r.expression)
+        element(weight, p)._assign(robust.expression)
+        for total, term in zip(sums, (w * rho, where(valid, 1.0, 0.0), robust * r * r), strict=True):
+            total._assign(total + term.expression)
+
+    return kernel

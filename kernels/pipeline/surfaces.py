@@ -1,0 +1,118 @@
+"""The shapes as the kernels see them: how a packet of pixels, each with its own primitive, fetches its surface.
+
+A `Surface` gathers the parameters of the primitive that each lane sees, seeds them with the shape's slots, and gives
+depth and normal as duals. To add a shape, write its geometry, its visibility kernel, and its Surface here.
+"""
+
+from dataclasses import dataclass
+
+import taichi as ti
+
+from kernels.geometry import plane as plane_geometry
+from kernels.geometry import sphere as sphere_geometry
+from kernels.geometry import triangle as triangle_geometry
+from kernels.numbers import Vec3, seed
+from kernels.numbers.traced import Traced
+from kernels.pipeline.prepare import NORMAL, OFFSET
+from kernels.pipeline.visibility import PLANE_COMPONENTS, SPHERE_COMPONENTS
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The arguments of a kernel that hold the primitives of a group; which of them mean anything depends on the shape."""
+
+    table: object
+    stride: object
+    faces: object
+    vertices_camera: object
+    vertex_stride: object
+    pivot: tuple = ()
+
+
+@dataclass(frozen=True)
+class Surface:
+    """A shape's slots and its function.
+
+    `function(target, tables, ids, direction, z, seeded)` returns (z, normal): z with partials if seeded, and normal a
+    function without arguments. `ids` are the lanes' indices into the tables.
+    """
+
+    name: str
+    slots: tuple
+    function: object
+
+
+def _seeded(values, seeded):
+    return [seed(v, k) for k, v in enumerate(values)] if seeded else values
+
+
+def sphere(target, tables, ids, direction, z, seeded):
+    table = tables.table
+    first = [k * SPHERE_COMPONENTS for k in ids]
+    values = [target.gather(table, [k + c for k in first]) for c in range(4)]
+    x, y, depth, radius = _seeded(values, seeded)
+    center = Vec3(x, y, depth)
+    side = target.gather(table, [k + 5 for k in first])
+    z = sphere_geometry.differentiate_sphere(z, direction, center, radius)
+    return z, lambda: sphere_geometry.normal_sphere(z, direction, center, radius, side)
+
+
+def plane(target, tables, ids, direction, z, seeded):
+    table = tables.table
+    first = [k * PLANE_COMPONENTS for k in ids]
+    values = [target.gather(table, [k + c for k in first]) for c in range(4)]
+    x, y, depth, offset = _seeded(values, seeded)
+    normal = Vec3(x, y, depth)
+    z = plane_geometry.differentiate_plane(z, direction, normal, offset)
+    return z, lambda: plane_geometry.normal_plane(direction, normal)
+
+
+def rigid_triangle(target, tables, ids, direction, z, seeded):
+    table, stride = tables.table, tables.stride
+    x, y, depth, offset = (target.gather(table, [(NORMAL + c) * stride + k for k in ids]) for c in range(OFFSET - NORMAL + 1))
+    normal = Vec3(x, y, depth)
+    if seeded:
+        pivot = Vec3(*(Traced(component) for component in tables.pivot))
+        normal, offset = triangle_geometry.move_plane(normal, offset, pivot)
+    z = plane_geometry.differentiate_plane(z, direction, normal, offset)
+    return z, lambda: plane_geometry.normal_plane(direction, normal)
+
+
+def free_triangle(target, tables, ids, direction, z, seeded):
+    faces, vertices = tables.faces, tables.vertices_camera
+    stride, vertex_stride = tables.stride, tables.vertex_stride
+    values = []
+    for corner in range(3):
+        vertex_ids = target.gather_integers(faces, [corner * stride + k for k in ids])
+        values += [target.gather(vertices, [axis * vertex_stride + k for k in vertex_ids]) for axis in range(3)]
+    values = _seeded(values, seeded)
+    a, b, c = (Vec3(*values[3 * corner : 3 * corner + 3]) for corner in range(3))
+    normal, offset = triangle_geometry.plane_of_triangle(a, b, c)
+    z = plane_geometry.differentiate_plane(z, direction, normal, offset)
+    return z, lambda: plane_geometry.normal_plane(direction, normal)
+
+
+SURFACES = (
+    Surface("sphere", sphere_geometry.SLOTS, sphere),
+    Surface("plane", plane_geometry.SLOTS, plane),
+    Surface("triangle", triangle_geometry.RIGID_SLOTS, rigid_triangle),
+    Surface("free_triangle", triangle_geometry.FREE_SLOTS, free_triangle),
+)
+
+
+def lanes_seen(target, id_expression, first_id, count):
+    """Which lanes see a primitive with an id in [first_id, first_id + count), and each lane's index into that range.
+
+    A lane that sees something else gets index 0: what it fetches is thrown away.
+    """
+    ids = Traced(id_expression, target.lanes)
+    lower, upper = target.splat(first_id, ti.i32), target.splat(first_id + count, ti.i32)
+    mine = Traced((ids.expression >= lower) & (ids.expression < upper), target.lanes)
+    local = Traced(ti.select(mine.expression, ids.expression - lower, target.splat(0, ti.i32)), target.lanes)
+    return mine, target.lanes_of(local.expression)
+
+
+def differentiate(surface, target, tables, ids, direction, inverse_depth, seen, seeded):
+    """(z, normal) of the surface that the lanes in `seen` see."""
+    z = 1.0 / Traced.where(seen, Traced(inverse_depth, target.lanes), 1.0)
+    return surface.function(target, tables, ids, direction, z, seeded)

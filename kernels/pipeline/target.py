@@ -1,0 +1,95 @@
+"""What a kernel is traced for: the architecture, the lanes of a number, and the array types that follow from them."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import taichi as ti
+
+from kernels.numbers.traced import Traced, element, keep, packet_type, splat
+
+TILE = 16
+
+
+@dataclass(frozen=True)
+class Target:
+    """Architecture ("x64") and lanes per number: 8 or 16 for packets, 1 for scalars (one pixel per thread)."""
+
+    arch: str
+    lanes: int
+
+    @property
+    def serial(self):
+        """On the CPU a kernel is a serial loop over [begin, end); the runtime splits the range."""
+        return self.arch == "x64"
+
+    @property
+    def across(self):
+        """Numbers in one row of a tile."""
+        return TILE // self.lanes
+
+    @property
+    def block(self):
+        """Numbers in a tile."""
+        return TILE * self.across
+
+    @cached_property
+    def numbers(self):
+        """Array of numbers: packets where there are packets."""
+        return ti.types.ndarray(dtype=packet_type(self.lanes), ndim=1)
+
+    @cached_property
+    def integers(self):
+        """Array of whole numbers, as wide as `numbers`."""
+        return ti.types.ndarray(dtype=packet_type(self.lanes, ti.i32), ndim=1)
+
+    @cached_property
+    def scalars(self):
+        """Array of float32."""
+        return ti.types.ndarray(dtype=ti.f32, ndim=1)
+
+    @cached_property
+    def indices(self):
+        """Array of int32."""
+        return ti.types.ndarray(dtype=ti.i32, ndim=1)
+
+    def packet(self, expression):
+        """A number of this target, ready for arithmetic."""
+        return Traced(expression, self.lanes)
+
+    def splat(self, expression, dtype=ti.f32):
+        """A scalar in every lane, as a Taichi expression."""
+        return splat(expression, self.lanes, dtype)
+
+    def lane_numbers(self):
+        """0, 1, 2, ... across the lanes."""
+        return packet_type(self.lanes)([float(k) for k in range(self.lanes)]) if self.lanes > 1 else 0.0
+
+    def lanes_of(self, expression):
+        """The lanes of a packet as scalars."""
+        return [keep(element(expression, k)) for k in range(self.lanes)] if self.lanes > 1 else [expression]
+
+    def gather(self, array, indices):
+        """array[index] of each lane, as a number."""
+        values = [element(array, index) for index in indices]
+        return self.packet(packet_type(self.lanes)(values) if self.lanes > 1 else values[0])
+
+    def gather_integers(self, array, indices):
+        """array[index] of each lane, as scalars."""
+        return [keep(element(array, index)) for index in indices]
+
+    def sum_lanes(self, expression):
+        """Sum over the lanes, always in the same order: pairs, then pairs of pairs."""
+        values = self.lanes_of(expression)
+        while len(values) > 1:
+            values = [keep(a + b) for a, b in zip(values[::2], values[1::2], strict=True)]
+        return values[0]
+
+
+def pixel_x(target, tile, tiles_x, q):
+    """Column [px] of each lane of the q-th number in a tile's row."""
+    return keep(target.lane_numbers() + ti.cast((tile % tiles_x) * TILE + q * target.lanes, ti.f32))
+
+
+def pixel_y(tile, tiles_x, row):
+    """Row [px] of a tile's row."""
+    return keep(ti.cast((tile // tiles_x) * TILE + row, ti.f32))

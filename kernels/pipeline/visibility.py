@@ -1,0 +1,214 @@
+"""The nearest surface of each pixel: inverse depth and primitive id, tile by tile.
+
+The largest inverse depth wins; of equals, the one that came first. Ids run over the whole scene: a group of primitives
+(all spheres, all planes, one mesh) has the ids from first_id on. -1 is the background, with inverse depth 0.
+"""
+
+import taichi as ti
+
+from kernels.geometry.plane import inverse_depth_plane
+from kernels.geometry.sphere import inverse_depth_sphere
+from kernels.numbers import Vec3
+from kernels.numbers.traced import Traced, element
+from kernels.pipeline.prepare import EDGES, INVERSE_OFFSET, NORMAL
+from kernels.pipeline.target import TILE, pixel_x, pixel_y
+
+# Components of a prepared sphere (centre, radius, 1 / (c.c - r^2), side) and plane (normal, offset, 1 / offset).
+SPHERE_COMPONENTS = 6
+PLANE_COMPONENTS = 5
+
+
+def clear_visibility(target):
+    """Every pixel sees the background."""
+    numbers, integers = target.numbers, target.integers
+
+    @ti.kernel
+    def kernel(begin: ti.i32, end: ti.i32, first_tile: ti.i32, inverse_depth: numbers, ids: integers):
+        ti.loop_config(serialize=target.serial)
+        for tile in range(begin, end):
+            for p in range((tile - first_tile) * target.block, (tile - first_tile + 1) * target.block):
+                inverse_depth[p] = target.splat(0.0)
+                ids[p] = target.splat(-1, ti.i32)
+
+    return kernel
+
+
+def load_vector(table, first):
+    """Three consecutive scalars of a table."""
+    return Vec3(*(Traced(element(table, first + axis)) for axis in range(3)))
+
+
+def load_scalar(table, index):
+    """One scalar of a table."""
+    return Traced(element(table, index))
+
+
+def sphere_in_front(target, x, y, spheres, k):
+    """Inverse depth of sphere k, along the rays (x, y, 1)."""
+    direction = Vec3(target.packet(x), Traced(y), 1.0)
+    first = k * SPHERE_COMPONENTS
+    radius, inverse_gap, side = (load_scalar(spheres, first + c) for c in (3, 4, 5))
+    return inverse_depth_sphere(direction, load_vector(spheres, first), radius, inverse_gap, side).expression
+
+
+def visible_spheres(target):
+    """Spheres, over each tile's candidates."""
+    numbers, integers, scalars, indices = target.numbers, target.integers, target.scalars, target.indices
+
+    @ti.kernel
+    def kernel(
+        begin: ti.i32,
+        end: ti.i32,
+        first_tile: ti.i32,
+        tiles_x: ti.i32,
+        first_id: ti.i32,
+        cx: ti.f32,
+        cy: ti.f32,
+        inverse_fx: ti.f32,
+        inverse_fy: ti.f32,
+        spheres: scalars,
+        offsets: indices,
+        candidates: indices,
+        inverse_depth: numbers,
+        ids: integers,
+    ):
+        ti.loop_config(serialize=target.serial)
+        for tile in range(begin, end):
+            for row in range(TILE):
+                y = (pixel_y(tile, tiles_x, row) - cy) * inverse_fy
+                for q in range(target.across):
+                    x = (pixel_x(target, tile, tiles_x, q) - cx) * inverse_fx
+                    p = (tile - first_tile) * target.block + row * target.across + q
+                    best = inverse_depth[p]
+                    best_id = ids[p]
+                    for k in range(offsets[tile], offsets[tile + 1]):
+                        inverse = sphere_in_front(target, x, y, spheres, candidates[k])
+                        nearer = inverse > best
+                        best = ti.select(nearer, inverse, best)
+                        best_id = ti.select(nearer, target.splat(first_id + candidates[k], ti.i32), best_id)
+                    inverse_depth[p] = best
+                    ids[p] = best_id
+
+    return kernel
+
+
+def plane_in_front(target, x, y, planes, k):
+    """Inverse depth of plane k, along the rays (x, y, 1)."""
+    direction = Vec3(target.packet(x), Traced(y), 1.0)
+    first = k * PLANE_COMPONENTS
+    return inverse_depth_plane(direction, load_vector(planes, first), load_scalar(planes, first + 4)).expression
+
+
+def visible_planes(target):
+    """Planes, each over all tiles: they have no bounds."""
+    numbers, integers, scalars = target.numbers, target.integers, target.scalars
+
+    @ti.kernel
+    def kernel(
+        begin: ti.i32,
+        end: ti.i32,
+        first_tile: ti.i32,
+        tiles_x: ti.i32,
+        first_id: ti.i32,
+        count: ti.i32,
+        cx: ti.f32,
+        cy: ti.f32,
+        inverse_fx: ti.f32,
+        inverse_fy: ti.f32,
+        planes: scalars,
+        inverse_depth: numbers,
+        ids: integers,
+    ):
+        ti.loop_config(serialize=target.serial)
+        for tile in range(begin, end):
+            for row in range(TILE):
+                y = (pixel_y(tile, tiles_x, row) - cy) * inverse_fy
+                for q in range(target.across):
+                    x = (pixel_x(target, tile, tiles_x, q) - cx) * inverse_fx
+                    p = (tile - first_tile) * target.block + row * target.across + q
+                    best = inverse_depth[p]
+                    best_id = ids[p]
+                    for k in range(count):
+                        inverse = plane_in_front(target, x, y, planes, k)
+                        nearer = inverse > best
+                        best = ti.select(nearer, inverse, best)
+                        best_id = ti.select(nearer, target.splat(first_id + k, ti.i32), best_id)
+                    inverse_depth[p] = best
+                    ids[p] = best_id
+
+    return kernel
+
+
+def visible_triangles(target):
+    """Triangles, over each tile's candidates. With packets a triangle visits only the packets within its bounds."""
+    numbers, integers, scalars, indices = target.numbers, target.integers, target.scalars, target.indices
+
+    @ti.kernel
+    def kernel(
+        begin: ti.i32,
+        end: ti.i32,
+        first_tile: ti.i32,
+        tiles_x: ti.i32,
+        first_id: ti.i32,
+        stride: ti.i32,
+        cx: ti.f32,
+        cy: ti.f32,
+        inverse_fx: ti.f32,
+        inverse_fy: ti.f32,
+        triangles: scalars,
+        bounds: scalars,
+        offsets: indices,
+        candidates: indices,
+        inverse_depth: numbers,
+        ids: integers,
+    ):
+        ti.loop_config(serialize=target.serial)
+        for tile in range(begin, end):
+            left = (tile % tiles_x) * TILE
+            top = (tile // tiles_x) * TILE
+            for k in range(offsets[tile], offsets[tile + 1]):
+                f = candidates[k]
+                q0 = (ti.max(ti.cast(bounds[f], ti.i32), left) - left) // target.lanes
+                q1 = (ti.min(ti.cast(bounds[2 * stride + f], ti.i32), left + TILE - 1) - left) // target.lanes
+                r0 = ti.max(ti.cast(bounds[stride + f], ti.i32), top) - top
+                r1 = ti.min(ti.cast(bounds[3 * stride + f], ti.i32), top + TILE - 1) - top
+                c = triangle_components(triangles, stride, f)
+                for row in range(r0, r1 + 1):
+                    y = (pixel_y(tile, tiles_x, row) - cy) * inverse_fy
+                    s = row_start(c, y)
+                    for q in range(q0, q1 + 1):
+                        x = (pixel_x(target, tile, tiles_x, q) - cx) * inverse_fx
+                        p = (tile - first_tile) * target.block + row * target.across + q
+                        e0 = c[0] * x + s[0]
+                        e1 = c[3] * x + s[1]
+                        e2 = c[6] * x + s[2]
+                        inverse = c[9] * x + s[3]
+                        # Comparisons, not min: minimum of packets becomes minnum, with extra work for NaN.
+                        nearer = (e0 >= 0.0) & (e1 >= 0.0) & (e2 >= 0.0) & (inverse > inverse_depth[p])
+                        inverse_depth[p] = ti.select(nearer, inverse, inverse_depth[p])
+                        ids[p] = ti.select(nearer, target.splat(first_id + f, ti.i32), ids[p])
+
+    return kernel
+
+
+@ti.data_oriented
+class Scalars:
+    """A fixed number of scalars that a kernel may index with a constant."""
+
+    def __init__(self, values):
+        self.values = [Traced(v).expression for v in values]
+
+    def __getitem__(self, k):
+        return self.values[k]
+
+
+def triangle_components(triangles, stride, f):
+    """The three edge functions and 1/z of triangle f, each as (a, b, c) of a x + b y + c."""
+    inverse_offset = element(triangles, INVERSE_OFFSET * stride + f)
+    edges = [element(triangles, (EDGES + c) * stride + f) for c in range(9)]
+    return Scalars(edges + [element(triangles, (NORMAL + c) * stride + f) * inverse_offset for c in range(3)])
+
+
+def row_start(c, y):
+    """b y + c of each of the four functions, along one row."""
+    return Scalars([c[3 * e + 1] * y + c[3 * e + 2] for e in range(4)])
