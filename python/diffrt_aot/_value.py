@@ -1,0 +1,70 @@
+"""Immutable values: equality, hash, copies and pickles for frozen dataclasses that hold arrays.
+
+The dataclass machinery compares fields with ==, which for arrays is not a truth value, and NumPy forgets
+on pickling that an array was read-only. A class that derives from Value and is decorated with
+`@dataclass(frozen=True, eq=False, repr=False)` has both right, as long as its constructor
+accepts its own fields.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+from .errors import unknown_name
+
+AnyValue = TypeVar("AnyValue", bound="Value")
+
+
+class Value:
+    """Base of the cameras, shapes and scenes: compared by content, never changed in place."""
+
+    def replace(self: AnyValue, **changes: Any) -> AnyValue:
+        """Return a copy with the given fields changed; the copy is checked as a new one is."""
+        fields = self._fields()
+        for name in changes:
+            if name not in fields:
+                raise unknown_name("field", name, fields, where=f"{type(self).__name__}.replace: ")
+        return type(self)(**{**fields, **changes})
+
+    def _fields(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        assert isinstance(other, Value)
+        theirs = other._fields()
+        return all(_equal(mine, theirs[name]) for name, mine in self._fields().items())
+
+    def __hash__(self) -> int:
+        return hash((type(self), *(_hashable(field) for field in self._fields().values())))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        values = (dict(v) if isinstance(v, Mapping) else v for v in self._fields().values())
+        return type(self), tuple(values)
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if isinstance(a, np.ndarray):
+        return a is b or np.array_equal(a, b)
+    return bool(a == b)
+
+
+def _hashable(field: Any) -> Any:
+    if isinstance(field, np.ndarray):
+        return field.shape, (field + 0).tobytes()  # adding 0 makes -0.0 hash as the 0.0 that it equals
+    if isinstance(field, Mapping):
+        return frozenset(field.items())
+    return field
+
+
+def show_numbers(values: Any) -> str:
+    """Format a scalar or a short vector for a repr: 10.1, (0, 0, 1)."""
+    array = np.asarray(values)
+    if array.ndim == 0:
+        return f"{float(array):.6g}"
+    return "(" + ", ".join(f"{float(v):.6g}" for v in array) + ")"

@@ -1,0 +1,64 @@
+"""Exceptions: each names the argument, what it got, and the likely fix.
+
+All derive from DiffrtError, and also from the built-in exception that a caller would expect, so that
+`except ValueError` and `except diffrt_aot.DiffrtError` both work.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class DiffrtError(Exception):
+    """Base class of every exception that diffrt_aot raises on purpose."""
+
+
+class InvalidValueError(DiffrtError, ValueError):
+    """An argument has the right type and a value that cannot be used."""
+
+
+class InvalidTypeError(DiffrtError, TypeError):
+    """An argument has a type that cannot be used."""
+
+
+class UnknownNameError(InvalidValueError):
+    """A name (of a parameter, a shape, a key) that does not exist; the message lists those that do."""
+
+
+class SceneFileError(InvalidValueError):
+    """A scene file that cannot be used; the message names the file and the key."""
+
+
+class ImageFileError(InvalidValueError):
+    """An image file that cannot be used; the message names the file."""
+
+
+class MissingDependencyError(DiffrtError, ImportError):
+    """An optional package that this call needs is not installed; the message says how to install it."""
+
+
+def unknown_name(what: str, name: object, valid: Iterable[str], *, where: str = "") -> UnknownNameError:
+    """Compose the error for an unknown `name`: the nearest valid one first, then all of them."""
+    valid = list(valid)
+    return UnknownNameError(f"{where}unknown {what} {name!r}.{suggestion(name, valid)} {listing(valid)}")
+
+
+def suggestion(name: object, valid: Iterable[str]) -> str:
+    """Return " Perhaps you meant 'x'.", or "" where no valid name is near."""
+    folded = {candidate.lower(): candidate for candidate in valid}
+    near = difflib.get_close_matches(str(name).lower(), folded, n=1, cutoff=0.6)
+    return f" Perhaps you meant {folded[near[0]]!r}." if near else ""
+
+
+def listing(valid: Iterable[str]) -> str:
+    """Return "Valid: a, b, c." for the end of a message."""
+    names = list(valid)
+    return f"Valid: {', '.join(names)}." if names else "There is none to choose from."
+
+
+def missing_dependency(package: str, purpose: str) -> MissingDependencyError:
+    """Compose the error for an optional package that is not installed."""
+    return MissingDependencyError(
+        f"{purpose} needs {package}, which is not installed: pip install {package}", name=package
+    )
