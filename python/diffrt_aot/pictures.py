@@ -58,13 +58,14 @@ def compare_residuals(
 ) -> Figure:
     """Show two (H, W) residuals on one symmetric colour scale, cropped to where either has a value.
 
-    `limit` is the end of the scale; by default the size that 95% of the residuals before stay below.
+    `limit` is the end of the scale; by default three times the median size at the start, which outliers
+    hardly move.
     """
     images = [_image("before", before), _image("after", after)]
     box = bounding_box(np.isfinite(images[0]) | np.isfinite(images[1]))
     images = [image[box] for image in images]
     if limit is None:
-        limit = _limit(images[0] if np.isfinite(images[0]).any() else images[1], 95.0)
+        limit = 3.0 * _limit(images[0] if np.isfinite(images[0]).any() else images[1], 50.0)
     figure, axes = _panels(1, 2, images[0].shape)
     shown: Any = None
     for ax, image, when in zip(axes, images, ("at the start", "after the fit"), strict=True):
@@ -99,12 +100,18 @@ def jacobian_columns(
 
 
 def overlay_outline(picture: npt.ArrayLike, masks: Mapping[str, npt.ArrayLike], *, title: str = "") -> Figure:
-    """Draw the outline of each (H, W) mask over a colour picture (H, W, 3); the keys go into the legend."""
+    """Draw the outline of each (H, W) mask over a picture; the keys go into the legend.
+
+    `picture` is (H, W, 3) colour, or (H, W) numbers, which are drawn in grey.
+    """
     pixels = np.asarray(picture)
     figure, axes = _panels(1, 1, pixels.shape[:2], panel_width=2.2 * _PANEL_WIDTH)
     ax = axes[0]
-    ax.imshow(pixels, interpolation="nearest")
-    _finish(ax, title)
+    if pixels.ndim == 2:
+        _show(ax, pixels, title, "gray", *_range([pixels], 2.0, 90.0))
+    else:
+        ax.imshow(pixels, interpolation="nearest")
+        _finish(ax, title)
     for color, (label, values) in zip(_OUTLINE_COLORS, masks.items(), strict=False):
         mask = np.nan_to_num(np.asarray(values, dtype=np.float64))
         if mask.shape != pixels.shape[:2]:
@@ -188,11 +195,11 @@ def _image(name: str, values: npt.ArrayLike) -> Array:
     return image
 
 
-def _range(images: Sequence[Array]) -> tuple[float, float]:
+def _range(images: Sequence[Array], first: float = 1.0, last: float = 99.0) -> tuple[float, float]:
     values = np.concatenate([image[np.isfinite(image)] for image in images])
     if not values.size:
         return 0.0, 1.0
-    low, high = np.percentile(values, (1.0, 99.0))
+    low, high = np.percentile(values, (first, last))
     return float(low), float(high) if high > low else float(low) + 1.0
 
 
