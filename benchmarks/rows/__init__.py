@@ -1,0 +1,17 @@
+"""One module per row of the table; each has `run(context) -> Result`."""
+
+from collections.abc import Callable
+
+from benchmarks.context import Context
+from benchmarks.measure import Result
+from benchmarks.rows import bottle, hundred_spheres, installed_size, issue_scene, latency, memory, start_up
+
+ROWS: dict[str, Callable[[Context], Result]] = {
+    "issue": issue_scene.run,
+    "hundred": hundred_spheres.run,
+    "bottle": bottle.run,
+    "latency": latency.run,
+    "start-up": start_up.run,
+    "memory": memory.run,
+    "size": installed_size.run,
+}
