@@ -5,10 +5,9 @@ import signal
 import subprocess
 import sys
 
+import diffrt_aot as dr
 import numpy as np
 import pytest
-
-import diffrt_aot as dr
 from diffrt_aot.cli import fit as fit_command
 from diffrt_aot.cli import main
 from diffrt_aot.cli.demo import without_silhouette

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from diffrt_aot.errors import ImageFileError
 from diffrt_aot.image_io import load_color, load_observed, save_color, save_depth
 

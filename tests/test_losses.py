@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-
 from diffrt_aot.errors import DiffrtError
 from diffrt_aot.losses import (
     LOSSES,
@@ -168,7 +167,9 @@ def test_parse_errors(text, message):
 
 def test_check_loss():
     assert check_loss(None) is None and check_loss(Tukey(1)) == Tukey(1)
-    with pytest.raises(TypeError, match=r"loss: must be None or one of Huber, Cauchy.*call it with its scale"):
+    with pytest.raises(
+        TypeError, match=r"loss: must be None or one of Huber, Cauchy.*call it with its scale"
+    ):
         check_loss(Huber)
     with pytest.raises(TypeError, match="got 'huber'"):
         check_loss("huber")

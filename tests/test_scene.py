@@ -6,7 +6,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-
 from diffrt_aot.camera import PinholeCamera
 from diffrt_aot.errors import DiffrtError, UnknownNameError
 from diffrt_aot.scene import Scene, check_free_names, free_labels, free_sizes, valid_free_names

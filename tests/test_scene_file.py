@@ -5,7 +5,6 @@ import re
 
 import numpy as np
 import pytest
-
 from diffrt_aot.camera import PinholeCamera
 from diffrt_aot.errors import SceneFileError
 from diffrt_aot.losses import Barron, Cauchy, Tukey

@@ -5,7 +5,6 @@ import pickle
 
 import numpy as np
 import pytest
-
 from diffrt_aot.errors import DiffrtError
 from diffrt_aot.shapes import Mesh, Plane, Sphere
 

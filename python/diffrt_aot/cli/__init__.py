@@ -75,7 +75,7 @@ class _Version(argparse.Action):
         super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=help)
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        from .. import __version__
+        from diffrt_aot import __version__
 
         print(f"diffrt-aot {__version__}")
         parser.exit()

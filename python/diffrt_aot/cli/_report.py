@@ -9,14 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import diffrt_aot as dr
 import numpy as np
 import numpy.typing as npt
-
-import diffrt_aot as dr
-
-from ..losses import Loss
-from ..scene import Scene, free_labels
-from ..scene_file import FitStage
+from diffrt_aot.losses import Loss
+from diffrt_aot.scene import Scene, free_labels
+from diffrt_aot.scene_file import FitStage
 
 _ROWS_SHOWN = 40  # parameters in the text; the JSON has them all
 _COLUMN = 13  # characters, in the table of the history

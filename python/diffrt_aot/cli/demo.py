@@ -15,14 +15,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import diffrt_aot as dr
 import numpy as np
 import numpy.typing as npt
+from diffrt_aot.errors import MissingDependencyError
+from diffrt_aot.pictures import fit_overview, save_figure
+from diffrt_aot.scene import free_labels
 
-import diffrt_aot as dr
-
-from ..errors import MissingDependencyError
-from ..pictures import fit_overview, save_figure
-from ..scene import free_labels
 from ._progress import Progress
 
 NAME = "demo"

@@ -9,19 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import diffrt_aot as dr
 import numpy as np
 import numpy.typing as npt
+from diffrt_aot import pictures
+from diffrt_aot.camera import PinholeCamera
+from diffrt_aot.errors import InvalidValueError, MissingDependencyError, SceneFileError, listing
+from diffrt_aot.image_io import load_color, load_observed
+from diffrt_aot.losses import Loss, parse_loss
+from diffrt_aot.scene import Scene, check_free_names, valid_free_names
+from diffrt_aot.scene_file import FitSettings, FitStage, SceneFile, load_scene_file, save_scene_file
+from diffrt_aot.shapes import Mesh
 
-import diffrt_aot as dr
-
-from .. import pictures
-from ..camera import PinholeCamera
-from ..errors import InvalidValueError, MissingDependencyError, SceneFileError, listing
-from ..image_io import load_color, load_observed
-from ..losses import Loss, parse_loss
-from ..scene import Scene, check_free_names, valid_free_names
-from ..scene_file import FitSettings, FitStage, SceneFile, load_scene_file, save_scene_file
-from ..shapes import Mesh
 from ._progress import Progress
 from ._report import FitReport, StageReport
 
