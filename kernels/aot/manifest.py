@@ -36,7 +36,9 @@ struct Array {{
 }};
 
 template <class Arguments>
-using Kernel = void (*)(RuntimeContext*);
+struct Kernel {{
+  void (*function)(RuntimeContext*) = nullptr;
+}};
 
 {constants}
 

@@ -1,7 +1,7 @@
 """Prepare a mesh: vertices into the camera frame; triangles into edge functions, planes and screen bounds.
 
 Structure of arrays: component c of item i lies at c * stride + i, stride a multiple of 16, so that a packet takes
-consecutive items. Padding items are copies of item 0 with empty bounds by `count`.
+consecutive items. The kernels here count `stride` in numbers (packets), `vertex_stride` in vertices.
 """
 
 import taichi as ti
@@ -73,7 +73,7 @@ def prepare_triangles(target):
             first = (stride * corner + i) * target.lanes
             ids = [element(faces, first + k) for k in range(target.lanes)]
             corners.append(
-                Vec3(*(target.gather(vertices_camera, [axis * vertex_stride * target.lanes + k for k in ids]) for axis in range(3)))
+                Vec3(*(target.gather(vertices_camera, [axis * vertex_stride + k for k in ids]) for axis in range(3)))
             )
         normal, offset = plane_of_triangle(*corners)
         edges = edges_of_triangle(*corners)

@@ -1,0 +1,31 @@
+// What a rendered image is compared with: views of the user's arrays, of either precision and any strides.
+#pragma once
+
+#include <cstddef>
+
+namespace diffrt {
+
+// An image [height, width, channels] of float or double that somebody else owns. Strides in bytes.
+struct ImageView {
+  const void* data = nullptr;
+  bool is_double = false;
+  std::ptrdiff_t row_stride = 0, column_stride = 0, channel_stride = 0;
+
+  bool empty() const { return data == nullptr; }
+
+  // Contiguous [height, width, channels].
+  template <class T>
+  static ImageView contiguous(const T* data, int width, int channels = 1) {
+    static_assert(sizeof(T) == 4 || sizeof(T) == 8);
+    const auto size = static_cast<std::ptrdiff_t>(sizeof(T));
+    return {data, sizeof(T) == 8, size * width * channels, size * channels, size};
+  }
+};
+
+// A pixel has no residual where `image` is NaN or infinite, or where its weight is 0 or NaN.
+struct Observation {
+  ImageView image;    // [height, width, channels], as the renderer's outputs
+  ImageView weights;  // empty: all 1. [height, width, channels], >= 0; a stride of 0 repeats
+};
+
+}  // namespace diffrt

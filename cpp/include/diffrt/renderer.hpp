@@ -1,0 +1,120 @@
+// Renderer: images, Jacobians and normal equations of a scene, as functions of its free parameters.
+//
+//   diffrt::Scene scene{{640, 480, 400, 400, 320, 240}, {{"ball", diffrt::Sphere{{10, 10, 100}, 10}}}};
+//   diffrt::RendererOptions options;
+//   options.free = {"ball.radius", "ball.center"};
+//   diffrt::Renderer renderer(scene, options);
+//   std::vector<float> image(640 * 480);
+//   renderer.render(renderer.theta0(), image);
+//   diffrt::Jacobian J = renderer.jacobian(renderer.theta0(), image);
+//
+// theta: P numbers, the blocks of `free` one after another. A block holds the values themselves, but for poses, whose six
+// numbers are an increment T <- T exp(xi), xi = (rho, phi), translation [scene units] before rotation [rad]: 0 at theta0.
+//
+// A renderer may be used from one thread at a time; two renderers, from two. After the first call of each kind nothing is
+// allocated, save the results that a call returns.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "diffrt/jacobian.hpp"
+#include "diffrt/loss.hpp"
+#include "diffrt/observation.hpp"
+#include "diffrt/scene.hpp"
+#include "diffrt/span.hpp"
+
+namespace diffrt {
+
+enum class Output {
+  distance,  // along the unit ray [scene units]
+  depth,     // Z in the camera frame [scene units]
+  mask,      // coverage, 0..1
+  normal,    // unit normal in the camera frame, towards the camera: 3 channels
+  shade,     // Lambert's cosine, with a light at the camera
+};
+const char* name(Output output);
+int channels(Output output);
+
+enum class Boundary {
+  none,   // the value at the pixel centre, interior derivative only
+  exact,  // the integral over the pixel's footprint: not available yet, and refused
+};
+
+struct RendererOptions {
+  std::vector<std::string> free;
+  std::vector<Output> outputs = {Output::distance};
+  // Per output, or empty for the defaults. nullopt: a ray that misses is NaN and carries no residual (the default for
+  // distance and depth). A number: the value of a ray that misses (0 is the default for the others).
+  std::vector<std::optional<double>> background;
+  Boundary boundary = Boundary::none;
+  std::string device = "cpu";  // "cpu" or "auto"
+  int threads = 0;             // 0: as many as this process may use
+};
+
+// A block of theta.
+struct ParameterBlock {
+  std::string name;  // "ball.center"
+  std::size_t offset = 0, size = 0;
+  bool is_pose = false;
+};
+
+// J'WJ and J'Wr at a theta. `H` is row-major, both triangles.
+struct NormalEquations {
+  std::vector<double> H, g;      // P x P and P
+  double cost = 0;               // 1/2 sum w rho(r^2)
+  std::size_t count = 0;         // number of residuals
+  double weighted_squares = 0;   // sum w rho'(r^2) r^2
+};
+
+// How a pose block is differentiated.
+enum class PoseDerivative {
+  theta,    // by the numbers in theta: J is the derivative of render(theta)
+  tangent,  // by a further increment at theta: T exp(xi) exp(delta), delta = 0
+};
+
+class Renderer {
+ public:
+  // Checks everything; throws ArgumentError or DeviceError.
+  Renderer(Scene scene, RendererOptions options);
+  ~Renderer();
+  Renderer(Renderer&&) noexcept;
+  Renderer& operator=(Renderer&&) noexcept;
+
+  const Scene& scene() const;
+  const RendererOptions& options() const;
+  const std::vector<double>& theta0() const;
+  const std::vector<ParameterBlock>& blocks() const;
+  std::size_t parameters() const;  // P
+  int channels() const;            // C, of all outputs
+  std::size_t pixels() const;      // H * W
+  int threads() const;
+  std::size_t degenerate_triangles() const;        // skipped
+  const std::vector<std::string>& warnings() const;  // in words
+
+  // image: [H, W, C].
+  void render(Span<const double> theta, Span<float> image);
+  // image as render's (or empty, if it is not wanted), and its derivative.
+  Jacobian jacobian(Span<const double> theta, Span<float> image);
+  // J is never stored. `result` is resized as needed.
+  void normal_equations(Span<const double> theta, const Observation& observation, const Loss& loss, NormalEquations& result,
+                        PoseDerivative pose = PoseDerivative::theta);
+  // Cost, count and weighted squares alone: H and g are left as they are.
+  void cost(Span<const double> theta, const Observation& observation, const Loss& loss, NormalEquations& result);
+
+  // The scene at theta: poses applied, values replaced.
+  Scene scene_at(Span<const double> theta) const;
+  // out = theta [+] delta: poses T <- T exp(delta), the rest added.
+  void plus(Span<const double> theta, Span<const double> delta, Span<double> out) const;
+  // Row i of d (theta [+] delta) / d delta at delta = 0.
+  void tangent_row(Span<const double> theta, std::size_t i, Span<double> row) const;
+
+ private:
+  class Implementation;
+  std::unique_ptr<Implementation> implementation_;
+};
+
+}  // namespace diffrt

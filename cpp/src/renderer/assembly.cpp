@@ -1,0 +1,63 @@
+#include "renderer/assembly.hpp"
+
+namespace diffrt::renderer {
+
+void Assembly::add(const Group& group, const GroupLinearization& linear, const Linearization& linearization, int camera_slots,
+                   const std::vector<int>& active, const float* records, Span<double> H, Span<double> g) {
+  const int slots = group.slots + camera_slots;
+  const auto size = static_cast<std::size_t>(record_size(slots));
+  const bool together = group.kind == GroupKind::rigid_mesh;
+  const int blocks = together ? 1 : group.count;
+  local_.resize(static_cast<std::size_t>(blocks) * size);
+  std::fill_n(local_.data(), local_.size(), 0.0);
+  const TileLists& entries = group.sum_entries();
+  for (const int t : active) {
+    if (group.kind != GroupKind::planes && group.tiles.empty(t)) continue;  // its records were not written
+    for (int entry = entries.begin(t); entry < entries.end(t); ++entry) {
+      const float* record = records + static_cast<std::size_t>(entry) * size;
+      double* sums = local_.data() + static_cast<std::size_t>(together ? 0 : entries.candidate(entry)) * size;
+      for (std::size_t k = 0; k < size; ++k) sums[k] += static_cast<double>(record[k]);
+    }
+  }
+  for (int i = 0; i < blocks; ++i) {
+    const double* sums = local_.data() + static_cast<std::size_t>(i) * size;
+    // A primitive that no pixel sees has an all-zero record; of a large mesh most are.
+    bool any = false;
+    for (std::size_t k = 0; k < size && !any; ++k) any = sums[k] != 0;
+    if (any) transform(sums, slots, linearization.block(linear, i, scratch_), H, g);
+  }
+}
+
+void Assembly::transform(const double* sums, int slots, const Block& block, Span<double> H, Span<double> g) {
+  const int width = block.width();
+  const std::size_t P = g.size();
+  product_.assign(static_cast<std::size_t>(slots * width), 0.0);
+  // product = H_local S, H_local symmetric, stored as its upper triangle by rows.
+  const double* upper = sums;
+  for (int a = 0; a < slots; ++a) {
+    for (int b = a; b < slots; ++b, ++upper) {
+      const double h = *upper;
+      if (h == 0) continue;
+      for (int k = 0; k < width; ++k) {
+        product_[static_cast<std::size_t>(a * width + k)] += h * block.at(b, k);
+        if (b != a) product_[static_cast<std::size_t>(b * width + k)] += h * block.at(a, k);
+      }
+    }
+  }
+  const double* gradient = upper;
+  for (int j = 0; j < width; ++j) {
+    const auto row = static_cast<std::size_t>(block.columns[static_cast<std::size_t>(j)]);
+    double gj = 0;
+    for (int a = 0; a < slots; ++a) {
+      const double s = block.at(a, j);
+      if (s == 0) continue;
+      gj += s * gradient[a];
+      for (int k = j; k < width; ++k) {
+        H[row * P + static_cast<std::size_t>(block.columns[static_cast<std::size_t>(k)])] += s * product_[static_cast<std::size_t>(a * width + k)];
+      }
+    }
+    g[row] += gj;
+  }
+}
+
+}  // namespace diffrt::renderer

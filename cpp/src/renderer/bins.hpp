@@ -1,0 +1,95 @@
+// Tile lists: which primitives of a group may touch each tile. Order inside a tile is that of the primitives.
+#pragma once
+
+#include <algorithm>
+
+#include "runtime/buffer.hpp"
+#include "runtime/isa.hpp"
+#include "runtime/launch.hpp"
+#include "runtime/thread_pool.hpp"
+
+namespace diffrt::renderer {
+
+struct TileGrid {
+  int width = 0, height = 0;    // image [px]
+  int across = 0, down = 0;     // tiles
+
+  TileGrid(int image_width, int image_height)
+      : width(image_width), height(image_height), across((image_width + kernels::tile - 1) / kernels::tile), down((image_height + kernels::tile - 1) / kernels::tile) {}
+  int tiles() const { return across * down; }
+};
+
+class TileLists {
+ public:
+  // bounds: components x0, y0, x1, y1 [px, inclusive], component c of primitive i at c * stride + i.
+  void update(const kernels::Table& kernels, runtime::ThreadPool& pool, const TileGrid& grid, const float* bounds, int count, int stride) {
+    // Several chunks so that threads can share the work; the lists do not depend on how many.
+    const int chunks = std::min(pool.threads(), std::max(1, count / 2048));
+    const int per_chunk = (count + chunks - 1) / chunks;
+    const int tiles = grid.tiles();
+    counters_.resize(static_cast<std::size_t>(chunks) * static_cast<std::size_t>(tiles));
+    offsets_.resize(static_cast<std::size_t>(tiles) + 1);
+    std::fill_n(counters_.data(), counters_.size(), 0);
+
+    const auto over_chunks = [&](auto&& chunk_body) {
+      pool.parallel_for(chunks, 1, [&](int begin, int end, int) {
+        for (int chunk = begin; chunk < end; ++chunk) {
+          chunk_body(chunk * tiles, chunk * per_chunk, std::min((chunk + 1) * per_chunk, count));
+        }
+      });
+    };
+    over_chunks([&](int counter, int begin, int end) {
+      kernels::bin_count_arguments a;
+      a.tiles_x = grid.across, a.stride = stride, a.counter = counter;
+      a.bounds = runtime::array(bounds), a.counters = runtime::array(counters_.data());
+      runtime::launch(kernels.bin_count, a, begin, end);
+    });
+    int total = 0;
+    for (int tile = 0; tile < tiles; ++tile) {
+      offsets_[static_cast<std::size_t>(tile)] = total;
+      for (int chunk = 0; chunk < chunks; ++chunk) {
+        int& counter = counters_[static_cast<std::size_t>(chunk * tiles + tile)];
+        total += std::exchange(counter, total);
+      }
+    }
+    offsets_[static_cast<std::size_t>(tiles)] = total;
+    candidates_.resize(static_cast<std::size_t>(total));
+    over_chunks([&](int counter, int begin, int end) {
+      kernels::bin_fill_arguments a;
+      a.tiles_x = grid.across, a.stride = stride, a.counter = counter;
+      a.bounds = runtime::array(bounds), a.counters = runtime::array(counters_.data());
+      a.candidates = runtime::array(candidates_.data());
+      runtime::launch(kernels.bin_fill, a, begin, end);
+    });
+  }
+
+  // One entry per tile, number 0: for a group whose primitives are summed together.
+  void one_entry_each(const TileGrid& grid) {
+    const auto tiles = static_cast<std::size_t>(grid.tiles());
+    offsets_.resize(tiles + 1);
+    candidates_.resize(tiles);
+    for (std::size_t tile = 0; tile <= tiles; ++tile) offsets_[tile] = static_cast<int>(tile);
+    std::fill_n(candidates_.data(), tiles, 0);
+  }
+  // `count` entries per tile: for primitives that are everywhere.
+  void all_entries_each(const TileGrid& grid, int count) {
+    const int tiles = grid.tiles();
+    offsets_.resize(static_cast<std::size_t>(tiles) + 1);
+    candidates_.resize(static_cast<std::size_t>(tiles) * static_cast<std::size_t>(count));
+    for (int tile = 0; tile <= tiles; ++tile) offsets_[static_cast<std::size_t>(tile)] = tile * count;
+    for (int entry = 0; entry < tiles * count; ++entry) candidates_[static_cast<std::size_t>(entry)] = entry % count;
+  }
+
+  bool empty(int tile) const { return begin(tile) == end(tile); }
+  int begin(int tile) const { return offsets_[static_cast<std::size_t>(tile)]; }
+  int end(int tile) const { return offsets_[static_cast<std::size_t>(tile) + 1]; }
+  int entries() const { return offsets_[offsets_.size() - 1]; }
+  int candidate(int entry) const { return candidates_[static_cast<std::size_t>(entry)]; }
+  const int* offsets() const { return offsets_.data(); }
+  const int* candidates() const { return candidates_.data(); }
+
+ private:
+  runtime::Buffer<int> counters_, offsets_, candidates_;
+};
+
+}  // namespace diffrt::renderer

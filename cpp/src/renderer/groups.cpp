@@ -1,0 +1,229 @@
+#include "renderer/groups.hpp"
+
+#include <cmath>
+
+namespace diffrt::renderer {
+namespace {
+
+using Eigen::Vector3d;
+
+int padded(std::size_t count) { return static_cast<int>((count + 15) / 16 * 16); }
+
+// Bounds that no tile is in, as pipeline/prepare.py writes them.
+constexpr float nowhere = 1e6f;
+
+struct Interval {
+  double low, high;
+};
+
+// The projection of a sphere on one axis of the image, where the whole sphere is in front of the camera: the tangents from
+// the camera centre in the plane of that axis and z, u = f tan(angle) + c.
+Interval project_sphere(double x, double z, double radius, double focal, double center) {
+  const double d2 = x * x + z * z, reach = std::sqrt(d2 - radius * radius);
+  // tan(a +- b), tan a = x / z, tan b = radius / reach
+  const double low = (x * reach - z * radius) / (z * reach + x * radius);
+  const double high = (x * reach + z * radius) / (z * reach - x * radius);
+  return {focal * low + center, focal * high + center};
+}
+
+void prepare_spheres(Group& group, const Scene& scene, const scene::State& state, const Frame& frame) {
+  const scene::Rigid T_camera_world = state.T_world_camera.inverse();
+  const double last_x = frame.grid.width - 1, last_y = frame.grid.height - 1;
+  int k = 0;
+  for (std::size_t i = 0; i < scene.shapes.size(); ++i) {
+    if (!std::holds_alternative<Sphere>(scene.shapes[i].second)) continue;
+    const Vector3d c = T_camera_world * state.shapes[i].center;
+    const double r = state.shapes[i].radius, cc = c.squaredNorm();
+    // The roots are gap / (b +- root), gap = c.c - r^2. On the surface itself neither is defined: count that as inside.
+    double gap = (std::sqrt(cc) - r) * (std::sqrt(cc) + r);
+    if (std::abs(gap) <= 1e-12 * cc) gap = -1e-12 * (cc > 0 ? cc : r * r);
+    const bool outside = gap > 0;
+    float* row = group.table.data() + static_cast<std::ptrdiff_t>(k) * kernels::sphere_components;
+    row[0] = static_cast<float>(c.x()), row[1] = static_cast<float>(c.y()), row[2] = static_cast<float>(c.z());
+    row[3] = static_cast<float>(r), row[4] = static_cast<float>(1 / gap), row[5] = outside ? 1.0f : -1.0f;
+
+    double x0 = 0, y0 = 0, x1 = last_x, y1 = last_y;
+    if (outside && c.z() <= -r) {
+      x0 = y0 = nowhere, x1 = y1 = -1;  // behind the camera
+    } else if (outside && c.z() > r * (1 + 1e-6)) {
+      const Interval u = project_sphere(c.x(), c.z(), r, state.fx, state.cx), v = project_sphere(c.y(), c.z(), r, state.fy, state.cy);
+      constexpr double margin = 0.01;
+      x0 = std::ceil(std::max(u.low - margin, 0.0)), x1 = std::floor(std::min(u.high + margin, last_x));
+      y0 = std::ceil(std::max(v.low - margin, 0.0)), y1 = std::floor(std::min(v.high + margin, last_y));
+      if (!(x0 <= x1 && y0 <= y1)) x0 = y0 = nowhere, x1 = y1 = -1;
+    }
+    const double bounds[4] = {x0, y0, x1, y1};
+    for (int c4 = 0; c4 < 4; ++c4) group.bounds[static_cast<std::size_t>(c4 * group.stride + k)] = static_cast<float>(bounds[c4]);
+    ++k;
+  }
+  group.tiles.update(frame.kernels, frame.pool, frame.grid, group.bounds.data(), group.count, group.stride);
+}
+
+void prepare_planes(Group& group, const Scene& scene, const scene::State& state) {
+  float* row = group.table.data();
+  for (std::size_t i = 0; i < scene.shapes.size(); ++i) {
+    if (!std::holds_alternative<Plane>(scene.shapes[i].second)) continue;
+    const Vector3d unit = state.shapes[i].normal.normalized();
+    const Vector3d n = state.T_world_camera.R.transpose() * unit;
+    const double offset = unit.dot(state.shapes[i].point - state.T_world_camera.t);
+    row[0] = static_cast<float>(n.x()), row[1] = static_cast<float>(n.y()), row[2] = static_cast<float>(n.z());
+    row[3] = static_cast<float>(offset);
+    // A plane through the camera centre is seen edge-on: nowhere.
+    row[4] = std::abs(offset) > 1e-30 ? static_cast<float>(1 / offset) : 0.0f;
+    row += kernels::plane_components;
+  }
+}
+
+void upload_vertices(Group& group, const double* vertices) {
+  const std::size_t count = group.mesh->vertices->size() / 3;
+  for (std::size_t v = 0; v < static_cast<std::size_t>(group.vertex_stride); ++v) {
+    const std::size_t source = std::min(v, count - 1);
+    for (std::size_t axis = 0; axis < 3; ++axis) {
+      group.vertices[axis * static_cast<std::size_t>(group.vertex_stride) + v] =
+          static_cast<float>(vertices[3 * source + axis] - group.centroid[static_cast<Eigen::Index>(axis)]);
+    }
+  }
+}
+
+void prepare_mesh(Group& group, const scene::State& state, const Frame& frame) {
+  const scene::ShapeState& shape = state.shapes[static_cast<std::size_t>(group.shape)];
+  if (!shape.moved_vertices.empty()) upload_vertices(group, shape.vertices);
+  const scene::Rigid T_camera_mesh = state.T_world_camera.inverse() * shape.T_world_mesh;
+  const Vector3d center = T_camera_mesh * group.centroid;
+  group.pivot = center.cast<float>();
+  float T[12];
+  for (int row = 0; row < 3; ++row) {
+    for (int column = 0; column < 3; ++column) T[4 * row + column] = static_cast<float>(T_camera_mesh.R(row, column));
+    T[4 * row + 3] = static_cast<float>(center[row]);
+  }
+
+  const int vertex_numbers = group.vertex_stride / kernels::lanes, numbers = group.stride / kernels::lanes;
+  constexpr int grain = 128;
+  frame.pool.parallel_for(vertex_numbers, grain, [&](int begin, int end, int) {
+    kernels::prepare_vertices_arguments a;
+    a.stride = vertex_numbers;
+    a.T_camera_mesh = runtime::array(T), a.vertices = runtime::array(group.vertices.data());
+    a.vertices_camera = runtime::array(group.vertices_camera.data());
+    runtime::launch(frame.kernels.prepare_vertices, a, begin, end);
+  });
+  frame.pool.parallel_for(numbers, grain, [&](int begin, int end, int) {
+    kernels::prepare_triangles_arguments a;
+    a.stride = numbers, a.vertex_stride = group.vertex_stride;
+    a.width = static_cast<float>(frame.grid.width), a.height = static_cast<float>(frame.grid.height);
+    a.fx = static_cast<float>(state.fx), a.fy = static_cast<float>(state.fy);
+    a.cx = static_cast<float>(state.cx), a.cy = static_cast<float>(state.cy);
+    a.faces = runtime::array(group.faces.data()), a.vertices_camera = runtime::array(group.vertices_camera.data());
+    a.triangles = runtime::array(group.table.data()), a.bounds = runtime::array(group.bounds.data());
+    runtime::launch(frame.kernels.prepare_triangles, a, begin, end);
+  });
+  group.tiles.update(frame.kernels, frame.pool, frame.grid, group.bounds.data(), group.count, group.stride);
+}
+
+// Twice the area below which a triangle is a line or a point: relative to its longest side.
+bool degenerate(const Vector3d& a, const Vector3d& b, const Vector3d& c) {
+  const double longest = std::max({(b - a).squaredNorm(), (c - b).squaredNorm(), (a - c).squaredNorm()});
+  return !((b - a).cross(c - a).norm() > 1e-10 * longest);
+}
+
+void upload_mesh(Group& group) {
+  const std::vector<double>& vertices = *group.mesh->vertices;
+  const std::vector<std::int32_t>& faces = *group.mesh->faces;
+  const auto point = [&](std::int32_t v) { return Vector3d(Eigen::Map<const Vector3d>(&vertices[3 * static_cast<std::size_t>(v)])); };
+  Vector3d low = point(0), high = point(0);
+  for (std::size_t v = 0; v < vertices.size(); v += 3) {
+    const Vector3d X = Eigen::Map<const Vector3d>(&vertices[v]);
+    low = low.cwiseMin(X), high = high.cwiseMax(X);
+  }
+  group.centroid = 0.5 * low + 0.5 * high;
+  group.vertex_stride = padded(vertices.size() / 3);
+  group.vertices.resize(3 * static_cast<std::size_t>(group.vertex_stride));
+  group.vertices_camera.resize(group.vertices.size());
+  upload_vertices(group, vertices.data());
+
+  const auto stride = static_cast<std::size_t>(group.stride);
+  group.faces.resize(3 * stride);
+  for (std::size_t f = 0; f < stride; ++f) {
+    // Padding and degenerate faces are single points, which no ray hits.
+    const bool exists = f < static_cast<std::size_t>(group.count);
+    const bool collapsed = !exists || degenerate(point(faces[3 * f]), point(faces[3 * f + 1]), point(faces[3 * f + 2]));
+    if (exists && collapsed) ++group.degenerate;
+    for (std::size_t corner = 0; corner < 3; ++corner) group.faces[corner * stride + f] = collapsed ? (exists ? faces[3 * f] : 0) : faces[3 * f + corner];
+  }
+  group.table.resize(static_cast<std::size_t>(kernels::triangle_components) * stride);
+}
+
+// Bounds of a single entry: the whole image.
+void whole_image(runtime::Buffer<float>& bounds, const TileGrid& grid, int entries) {
+  const auto n = static_cast<std::size_t>(entries);
+  bounds.resize(4 * n);
+  for (std::size_t i = 0; i < n; ++i) {
+    bounds[i] = 0, bounds[n + i] = 0;
+    bounds[2 * n + i] = static_cast<float>(grid.width - 1), bounds[3 * n + i] = static_cast<float>(grid.height - 1);
+  }
+}
+
+}  // namespace
+
+std::vector<Group> make_groups(const Scene& scene, const scene::Parameters& parameters, const TileGrid& grid) {
+  std::vector<Group> groups;
+  Group spheres, planes;
+  for (const auto& [name, shape] : scene.shapes) {
+    spheres.count += std::holds_alternative<Sphere>(shape) ? 1 : 0;
+    planes.count += std::holds_alternative<Plane>(shape) ? 1 : 0;
+  }
+  int next_id = 0;
+  if (spheres.count > 0) {
+    spheres.surface = kernels::surface_sphere;
+    spheres.stride = padded(static_cast<std::size_t>(spheres.count));
+    spheres.table.resize(static_cast<std::size_t>(spheres.count * kernels::sphere_components));
+    spheres.bounds.resize(4 * static_cast<std::size_t>(spheres.stride));
+    next_id = spheres.count;
+    groups.push_back(std::move(spheres));
+  }
+  if (planes.count > 0) {
+    planes.kind = GroupKind::planes;
+    planes.surface = kernels::surface_plane;
+    planes.first_id = next_id;
+    planes.table.resize(static_cast<std::size_t>(planes.count * kernels::plane_components));
+    planes.own_sums = true;
+    planes.sums.all_entries_each(grid, planes.count);
+    whole_image(planes.sum_bounds, grid, planes.count);
+    next_id += planes.count;
+    groups.push_back(std::move(planes));
+  }
+  for (std::size_t i = 0; i < scene.shapes.size(); ++i) {
+    const Mesh* mesh = std::get_if<Mesh>(&scene.shapes[i].second);
+    if (mesh == nullptr) continue;
+    Group group;
+    const bool free = parameters.columns(i).vertices >= 0;
+    group.kind = free ? GroupKind::free_mesh : GroupKind::rigid_mesh;
+    group.surface = free ? kernels::surface_free_triangle : kernels::surface_triangle;
+    group.mesh = mesh;
+    group.shape = static_cast<int>(i);
+    group.first_id = next_id;
+    group.count = static_cast<int>(mesh->faces->size() / 3);
+    group.stride = padded(static_cast<std::size_t>(group.count));
+    group.bounds.resize(4 * static_cast<std::size_t>(group.stride));
+    upload_mesh(group);
+    if (!free) {
+      group.own_sums = true;
+      group.sum_span = group.count;
+      group.sums.one_entry_each(grid);
+      whole_image(group.sum_bounds, grid, 1);
+    }
+    next_id += group.count;
+    groups.push_back(std::move(group));
+  }
+  for (Group& group : groups) group.slots = slots_of(group.kind);
+  return groups;
+}
+
+void prepare(Group& group, const Scene& scene, const scene::State& state, const Frame& frame) {
+  switch (group.kind) {
+    case GroupKind::spheres: return prepare_spheres(group, scene, state, frame);
+    case GroupKind::planes: return prepare_planes(group, scene, state);
+    default: return prepare_mesh(group, state, frame);
+  }
+}
+
+}  // namespace diffrt::renderer

@@ -1,0 +1,56 @@
+// The scene as the kernels see it: tables of spheres and planes, prepared meshes, and the tiles that each may touch.
+#pragma once
+
+#include <Eigen/Core>
+#include <vector>
+
+#include "renderer/bins.hpp"
+#include "renderer/linearization.hpp"
+
+namespace diffrt::renderer {
+
+// What stays the same in an evaluation, for every launch.
+struct Frame {
+  const kernels::Table& kernels;
+  runtime::ThreadPool& pool;
+  const TileGrid& grid;
+};
+
+// Primitives with consecutive ids, drawn by the same kernels.
+struct Group {
+  GroupKind kind = GroupKind::spheres;
+  int first_id = 0, count = 0;
+  int surface = 0;        // index of the kernels' surface
+  int slots = 0;          // its own, without the intrinsics'
+
+  TileLists tiles;        // for visibility
+  TileLists sums;         // for normal equations where entries are not the tile's candidates (planes, rigid meshes)
+  bool own_sums = false;  // whether `sums` is in use
+  int sum_span = 1;       // ids per entry
+
+  runtime::Buffer<float> table;   // spheres and planes by rows, triangles by components
+  runtime::Buffer<float> bounds;  // [4, stride] px
+  runtime::Buffer<float> sum_bounds;  // of the entries of `sums`
+  int stride = 0;                 // of `bounds`, and of a mesh's table and faces
+
+  // Meshes.
+  const Mesh* mesh = nullptr;
+  int shape = -1;
+  int vertex_stride = 0;
+  Eigen::Vector3d centroid = Eigen::Vector3d::Zero();  // mesh frame: the kernels' vertices are relative to it
+  Eigen::Vector3f pivot = Eigen::Vector3f::Zero();     // the centroid in the camera frame
+  runtime::Buffer<float> vertices;         // [3, vertex_stride]
+  runtime::Buffer<float> vertices_camera;  // [3, vertex_stride]
+  runtime::Buffer<std::int32_t> faces;     // [3, stride]; degenerate ones collapsed to a vertex
+  std::size_t degenerate = 0;
+
+  const TileLists& sum_entries() const { return own_sums ? sums : tiles; }
+};
+
+// The groups of a scene in the order of their ids: spheres, planes, meshes.
+std::vector<Group> make_groups(const Scene& scene, const scene::Parameters& parameters, const TileGrid& grid);
+
+// Moves a group's primitives to where they are in `state`, and finds the tiles they touch.
+void prepare(Group& group, const Scene& scene, const scene::State& state, const Frame& frame);
+
+}  // namespace diffrt::renderer

@@ -1,0 +1,243 @@
+#include "diffrt/jacobian.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "diffrt/errors.hpp"
+#include "renderer/jacobian_data.hpp"
+
+namespace diffrt {
+namespace {
+
+using renderer::Block;
+using renderer::GroupLinearization;
+
+void check_size(const char* name, std::size_t got, std::size_t expected, const char* meaning) {
+  if (got != expected) {
+    throw ArgumentError(std::string(name) + ": has " + std::to_string(got) + " numbers, expected " + std::to_string(expected) + " (" + meaning + ")");
+  }
+}
+
+// The group of each id, looked up with the last answer first: neighbouring pixels mostly see the same group.
+class GroupFinder {
+ public:
+  explicit GroupFinder(const std::vector<GroupLinearization>& groups) : groups_(groups) {}
+  const GroupLinearization& operator()(std::int32_t id) {
+    while (id < groups_[last_].first_id) --last_;
+    while (id >= groups_[last_].first_id + groups_[last_].count) ++last_;
+    return groups_[last_];
+  }
+  std::size_t index() const { return last_; }
+
+ private:
+  const std::vector<GroupLinearization>& groups_;
+  std::size_t last_ = 0;
+};
+
+// One vector of slots per distinct block: rigid meshes have one for all their faces.
+class SlotVectors {
+ public:
+  explicit SlotVectors(const JacobianData& data) {
+    std::size_t size = 0;
+    for (const GroupLinearization& group : data.linearization.groups()) {
+      const auto slots = static_cast<std::size_t>(renderer::slots_of(group.kind) + data.camera_slots);
+      starts_.push_back(size);
+      slots_.push_back(slots);
+      size += slots * static_cast<std::size_t>(group.kind == renderer::GroupKind::rigid_mesh ? 1 : group.count);
+    }
+    values_.assign(size, 0.0);
+  }
+  double* at(std::size_t group_index, const GroupLinearization& group, std::int32_t id) {
+    const std::size_t k = group.kind == renderer::GroupKind::rigid_mesh ? 0 : static_cast<std::size_t>(id - group.first_id);
+    return values_.data() + starts_[group_index] + k * slots_[group_index];
+  }
+  std::size_t slots(std::size_t group_index) const { return slots_[group_index]; }
+
+ private:
+  std::vector<std::size_t> starts_, slots_;
+  std::vector<double> values_;
+};
+
+// Calls body(group_index, group, index, block) for every distinct block.
+template <class F>
+void for_each_block(const JacobianData& data, F&& body) {
+  Block scratch;
+  const auto& groups = data.linearization.groups();
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    const int count = groups[g].kind == renderer::GroupKind::rigid_mesh ? 1 : groups[g].count;
+    for (int i = 0; i < count; ++i) body(g, groups[g], i, data.linearization.block(groups[g], i, scratch));
+  }
+}
+
+}  // namespace
+
+int Jacobian::height() const { return data_ ? data_->grid.height : 0; }
+int Jacobian::width() const { return data_ ? data_->grid.width : 0; }
+int Jacobian::channels() const { return data_ ? data_->channels : 0; }
+std::size_t Jacobian::parameters() const { return data_ ? data_->parameters : 0; }
+
+void Jacobian::multiply(Span<const double> v, Span<double> out) const {
+  const JacobianData& d = *data_;
+  const std::size_t pixels = d.pixels();
+  check_size("v", v.size(), d.parameters, "P");
+  check_size("out", out.size(), pixels * static_cast<std::size_t>(d.channels), "H x W x C");
+  const auto channels = static_cast<std::size_t>(d.channels);
+  std::fill(out.begin(), out.end(), 0.0);
+  if (d.dense) {
+    for (std::size_t c = 0; c < channels; ++c) {
+      for (int k = 0; k < d.planes; ++k) {
+        const float* plane = d.plane(static_cast<int>(c), k);
+        const double factor = v[static_cast<std::size_t>(k)];
+        for (std::size_t p = 0; p < pixels; ++p) out[p * channels + c] += factor * static_cast<double>(plane[p]);
+      }
+    }
+    return;
+  }
+  // Sv, block by block; then each pixel is a short inner product.
+  SlotVectors vectors(d);
+  for_each_block(d, [&](std::size_t g, const GroupLinearization& group, int i, const Block& block) {
+    double* slots = vectors.at(g, group, group.first_id + i);
+    for (std::size_t s = 0; s < vectors.slots(g); ++s) {
+      for (int k = 0; k < block.width(); ++k) slots[s] += block.at(static_cast<int>(s), k) * v[static_cast<std::size_t>(block.columns[static_cast<std::size_t>(k)])];
+    }
+  });
+  GroupFinder find(d.linearization.groups());
+  for (std::size_t p = 0; p < pixels; ++p) {
+    const std::int32_t id = d.rows->ids[p];
+    if (id < 0) continue;
+    const GroupLinearization& group = find(id);
+    const double* slots = vectors.at(find.index(), group, id);
+    for (std::size_t c = 0; c < channels; ++c) {
+      double sum = 0;
+      for (std::size_t s = 0; s < vectors.slots(find.index()); ++s) sum += slots[s] * static_cast<double>(d.plane(static_cast<int>(c), d.plane_of(group, static_cast<int>(s)))[p]);
+      out[p * channels + c] = sum;
+    }
+  }
+}
+
+void Jacobian::multiply_transposed(Span<const double> w, Span<double> out) const {
+  const JacobianData& d = *data_;
+  const std::size_t pixels = d.pixels();
+  check_size("w", w.size(), pixels * static_cast<std::size_t>(d.channels), "H x W x C");
+  check_size("out", out.size(), d.parameters, "P");
+  const auto channels = static_cast<std::size_t>(d.channels);
+  std::fill(out.begin(), out.end(), 0.0);
+  if (d.dense) {
+    for (std::size_t c = 0; c < channels; ++c) {
+      for (int k = 0; k < d.planes; ++k) {
+        const float* plane = d.plane(static_cast<int>(c), k);
+        double sum = 0;
+        for (std::size_t p = 0; p < pixels; ++p) sum += w[p * channels + c] * static_cast<double>(plane[p]);
+        out[static_cast<std::size_t>(k)] += sum;
+      }
+    }
+    return;
+  }
+  SlotVectors vectors(d);
+  GroupFinder find(d.linearization.groups());
+  for (std::size_t p = 0; p < pixels; ++p) {
+    const std::int32_t id = d.rows->ids[p];
+    if (id < 0) continue;
+    const GroupLinearization& group = find(id);
+    double* slots = vectors.at(find.index(), group, id);
+    for (std::size_t c = 0; c < channels; ++c) {
+      const double weight = w[p * channels + c];
+      for (std::size_t s = 0; s < vectors.slots(find.index()); ++s) slots[s] += weight * static_cast<double>(d.plane(static_cast<int>(c), d.plane_of(group, static_cast<int>(s)))[p]);
+    }
+  }
+  for_each_block(d, [&](std::size_t g, const GroupLinearization& group, int i, const Block& block) {
+    const double* slots = vectors.at(g, group, group.first_id + i);
+    for (std::size_t s = 0; s < vectors.slots(g); ++s) {
+      for (int k = 0; k < block.width(); ++k) out[static_cast<std::size_t>(block.columns[static_cast<std::size_t>(k)])] += block.at(static_cast<int>(s), k) * slots[s];
+    }
+  });
+}
+
+const float* Jacobian::dense_planes() const { return data_->dense ? data_->rows->planes.get() : nullptr; }
+
+namespace {
+
+// Calls body(pixel, channel, block, values) for every row that is not empty; values: one per column of the block.
+template <class F>
+void for_each_row(const JacobianData& d, F&& body) {
+  GroupFinder find(d.linearization.groups());
+  Block scratch;
+  std::vector<double> values;
+  const std::size_t pixels = d.pixels();
+  std::int32_t last_id = -1;
+  const Block* block = nullptr;
+  for (std::size_t p = 0; p < pixels; ++p) {
+    const std::int32_t id = d.rows->ids[p];
+    if (id < 0) continue;
+    const GroupLinearization& group = find(id);
+    if (id != last_id) block = &d.linearization.block(group, id - group.first_id, scratch), last_id = id;
+    values.resize(static_cast<std::size_t>(block->width()));
+    const int slots = renderer::slots_of(group.kind) + d.camera_slots;
+    for (int c = 0; c < d.channels; ++c) {
+      std::fill(values.begin(), values.end(), 0.0);
+      for (int s = 0; s < slots; ++s) {
+        const auto partial = static_cast<double>(d.plane(c, d.plane_of(group, s))[p]);
+        if (partial == 0) continue;
+        for (int k = 0; k < block->width(); ++k) values[static_cast<std::size_t>(k)] += block->at(s, k) * partial;
+      }
+      body(p, c, *block, values);
+    }
+  }
+}
+
+}  // namespace
+
+void Jacobian::to_dense(Span<float> out) const {
+  const JacobianData& d = *data_;
+  const std::size_t pixels = d.pixels();
+  check_size("out", out.size(), pixels * static_cast<std::size_t>(d.channels) * d.parameters, "C x P x H x W");
+  if (d.dense) {
+    std::memcpy(out.data(), d.rows->planes.get(), out.size() * sizeof(float));
+    return;
+  }
+  std::fill(out.begin(), out.end(), 0.0f);
+  for_each_row(d, [&](std::size_t p, int c, const Block& block, const std::vector<double>& values) {
+    for (std::size_t k = 0; k < values.size(); ++k) {
+      const std::size_t plane = static_cast<std::size_t>(c) * d.parameters + static_cast<std::size_t>(block.columns[k]);
+      out[plane * pixels + p] = static_cast<float>(values[k]);
+    }
+  });
+}
+
+Jacobian::Sparse Jacobian::to_sparse() const {
+  const JacobianData& d = *data_;
+  const std::size_t pixels = d.pixels();
+  const auto channels = static_cast<std::size_t>(d.channels);
+  Sparse result;
+  result.row_starts.assign(pixels * channels + 1, 0);
+  const auto append = [&](std::size_t row, const auto& columns, const auto& values) {
+    result.row_starts[row + 1] = static_cast<std::int64_t>(columns.size());
+    for (std::size_t k = 0; k < columns.size(); ++k) {
+      result.columns.push_back(static_cast<std::int32_t>(columns[k]));
+      result.values.push_back(static_cast<float>(values[k]));
+    }
+  };
+  if (d.dense) {
+    std::vector<int> columns(d.parameters);
+    for (std::size_t k = 0; k < columns.size(); ++k) columns[k] = static_cast<int>(k);
+    std::vector<float> values(columns.size());
+    for (std::size_t p = 0; p < pixels; ++p) {
+      if (d.rows->ids[p] < 0) continue;
+      for (std::size_t c = 0; c < channels; ++c) {
+        for (std::size_t k = 0; k < values.size(); ++k) values[k] = d.plane(static_cast<int>(c), static_cast<int>(k))[p];
+        append(p * channels + c, columns, values);
+      }
+    }
+  } else {
+    for_each_row(d, [&](std::size_t p, int c, const Block& block, const std::vector<double>& values) {
+      append(p * channels + static_cast<std::size_t>(c), block.columns, values);
+    });
+  }
+  for (std::size_t row = 0; row < pixels * channels; ++row) result.row_starts[row + 1] += result.row_starts[row];
+  return result;
+}
+
+Span<const std::int32_t> Jacobian::primitive_ids() const { return data_->rows->ids; }
+
+}  // namespace diffrt

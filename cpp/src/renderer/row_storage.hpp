@@ -1,0 +1,43 @@
+// Where Jacobian rows live: planes [H, W], recycled when the Jacobian that held them is gone.
+//
+// Most tiles of most images see nothing, and their rows are zero. Each storage remembers which of its tiles hold anything, so
+// that an empty tile is cleared once and then skipped: writing zeros over zeros would be most of the work.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "renderer/tiles.hpp"
+
+namespace diffrt::renderer {
+
+struct FreeMemory {
+  void operator()(void* memory) const { std::free(memory); }
+};
+
+struct RowStorage {
+  RowStorage(const TileGrid& grid, int planes_in_all);
+
+  std::unique_ptr<float[], FreeMemory> planes;  // planes_in_all x H x W
+  std::vector<std::int32_t> ids;                // H x W
+  std::vector<std::uint8_t> dirty;              // per tile
+};
+
+// Gives out storage, and takes it back when the last copy of a Jacobian goes, from whichever thread.
+class RowStoragePool : public std::enable_shared_from_this<RowStoragePool> {
+ public:
+  RowStoragePool(const TileGrid& grid, int planes_in_all) : grid_(grid), planes_(planes_in_all) {}
+  std::shared_ptr<RowStorage> take();
+
+ private:
+  void give_back(std::unique_ptr<RowStorage> storage);
+
+  TileGrid grid_;
+  int planes_;
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<RowStorage>> idle_;
+};
+
+}  // namespace diffrt::renderer

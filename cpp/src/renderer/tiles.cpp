@@ -1,0 +1,285 @@
+#include "renderer/tiles.hpp"
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "diffrt/errors.hpp"
+#include "scene/validation.hpp"
+
+namespace diffrt::renderer {
+namespace {
+
+using runtime::array;
+using runtime::launch;
+
+// Arguments that several kernels share by name.
+template <class Arguments>
+void set_pixels(Arguments& a, const TileContext& context, int tile_index) {
+  a.first_tile = tile_index;
+  a.tiles_x = context.grid.across;
+}
+
+template <class Arguments>
+void set_rays(Arguments& a, const scene::State& state) {
+  a.cx = static_cast<float>(state.cx), a.cy = static_cast<float>(state.cy);
+  a.inverse_fx = static_cast<float>(1 / state.fx), a.inverse_fy = static_cast<float>(1 / state.fy);
+}
+
+template <class Arguments>
+void set_camera(Arguments& a, const scene::State& state) {
+  a.fx = static_cast<float>(state.fx), a.fy = static_cast<float>(state.fy);
+  a.cx = static_cast<float>(state.cx), a.cy = static_cast<float>(state.cy);
+}
+
+template <class Arguments>
+void set_group(Arguments& a, const Group& group, const Workspace& work) {
+  a.first_id = group.first_id, a.count = group.count;
+  a.stride = group.stride, a.vertex_stride = group.vertex_stride;
+  a.table = array(group.table.data()), a.faces = array(group.faces.data());
+  a.vertices_camera = array(group.vertices_camera.data());
+  a.inverse_depth = array(work.inverse_depth.data()), a.ids = array(work.ids.data());
+}
+
+bool touches(const Group& group, int tile_index) {
+  return group.kind == GroupKind::planes || !group.tiles.empty(tile_index);
+}
+
+// The part of a tile that lies in the image.
+struct Part {
+  int left, top, columns, rows;
+};
+
+Part part_in_image(const TileGrid& grid, int tile_index) {
+  const int left = tile_index % grid.across * tile, top = tile_index / grid.across * tile;
+  return {left, top, std::min(tile, grid.width - left), std::min(tile, grid.height - top)};
+}
+
+}  // namespace
+
+void Workspace::resize(int channels, int planes) {
+  inverse_depth.resize(tile_pixels);
+  ids.resize(tile_pixels);
+  const auto pixels = static_cast<std::size_t>(channels * tile_pixels);
+  for (runtime::Buffer<float>* block : {&rendered, &observed, &weights, &residual, &robust}) block->resize(pixels);
+  rows.resize(pixels * static_cast<std::size_t>(planes));
+}
+
+KernelLoss kernel_loss(const Loss& loss) {
+  if (loss.kind == Loss::Kind::none) return {kernels::loss_least_squares, 1, 1};
+  if (!(loss.scale > 0) || !std::isfinite(loss.scale)) {
+    throw ArgumentError("loss: its scale must be positive and finite, in units of the residual, got " + scene::text(loss.scale));
+  }
+  KernelLoss result{0, static_cast<float>(loss.scale), static_cast<float>(loss.alpha)};
+  switch (loss.kind) {
+    case Loss::Kind::huber: result.index = kernels::loss_huber; break;
+    case Loss::Kind::cauchy: result.index = kernels::loss_cauchy; break;
+    case Loss::Kind::geman_mcclure: result.index = kernels::loss_geman_mcclure; break;
+    case Loss::Kind::tukey: result.index = kernels::loss_tukey; break;
+    default:
+      if (std::isnan(loss.alpha) || loss.alpha > 2) {
+        throw ArgumentError("loss: Barron's alpha must be at most 2 (least squares), got " + scene::text(loss.alpha));
+      }
+      // At its limits the general formula divides by zero; close to them it loses its digits in float32.
+      result.index = kernels::loss_barron;
+      if (loss.alpha > 2 - 1e-4) result.index = kernels::loss_least_squares;
+      if (std::abs(loss.alpha) < 1e-4) result.index = kernels::loss_barron_zero;
+      if (loss.alpha < -1e4) result.index = kernels::loss_welsch;
+  }
+  return result;
+}
+
+bool touched(const TileContext& context, int tile_index) {
+  for (const Group& group : context.groups) {
+    if (touches(group, tile_index)) return true;
+  }
+  return false;
+}
+
+void find_visible(const TileContext& context, int tile_index, Workspace& work) {
+  kernels::clear_visibility_arguments clear;
+  clear.first_tile = tile_index;
+  clear.inverse_depth = array(work.inverse_depth.data()), clear.ids = array(work.ids.data());
+  launch(context.kernels.clear_visibility, clear, tile_index, tile_index + 1);
+
+  for (const Group& group : context.groups) {
+    if (!touches(group, tile_index)) continue;
+    const auto run = [&](auto kernel, auto a) {
+      set_pixels(a, context, tile_index);
+      set_rays(a, context.state);
+      a.first_id = group.first_id;
+      a.inverse_depth = array(work.inverse_depth.data()), a.ids = array(work.ids.data());
+      launch(kernel, a, tile_index, tile_index + 1);
+    };
+    if (group.kind == GroupKind::spheres) {
+      kernels::visible_spheres_arguments a;
+      a.spheres = array(group.table.data());
+      a.offsets = array(group.tiles.offsets()), a.candidates = array(group.tiles.candidates());
+      run(context.kernels.visible_spheres, a);
+    } else if (group.kind == GroupKind::planes) {
+      kernels::visible_planes_arguments a;
+      a.planes = array(group.table.data()), a.count = group.count;
+      run(context.kernels.visible_planes, a);
+    } else {
+      kernels::visible_triangles_arguments a;
+      a.stride = group.stride;
+      a.triangles = array(group.table.data()), a.bounds = array(group.bounds.data());
+      a.offsets = array(group.tiles.offsets()), a.candidates = array(group.tiles.candidates());
+      run(context.kernels.visible_triangles, a);
+    }
+  }
+}
+
+void show(const TileContext& context, int tile_index, Workspace& work) {
+  for (const OutputChannels& output : context.outputs) {
+    const auto o = static_cast<std::size_t>(output.output);
+    if (o < std::size(context.kernels.value_of_depth) && context.kernels.value_of_depth[o].function != nullptr) {
+      kernels::value_of_depth_arguments a;
+      set_pixels(a, context, tile_index);
+      set_camera(a, context.state);
+      a.channels = context.channels, a.channel = output.first, a.background = output.background;
+      a.inverse_depth = array(work.inverse_depth.data()), a.ids = array(work.ids.data());
+      a.image = array(work.rendered.data());
+      launch(context.kernels.value_of_depth[o], a, tile_index, tile_index + 1);
+      continue;
+    }
+    std::fill_n(work.rendered.data() + output.first * tile_pixels, output.count * tile_pixels, output.background);
+    for (const Group& group : context.groups) {
+      if (!touches(group, tile_index)) continue;
+      kernels::value_of_surface_arguments a;
+      set_pixels(a, context, tile_index);
+      set_camera(a, context.state);
+      set_group(a, group, work);
+      a.channels = context.channels, a.channel = output.first;
+      a.image = array(work.rendered.data());
+      launch(context.kernels.value_of_surface[o][group.surface], a, tile_index, tile_index + 1);
+    }
+  }
+}
+
+void differentiate(const TileContext& context, const Group& group, int planes, int tile_index, Workspace& work) {
+  for (const OutputChannels& output : context.outputs) {
+    const auto o = static_cast<std::size_t>(output.output);
+    const bool has_kernel = o < std::size(context.kernels.rows) && context.kernels.rows[o][group.surface][0].function != nullptr;
+    if (!has_kernel) {  // an output without partials: the mask
+      std::fill_n(work.rows.data() + output.first * planes * tile_pixels, output.count * planes * tile_pixels, 0.0f);
+      continue;
+    }
+    kernels::rows_arguments a;
+    set_pixels(a, context, tile_index);
+    set_camera(a, context.state);
+    set_group(a, group, work);
+    a.pivot_x = group.pivot.x(), a.pivot_y = group.pivot.y(), a.pivot_z = group.pivot.z();
+    a.channels = context.channels, a.channel = output.first, a.planes = planes;
+    a.row_planes = array(work.rows.data());
+    launch(context.kernels.rows[o][group.surface][context.camera_slots > 0 ? 1 : 0], a, tile_index, tile_index + 1);
+  }
+}
+
+void compare(const TileContext& context, const KernelLoss& loss, int tile_index, Workspace& work, float* sums) {
+  kernels::residuals_arguments a;
+  a.first_tile = tile_index;
+  a.channels = context.channels, a.scale = loss.scale, a.alpha = loss.alpha;
+  a.rendered = array(work.rendered.data()), a.observed = array(work.observed.data()), a.weights = array(work.weights.data());
+  a.residual = array(work.residual.data()), a.weight = array(work.robust.data()), a.sums = array(sums);
+  launch(context.kernels.residuals[loss.index], a, tile_index, tile_index + 1);
+}
+
+int record_size(int slots) { return slots * (slots + 1) / 2 + slots; }
+
+void accumulate(const TileContext& context, const Group& group, int tile_index, Workspace& work, float* records) {
+  const int slots = group.slots + context.camera_slots;
+  const TileLists& entries = group.sum_entries();
+  kernels::normal_equations_arguments a;
+  set_pixels(a, context, tile_index);
+  a.channels = context.channels, a.planes = slots;
+  a.first_id = group.first_id, a.span = group.sum_span;
+  a.stride = group.own_sums ? static_cast<int>(group.sum_bounds.size() / 4) : group.stride;
+  a.bounds = array(group.own_sums ? group.sum_bounds.data() : group.bounds.data());
+  a.offsets = array(entries.offsets()), a.candidates = array(entries.candidates());
+  a.ids = array(work.ids.data()), a.row_planes = array(work.rows.data());
+  a.residual = array(work.residual.data()), a.weight = array(work.robust.data()), a.records = array(records);
+  launch(context.kernels.normal_equations[slots], a, tile_index, tile_index + 1);
+}
+
+void store_plane(const TileGrid& grid, int tile_index, const float* block, float* image, std::ptrdiff_t row_stride, std::ptrdiff_t column_stride) {
+  const Part part = part_in_image(grid, tile_index);
+  float* out = image + part.top * row_stride + part.left * column_stride;
+  for (int row = 0; row < part.rows; ++row, out += row_stride, block += tile) {
+    if (column_stride == 1 && part.columns == tile) {
+      std::memcpy(out, block, tile * sizeof(float));
+    } else {
+      for (int k = 0; k < part.columns; ++k) out[k * column_stride] = block[k];
+    }
+  }
+}
+
+void store_ids(const TileGrid& grid, int tile_index, const std::int32_t* block, std::int32_t* image) {
+  const Part part = part_in_image(grid, tile_index);
+  std::int32_t* out = image + static_cast<std::ptrdiff_t>(part.top) * grid.width + part.left;
+  for (int row = 0; row < part.rows; ++row, out += grid.width, block += tile) {
+    std::memcpy(out, block, static_cast<std::size_t>(part.columns) * sizeof(std::int32_t));
+  }
+}
+
+void fill_plane(const TileGrid& grid, int tile_index, float value, float* image, std::ptrdiff_t row_stride, std::ptrdiff_t column_stride) {
+  const Part part = part_in_image(grid, tile_index);
+  float* out = image + part.top * row_stride + part.left * column_stride;
+  for (int row = 0; row < part.rows; ++row, out += row_stride) {
+    for (int k = 0; k < part.columns; ++k) out[k * column_stride] = value;
+  }
+}
+
+namespace {
+
+// Loads one channel; what is not a finite number becomes NaN. Pixels beyond the image get `outside`.
+template <class T>
+void load_channel(const ImageView& view, int channel, const Part& part, float outside, float* block) {
+  const char* first = static_cast<const char*>(view.data) + part.top * view.row_stride + part.left * view.column_stride + channel * view.channel_stride;
+  const bool dense = sizeof(T) == sizeof(float) && view.column_stride == static_cast<std::ptrdiff_t>(sizeof(float)) && part.columns == tile;
+  if (part.columns < tile || part.rows < tile) std::fill_n(block, tile_pixels, outside);
+  for (int row = 0; row < part.rows; ++row, first += view.row_stride, block += tile) {
+    if (dense) {
+      std::memcpy(block, first, tile * sizeof(float));
+      continue;
+    }
+    for (int k = 0; k < part.columns; ++k) {
+      T value;
+      std::memcpy(&value, first + k * view.column_stride, sizeof value);
+      block[k] = static_cast<float>(value);
+    }
+  }
+}
+
+void load(const ImageView& view, int channel, const Part& part, float outside, float* block) {
+  if (view.is_double) {
+    load_channel<double>(view, channel, part, outside, block);
+  } else {
+    load_channel<float>(view, channel, part, outside, block);
+  }
+}
+
+}  // namespace
+
+bool load_observation(const TileContext& context, const Observation& observation, int tile_index, Workspace& work) {
+  const Part part = part_in_image(context.grid, tile_index);
+  float lowest = 0;
+  for (int c = 0; c < context.channels; ++c) {
+    float* observed = work.observed.data() + c * tile_pixels;
+    float* weights = work.weights.data() + c * tile_pixels;
+    load(observation.image, c, part, std::numeric_limits<float>::quiet_NaN(), observed);
+    if (observation.weights.empty()) {
+      std::fill_n(weights, tile_pixels, 1.0f);  // beyond the image `observed` is NaN, which suffices
+    } else {
+      load(observation.weights, c, part, 0.0f, weights);
+      for (int p = 0; p < tile_pixels; ++p) lowest = weights[p] < lowest ? weights[p] : lowest;
+    }
+    // Infinity is not a measurement. Its difference times itself would be infinite, which the kernel's test admits.
+    for (int p = 0; p < tile_pixels; ++p) {
+      observed[p] = std::abs(observed[p]) <= std::numeric_limits<float>::max() ? observed[p] : std::numeric_limits<float>::quiet_NaN();
+    }
+  }
+  return lowest >= 0;
+}
+
+}  // namespace diffrt::renderer

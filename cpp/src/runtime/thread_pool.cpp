@@ -1,0 +1,114 @@
+#include "runtime/thread_pool.hpp"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+
+#include <immintrin.h>
+
+namespace diffrt::runtime {
+namespace {
+
+// How long a worker stays awake for the next loop. Longer than the gaps inside one evaluation, shorter than a time slice.
+constexpr auto spin_time = std::chrono::microseconds(60);
+
+}  // namespace
+
+ThreadPool::ThreadPool(int threads) : process_(getpid()) {
+  workers_.reserve(static_cast<std::size_t>(std::max(0, threads - 1)));
+  for (int thread = 1; thread < threads; ++thread) workers_.emplace_back([this, thread] { work(thread); });
+}
+
+ThreadPool::~ThreadPool() {
+  if (getpid() != process_) {  // a forked child has no such threads: neither wake nor join
+    for (std::thread& worker : workers_) worker.detach();
+    return;
+  }
+  {
+    const std::lock_guard<std::mutex> lock(sleep_mutex_);
+    stop_ = true;
+    generation_.fetch_add(1);
+  }
+  wake_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+}
+
+void ThreadPool::take_grains(int thread) {
+  for (;;) {
+    const int begin = next_.fetch_add(grain_, std::memory_order_relaxed);
+    if (begin >= count_) return;
+    body_(data_, begin, std::min(begin + grain_, count_), thread);
+  }
+}
+
+void ThreadPool::run(int count, int grain, Body body, void* data) {
+  if (count <= 0) return;
+  grain = std::max(grain, 1);
+  std::unique_lock<std::mutex> lock(busy_, std::try_to_lock);
+  if (workers_.empty() || count <= grain || !lock.owns_lock() || getpid() != process_) {
+    body(data, 0, count, 0);
+    return;
+  }
+  body_ = body;
+  data_ = data;
+  count_ = count;
+  grain_ = grain;
+  next_.store(0, std::memory_order_relaxed);
+  running_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
+  generation_.fetch_add(1);
+  if (sleepers_.load() > 0) {
+    { const std::lock_guard<std::mutex> sleep_lock(sleep_mutex_); }
+    wake_.notify_all();
+  }
+  take_grains(0);
+  for (int spins = 0; running_.load(std::memory_order_acquire) > 0; ++spins) {
+    if (spins < 4000) {
+      _mm_pause();
+    } else {
+      std::this_thread::yield();  // more threads than processors: let the last one finish
+    }
+  }
+}
+
+void ThreadPool::work(int thread) {
+  std::uint64_t seen = 0;
+  for (;;) {
+    const auto until = std::chrono::steady_clock::now() + spin_time;
+    for (int spins = 0; generation_.load(std::memory_order_acquire) == seen; ++spins) {
+      if (spins % 64 == 63 && std::chrono::steady_clock::now() > until) {
+        std::unique_lock<std::mutex> lock(sleep_mutex_);
+        sleepers_.fetch_add(1);
+        wake_.wait(lock, [&] { return generation_.load() != seen; });
+        sleepers_.fetch_sub(1);
+        break;
+      }
+      _mm_pause();
+    }
+    ++seen;  // run() waits for every worker, so no generation is ever skipped
+    if (stop_) return;
+    take_grains(thread);
+    running_.fetch_sub(1, std::memory_order_release);
+  }
+}
+
+int available_processors() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) return CPU_COUNT(&set);
+  return std::max(1u, std::thread::hardware_concurrency());
+}
+
+std::shared_ptr<ThreadPool> shared_pool(int threads) {
+  static std::mutex mutex;
+  static std::map<int, std::weak_ptr<ThreadPool>> pools;
+  const std::lock_guard<std::mutex> lock(mutex);
+  std::weak_ptr<ThreadPool>& slot = pools[threads];
+  std::shared_ptr<ThreadPool> pool = slot.lock();
+  if (pool == nullptr) slot = pool = std::make_shared<ThreadPool>(threads);
+  return pool;
+}
+
+}  // namespace diffrt::runtime

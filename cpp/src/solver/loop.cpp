@@ -1,0 +1,289 @@
+// Levenberg-Marquardt and Gauss-Newton, one trial at a time.
+#include "solver/loop.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "solver/priors.hpp"
+#include "solver/uncertainty.hpp"
+
+namespace diffrt::solver {
+namespace {
+
+// Below this, relatively, differences of costs and steps are rounding.
+constexpr double kRounding = 2 * std::numeric_limits<double>::epsilon();
+
+// A cost is a sum of many terms, and its rounding error somewhat larger.
+constexpr double kNoise = 1e-12;
+
+// A finite symmetric matrix of unit diagonal is definite long before this is added to it; one that overflowed never is.
+constexpr double kHopeless = 1e100;
+
+double automatic_threshold(const SolveOptions& options, double precision, std::size_t size) {
+  if (options.null_threshold > 0) return options.null_threshold;
+  return 16 * precision * std::sqrt(static_cast<double>(size));
+}
+
+}  // namespace
+
+Loop::Loop(std::size_t size, double precision, const SolveOptions& options)
+    : options_(options),
+      precision_(precision),
+      null_threshold_(automatic_threshold(options, precision, size)),
+      theta_(index(size)),
+      trial_(index(size)),
+      best_theta_(index(size)),
+      model_(index(size)),
+      bounds_(options.lower, options.upper, size),
+      frozen_(size, 0),
+      frozen_step_(size, 0),
+      solver_(index(size), size <= options.dense_limit, null_threshold_),
+      delta_(index(size)),
+      row_(index(size)) {
+  for (Proposal* proposal : {&step_, &full_step_}) {
+    proposal->y.resize(index(size));
+    proposal->d.resize(index(size));
+  }
+  history_.reserve(std::min<std::size_t>(options.max_steps, 1000) + 1);
+}
+
+Span<const double> Loop::theta() const { return view(gauss_newton() && !converged(status_) ? best_theta_ : theta_); }
+
+Point Loop::evaluate(const Vector& theta) {
+  Point point;
+  point.data = problem_->cost(view(theta));
+  point.prior_cost = prior_cost(options_.priors, theta);
+  return point;
+}
+
+bool Loop::build_model() {
+  point_.data = problem_->normal_equations(view(theta_), view(model_.H), view(model_.g));
+  point_.prior_cost = prior_cost(options_.priors, theta_);
+  if (!point_.finite() || !model_.finite()) return false;
+  add_priors(options_.priors, *problem_, theta_, model_.H, model_.g, row_);
+  chart_.update(*problem_, bounds_, theta_);
+  chart_.to_theta(model_);
+  model_.rescale(options_.diagonal_floor);
+
+  bounds_.hold(theta_, model_.g, frozen_);
+  double steepest = 0;
+  for (Index i = 0; i < model_.size(); ++i) {
+    if (!frozen_[count(i)]) steepest = std::max(steepest, std::abs(model_.gradient[i]));
+  }
+  gradient_norm_ = steepest > 0 ? steepest / std::sqrt(2 * point_.cost()) : 0;
+  return true;
+}
+
+void Loop::start(LeastSquaresProblem& problem, Span<const double> theta0) {
+  clock_ = std::chrono::steady_clock::now();
+  problem_ = &problem;
+  std::copy(theta0.begin(), theta0.end(), theta_.data());
+  best_theta_ = theta_;
+  steps_ = 0;
+  status_ = Status::running;
+  analysable_ = false;
+  history_.clear();
+  damping_.start(options_.initial_damping);
+  model_.forget();
+  gradient_norm_ = 0;
+
+  const bool finite = build_model();
+  start_cost_ = point_.cost();
+  best_ = point_;
+  StepRecord first;
+  first.cost = point_.cost();
+  first.count = point_.data.count;
+  first.gradient_norm = gradient_norm_;
+  first.accepted = true;
+  const bool go_on = record(first);
+  if (point_.data.count == 0) {
+    stop(Status::no_residuals);
+  } else if (!finite) {
+    stop(Status::not_finite);
+  } else {
+    analysable_ = true;
+    if (!go_on) stop(Status::interrupted);
+  }
+}
+
+// The minimiser of the model over the parameters that neither the gradient nor the step pushes out of the bounds.
+void Loop::propose(bool damped, Proposal& proposal) {
+  frozen_step_ = frozen_;
+  do {
+    if (damped) {
+      while (!solver_.damped(model_, frozen_step_, damping_.lambda(), proposal.y)) {
+        damping_.reject();
+        if (damping_.lambda() < kHopeless) continue;
+        proposal.y.setZero();
+        break;
+      }
+    } else {
+      solver_.undamped(model_, frozen_step_, proposal.y);
+    }
+    proposal.d = model_.scale.array() * proposal.y.array();
+  } while (bounds_.hold_leaving(theta_, proposal.d, frozen_step_));
+
+  const double length = proposal.y.norm();
+  const double of = (theta_.array() / model_.scale.array()).matrix().norm() + std::sqrt(2 * point_.cost());
+  proposal.norm = length > 0 ? length / of : 0;
+  proposal.predicted = model_.predicted_decrease(proposal.d);
+}
+
+Status Loop::convergence_at_theta() const {
+  if (gradient_norm_ <= options_.gradient_tolerance) return Status::converged_gradient;
+  // Residuals at the rounding error of those at the start.
+  if (point_.cost() <= 5e-32 * start_cost_) return Status::converged_cost;
+  return Status::running;
+}
+
+Status Loop::convergence_of_step(const Proposal& proposal) const {
+  if (proposal.norm <= std::max(options_.step_tolerance, kRounding)) return Status::converged_step;
+  if (proposal.predicted <= std::max(options_.cost_tolerance, kRounding) * point_.cost()) return Status::converged_cost;
+  return Status::running;
+}
+
+// After a rejection, a promise within the noise of the cost was kept as well as it can be.
+bool Loop::within_noise(const Proposal& undamped) const {
+  const double noise = std::max(kNoise, precision_);
+  return damping_.rejected_before() && undamped.predicted <= noise * point_.cost();
+}
+
+bool Loop::step() {
+  if (status_ != Status::running) return false;
+  if (const Status reason = convergence_at_theta(); reason != Status::running) return stop(reason);
+
+  propose(!gauss_newton(), step_);
+  if (const Status small = convergence_of_step(step_); small != Status::running) {
+    // A damped step is never longer, nor promises more, than the undamped one, which alone tells convergence.
+    if (gauss_newton()) return stop(small);
+    propose(false, full_step_);
+    if (const Status reason = convergence_of_step(full_step_); reason != Status::running) return stop(reason);
+    if (within_noise(full_step_)) return stop(Status::converged_cost);
+    if (damping_.rejected_before() && small == Status::converged_step) return stop(Status::stalled);
+  }
+  if (steps_ == options_.max_steps) return stop(Status::max_steps);
+
+  StepRecord trial;
+  trial.step = ++steps_;
+  trial.step_norm = step_.norm;
+  trial.lambda = gauss_newton() ? 0 : damping_.lambda();
+  bounds_.clip(theta_, step_.d);
+  if (bounds_.any()) step_.predicted = model_.predicted_decrease(step_.d);
+  if (gauss_newton()) {
+    take_full(trial);
+  } else {
+    try_damped(trial);
+  }
+  const bool go_on = record(trial);
+  if (status_ != Status::running) {
+    return_to_best();
+    return false;
+  }
+  return go_on || stop(Status::interrupted);
+}
+
+void Loop::move_to_trial(const Proposal& proposal) {
+  delta_ = proposal.d;
+  chart_.step_to_tangent(delta_);
+  problem_->plus(view(theta_), view(delta_), view(trial_));
+  bounds_.settle(theta_, proposal.d, trial_);
+}
+
+void Loop::try_damped(StepRecord& record) {
+  move_to_trial(step_);
+  trial_point_ = evaluate(trial_);
+  record.cost = trial_point_.cost();
+  record.count = trial_point_.data.count;
+  const double saved = decrease(point_, trial_point_);
+  record.gain_ratio = saved / step_.predicted;
+  record.accepted = trial_point_.finite() && overlaps(point_, trial_point_, options_.min_kept) && saved > 0 &&
+                    step_.predicted > 0;
+  if (record.accepted) {
+    theta_.swap(trial_);
+    if (build_model()) {
+      point_ = trial_point_;  // costs of cost() are compared with each other only
+      damping_.accept(record.gain_ratio);
+    } else {
+      // The cost is fine there but not its derivatives: back, as if it had not been.
+      record.accepted = false;
+      theta_.swap(trial_);
+      analysable_ = build_model();
+      if (!analysable_) status_ = Status::not_finite;
+    }
+  }
+  if (!record.accepted) damping_.reject();
+  record.gradient_norm = gradient_norm_;
+}
+
+void Loop::take_full(StepRecord& record) {
+  const Point before = point_;
+  move_to_trial(step_);
+  theta_.swap(trial_);
+  const bool finite = build_model();
+  record.cost = point_.cost();
+  record.count = point_.data.count;
+  record.gain_ratio = decrease(before, point_) / step_.predicted;
+  record.accepted = finite && point_.data.count > 0;
+  record.gradient_norm = gradient_norm_;
+  if (point_.data.count == 0) {
+    status_ = Status::no_residuals;
+  } else if (!finite) {
+    status_ = Status::not_finite;
+  } else if (overlaps(best_, point_, options_.min_kept) && decrease(best_, point_) > 0) {
+    best_ = point_;
+    best_theta_ = theta_;
+  }
+}
+
+bool Loop::record(StepRecord record) {
+  record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - clock_).count();
+  history_.push_back(record);
+  return !options_.callback || options_.callback(history_.back(), theta());
+}
+
+bool Loop::stop(Status status) {
+  status_ = status;
+  return_to_best();
+  return false;
+}
+
+// Gauss-Newton that did not converge ends at the best point it has seen, with the model there.
+void Loop::return_to_best() {
+  if (!gauss_newton() || converged(status_) || !analysable_) return;
+  if (theta_ == best_theta_ && point_.finite() && model_.finite()) return;
+  theta_ = best_theta_;
+  analysable_ = build_model();
+}
+
+SolveResult Loop::result() {
+  if (status_ != Status::running || !gauss_newton() || theta_ == best_theta_) return result_at_theta();
+  const Vector current = theta_;  // Gauss-Newton left early may be elsewhere than at its best, and may go on
+  return_to_best();
+  SolveResult result = result_at_theta();
+  theta_ = current;
+  build_model();
+  return result;
+}
+
+SolveResult Loop::result_at_theta() {
+  SolveResult result;
+  result.theta.assign(theta_.data(), theta_.data() + theta_.size());
+  result.cost = point_.cost();
+  result.data_cost = point_.data.cost;
+  result.count = point_.data.count;
+  result.status = status_;
+  result.steps = steps_;
+  result.history = history_;
+  if (options_.uncertainty && analysable_ && size() <= options_.dense_limit) {
+    result.held = bounds_.sides(theta_, frozen_);
+    analyse(*problem_, options_, null_threshold_, model_, frozen_, chart_, result);
+  }
+  Matrix H = model_.H;
+  Vector g = model_.g;
+  chart_.to_tangent(H, g);
+  result.H.assign(H.data(), H.data() + H.size());
+  result.g.assign(g.data(), g.data() + g.size());
+  return result;
+}
+
+}  // namespace diffrt::solver
