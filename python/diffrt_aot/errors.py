@@ -62,3 +62,7 @@ def missing_dependency(package: str, purpose: str) -> MissingDependencyError:
     return MissingDependencyError(
         f"{purpose} needs {package}, which is not installed: pip install {package}", name=package
     )
+
+
+class DeviceError(DiffrtError, RuntimeError):
+    """A device, or an instruction set, that was asked for and is not there; the message says what was found."""

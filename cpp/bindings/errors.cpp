@@ -1,0 +1,28 @@
+// C++ exceptions become those of diffrt_aot.errors.
+#include "bindings.hpp"
+
+namespace diffrt::bindings {
+namespace {
+
+void raise(const char* type, const char* what) {
+  const py::object exception = py::module_::import("diffrt_aot.errors").attr(type);
+  PyErr_SetString(exception.ptr(), what);
+}
+
+}  // namespace
+
+void bind_errors(py::module_&) {
+  py::register_exception_translator([](std::exception_ptr pointer) {
+    try {
+      if (pointer) std::rethrow_exception(pointer);
+    } catch (const ArgumentError& error) {
+      raise("InvalidValueError", error.what());
+    } catch (const SolverArgumentError& error) {
+      raise("InvalidValueError", error.what());
+    } catch (const DeviceError& error) {
+      raise("DeviceError", error.what());
+    }
+  });
+}
+
+}  // namespace diffrt::bindings

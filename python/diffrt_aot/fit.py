@@ -1,0 +1,225 @@
+"""Fit a scene to an observed image: Levenberg-Marquardt over the free parameters of a renderer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _core
+from ._arguments import FloatArray, describe
+from .errors import InvalidTypeError, InvalidValueError, unknown_name
+from .losses import Loss
+from .renderer import Renderer, image_argument, loss_argument
+from .scene import Scene, free_labels
+
+
+class Status(Enum):
+    """Why a fit stopped. `str(status)` says what happened and what to do."""
+
+    CONVERGED_GRADIENT = "converged_gradient"
+    CONVERGED_STEP = "converged_step"
+    CONVERGED_COST = "converged_cost"
+    STALLED = "stalled"
+    MAX_STEPS = "max_steps"
+    INTERRUPTED = "interrupted"
+    NO_RESIDUALS = "no_residuals"
+    NOT_FINITE = "not_finite"
+
+    @property
+    def converged(self) -> bool:
+        """Whether a minimum was reached."""
+        return self.value.startswith("converged")
+
+    def __str__(self) -> str:
+        return _core.status_message(self.value)
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """One trial step, or (step 0) the start.
+
+    cost is at the trial point, priors included; gradient_norm and step_norm have no units (they are what is compared
+    with the tolerances); gain_ratio is the decrease over what the quadratic model promised; seconds since the start.
+    """
+
+    step: int
+    cost: float
+    count: int
+    gradient_norm: float
+    step_norm: float
+    damping: float
+    gain_ratio: float
+    accepted: bool
+    seconds: float
+    theta: FloatArray | None = field(default=None, repr=False)  # the best so far (P,); only in a callback's record
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a fit found.
+
+    theta               (P,), relative to the renderer's scene: renderer.render(theta) is the fitted image
+    scene               the fitted scene
+    cost, count         1/2 sum w rho(r^2) with the priors' part, and the number of residuals
+    status              why it stopped; str(status) is advice
+    steps               trials made, rejected ones included
+    history             a StepRecord for the start and for each trial
+    H                   (P, P), J'WJ at theta, in the tangent space (poses: by a further increment)
+    rank                of H
+    null_directions     (K, P), unit vectors along which the data say nothing: theta is where the start left it
+    null_names          the same in words, one line each
+    covariance          (P, P), s^2 (J'WJ)^-1, in the tangent space; infinite for parameters in a null direction; None if
+                        there are no more residuals than parameters, or P is beyond the dense limit (1000)
+    residual_variance   s^2 = 2 cost / (count - rank)
+    seconds             of wall clock
+    """
+
+    theta: FloatArray
+    scene: Scene
+    cost: float
+    count: int
+    status: Status
+    steps: int
+    history: list[StepRecord] = field(repr=False)
+    H: FloatArray | None = field(repr=False)
+    rank: int
+    null_directions: FloatArray = field(repr=False)
+    null_names: list[str]
+    covariance: FloatArray | None = field(repr=False)
+    residual_variance: float
+    seconds: float
+
+
+def fit(
+    renderer: Renderer,
+    observed: npt.ArrayLike,
+    theta0: npt.ArrayLike | None = None,
+    *,
+    weights: npt.ArrayLike | None = None,
+    loss: Loss | None = None,
+    method: Literal["levenberg-marquardt", "gauss-newton"] = "levenberg-marquardt",
+    priors: Mapping[str, tuple[npt.ArrayLike, npt.ArrayLike]] | None = None,
+    bounds: Mapping[str, tuple[npt.ArrayLike, npt.ArrayLike]] | None = None,
+    callback: Callable[[StepRecord], bool | None] | None = None,
+    max_steps: int = 50,
+    gradient_tolerance: float = 1e-10,
+    step_tolerance: float = 1e-8,
+    cost_tolerance: float = 1e-10,
+    initial_damping: float = 1e-4,
+) -> FitResult:
+    """Fit the free parameters of a renderer to an observed image.
+
+    Args:
+        renderer: what is fitted; it is left as it is.
+        observed, weights, loss: as in `Renderer.normal_equations`.
+        theta0: (P,), where to start; the renderer's theta0 by default.
+        method: "levenberg-marquardt", or "gauss-newton": plain full steps.
+        priors: {free name: (mean, sigma)}: residuals (theta - mean) / sigma, for one or all numbers of a block.
+        bounds: {free name: (lower, upper)}, each a number or one per entry; -inf and inf for a free side.
+        callback: called with a StepRecord after the start and after each trial; False stops the fit.
+        max_steps: trials at most.
+        gradient_tolerance, step_tolerance, cost_tolerance: see the C++ header diffrt/least_squares.hpp for the
+            inequalities.
+        initial_damping: Levenberg-Marquardt's lambda at the start.
+
+    Ctrl-C ends it between two steps, with the best so far and Status.INTERRUPTED.
+
+    Raises:
+        InvalidValueError, InvalidTypeError: naming the argument and the likely fix.
+    """
+    if not isinstance(renderer, Renderer):
+        raise InvalidTypeError(f"renderer: must be a Renderer, got {describe(renderer)}")
+    if method not in ("levenberg-marquardt", "gauss-newton"):
+        raise InvalidValueError(f'method: must be "levenberg-marquardt" or "gauss-newton", got {method!r}')
+    if callback is not None and not callable(callback):
+        raise InvalidTypeError(f"callback: must be callable, got {describe(callback)}")
+    if isinstance(max_steps, bool) or not isinstance(max_steps, (int, np.integer)) or max_steps < 0:
+        raise InvalidValueError(f"max_steps: must be a whole number >= 0, got {max_steps!r}")
+    begin = time.perf_counter()
+    lower, upper = _bounds(renderer, bounds)
+    raw = renderer._core.fit(
+        image_argument("observed", observed),
+        None if weights is None else image_argument("weights", weights),
+        loss_argument(loss),
+        renderer.theta0 if theta0 is None else theta0,
+        method == "gauss-newton",
+        int(max_steps),
+        gradient_tolerance,
+        step_tolerance,
+        cost_tolerance,
+        initial_damping,
+        _priors(renderer, priors),
+        lower,
+        upper,
+        None if callback is None else lambda *record: callback(StepRecord(*record)),
+    )
+    theta = raw["theta"]
+    return FitResult(
+        theta=theta,
+        scene=renderer.scene_at(theta),
+        cost=raw["cost"],
+        count=raw["count"],
+        status=Status(raw["status"]),
+        steps=raw["steps"],
+        history=[StepRecord(*record) for record in raw["history"]],
+        H=raw["H"],
+        rank=raw["rank"],
+        null_directions=raw["null_directions"],
+        null_names=_null_names(renderer, raw["null_directions"]),
+        covariance=raw["covariance"],
+        residual_variance=raw["residual_variance"],
+        seconds=time.perf_counter() - begin,
+    )
+
+
+def _blocks(renderer: Renderer, argument: str, given: Mapping[str, Any]) -> list[tuple[slice, str, Any]]:
+    blocks = renderer.blocks
+    for name, pair in given.items():
+        if name not in blocks:
+            raise unknown_name("free parameter", name, blocks, where=f"{argument}: ")
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise InvalidTypeError(f"{argument}: {name} must be given a pair, got {describe(pair)}")
+    return [(blocks[name], name, pair) for name, pair in given.items()]
+
+
+def _spread(argument: str, name: str, value: npt.ArrayLike, size: int) -> FloatArray:
+    try:
+        return np.broadcast_to(np.asarray(value, dtype=np.float64), (size,))
+    except (TypeError, ValueError) as error:
+        raise InvalidValueError(f"{argument}: {name} takes one number or {size}, got {describe(value)}") from error
+
+
+def _bounds(renderer: Renderer, bounds: Mapping[str, Any] | None) -> tuple[list[float], list[float]]:
+    if not bounds:
+        return [], []
+    lower = np.full(len(renderer.theta0), -np.inf)
+    upper = np.full(len(renderer.theta0), np.inf)
+    for block, name, (low, high) in _blocks(renderer, "bounds", bounds):
+        lower[block] = _spread("bounds", name, low, block.stop - block.start)
+        upper[block] = _spread("bounds", name, high, block.stop - block.start)
+    return lower.tolist(), upper.tolist()
+
+
+def _priors(renderer: Renderer, priors: Mapping[str, Any] | None) -> list[tuple[int, float, float]]:
+    result: list[tuple[int, float, float]] = []
+    for block, name, (mean, sigma) in _blocks(renderer, "priors", priors or {}):
+        size = block.stop - block.start
+        means, sigmas = _spread("priors", name, mean, size), _spread("priors", name, sigma, size)
+        result += [(block.start + i, float(means[i]), float(sigmas[i])) for i in range(size)]
+    return result
+
+
+def _null_names(renderer: Renderer, directions: FloatArray) -> list[str]:
+    """Each null direction as a sum of named parameters, the largest first."""
+    labels = free_labels(renderer.scene, renderer.free)
+    lines = []
+    for direction in directions:
+        order = [int(i) for i in np.argsort(-np.abs(direction), kind="stable") if abs(direction[i]) > 0.05][:6]
+        lines.append(" ".join(f"{direction[i]:+.2f} {labels[i]}" for i in order))
+    return lines

@@ -1,0 +1,115 @@
+"""The Jacobian of a rendered image: stored by local rows, dense or sparse on demand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _core
+from ._arguments import FloatArray
+from .errors import InvalidTypeError, InvalidValueError, missing_dependency
+
+
+class Jacobian:
+    """The derivative of an image by theta: a linear map from (P,) to images.
+
+    A pixel depends on the primitive that it sees and on the camera, so a row is stored as that primitive's id and
+    a few partials, and neither storage nor products grow with P. Rows of pixels that see nothing are zero.
+
+    shape   (H, W, P), or (H, W, C, P) for C channels: that of `dense()`
+    """
+
+    def __init__(self, core: _core.Jacobian) -> None:
+        self._core = core
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(H, W, P), or (H, W, C, P) for C channels."""
+        core = self._core
+        channels = (core.channels,) if core.channels > 1 else ()
+        return (core.height, core.width, *channels, core.parameters)
+
+    @property
+    def T(self) -> TransposedJacobian:
+        """The transposed map, from images to (P,): `J.T @ w`."""
+        return TransposedJacobian(self)
+
+    @property
+    def primitive_ids(self) -> npt.NDArray[np.int32]:
+        """(H, W), which primitive each pixel sees; -1 is the background. Read-only.
+
+        Spheres come first, then planes, then the faces of each mesh, each in the order of the scene.
+        """
+        return self._core.primitive_ids()
+
+    def dense(self) -> npt.NDArray[np.float32]:
+        """Return the columns as an array (H, W, P), or (H, W, C, P) for C channels, float32.
+
+        For a scene of one primitive this is a read-only view of the stored planes and costs nothing; else it
+        takes P images of memory. `dense()[..., k]` is a contiguous image for each parameter.
+        """
+        return self._core.dense()
+
+    def to_scipy(self) -> Any:
+        """Return a scipy.sparse.csr_array (H*W*C, P), float32, of the stored rows."""
+        try:
+            from scipy.sparse import csr_array
+        except ImportError as error:
+            raise missing_dependency("scipy", "Jacobian.to_scipy") from error
+        rows = int(np.prod(self.shape[:-1]))
+        return csr_array(self._core.to_sparse(), shape=(rows, self.shape[-1]))
+
+    def __matmul__(self, v: npt.ArrayLike) -> FloatArray:
+        """J @ v: (P,) to an image (H, W) or (H, W, C); (P, K) to K such images along the last axis. float64."""
+        vectors = _real("v", v)
+        if vectors.ndim not in (1, 2) or vectors.shape[0] != self.shape[-1]:
+            raise InvalidValueError(
+                f"J @ v: v has shape {vectors.shape}, expected ({self.shape[-1]},), one number per parameter"
+            )
+        if vectors.ndim == 1:
+            return self._core.multiply(vectors)
+        images = [self._core.multiply(np.ascontiguousarray(column)) for column in vectors.T]
+        return np.stack(images, axis=-1) if images else np.zeros((*self.shape[:-1], 0))
+
+    def __repr__(self) -> str:
+        return f"Jacobian(shape={self.shape})"
+
+
+class TransposedJacobian:
+    """J.T, a linear map from images to (P,)."""
+
+    def __init__(self, jacobian: Jacobian) -> None:
+        self._jacobian = jacobian
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(P, H, W), or (P, H, W, C)."""
+        return (self._jacobian.shape[-1], *self._jacobian.shape[:-1])
+
+    @property
+    def T(self) -> Jacobian:
+        """The Jacobian itself."""
+        return self._jacobian
+
+    def __matmul__(self, w: npt.ArrayLike) -> FloatArray:
+        """J.T @ w for an image w, (H, W) or (H, W, C), or the same flat: (P,), float64.
+
+        w must be finite: where the image has no value (NaN), put 0.
+        """
+        image = _real("w", w)
+        expected = self._jacobian.shape[:-1]
+        if image.shape != expected and image.shape != (int(np.prod(expected)),):
+            raise InvalidValueError(f"J.T @ w: w has shape {image.shape}, expected the image's, {expected}, or the same flat")
+        return self._jacobian._core.multiply_transposed(np.ascontiguousarray(image))
+
+    def __repr__(self) -> str:
+        return f"Jacobian(shape={self._jacobian.shape}).T"
+
+
+def _real(name: str, value: npt.ArrayLike) -> FloatArray:
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise InvalidTypeError(f"{name}: must be an array of real numbers, got {array.dtype}")
+    return np.ascontiguousarray(array, dtype=np.float64)

@@ -1,0 +1,239 @@
+"""Renderer: images, Jacobians and normal equations of a scene as functions of its free parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _core
+from ._arguments import FloatArray, describe
+from .errors import InvalidTypeError, InvalidValueError
+from .jacobian import Jacobian
+from .losses import Loss, check_loss
+from .scene import Scene, check_free_names
+
+Image = npt.NDArray[np.float32]
+OUTPUTS = ("distance", "depth", "mask", "normal", "shade")
+_NO_LOSS = (0, 1.0, 0.0)
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+class NormalEquations(NamedTuple):
+    """The normal equations of a Gauss-Newton step at theta: H d = -g.
+
+    H       (P, P) float64, J'WJ, W = w rho'(r^2)
+    g       (P,) float64, J'Wr, the gradient of the cost
+    cost    1/2 sum w rho(r^2), r = rendered - observed
+    count   number of residuals
+    """
+
+    H: FloatArray
+    g: FloatArray
+    cost: float
+    count: int
+
+
+class Renderer:
+    """Images of a scene, and their derivatives, as functions of theta.
+
+    theta is a vector of P numbers: the blocks named in `free`, one after another. A block holds the values
+    themselves (ball.center: 3 [scene units]; camera.focal: 2 [px]), but for poses: their six numbers are an
+    increment T <- T exp(xi), xi = (rho, phi), translation [scene units] before rotation [rad], zero at theta0.
+
+    Args:
+        scene: the scene. Its values are where theta0 starts.
+        free: names of the free parameters, as `valid_free_names(scene)` lists them; may be empty.
+        output: what a pixel shows, or a list of such, which gives a channel axis: "distance" (along the unit ray),
+            "depth" (Z in the camera frame), "mask" (coverage, 0 to 1), "normal" (unit, camera frame, towards the
+            camera: 3 channels), "shade" (Lambert, light at the camera).
+        background: the value of a ray that misses. None, the default, is NaN (no value, no residual) for distance
+            and depth, and 0 for the others. A list gives one for each output.
+        boundary: "none": a pixel is the value at its centre, with the interior derivative. ("exact", the integral
+            over the pixel with the motion of silhouettes, is not available in this version.)
+        device: "cpu", or "auto".
+        threads: how many to use; None for all that this process may use. Results do not depend on it.
+
+    Raises:
+        InvalidValueError, InvalidTypeError: naming the argument and the likely fix.
+        DeviceError: the device is not there.
+    """
+
+    def __init__(
+        self,
+        scene: Scene,
+        free: Sequence[str] = (),
+        output: str | Sequence[str] = "distance",
+        background: float | Sequence[float | None] | None = None,
+        boundary: Literal["none", "exact"] = "none",
+        device: str = "cpu",
+        threads: int | None = None,
+    ) -> None:
+        if not isinstance(scene, Scene):
+            raise InvalidTypeError(f"scene: must be a Scene, got {describe(scene)}")
+        if boundary not in ("none", "exact"):
+            raise InvalidValueError(f'boundary: must be "none" or "exact", got {boundary!r}')
+        if not isinstance(device, str):
+            raise InvalidTypeError(f'device: must be a name such as "cpu", got {describe(device)}')
+        if threads is not None and (isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or threads < 1):
+            raise InvalidValueError(f"threads: must be a whole number >= 1, or None for all, got {threads!r}")
+        self._scene = scene
+        self._free = check_free_names(scene, free)
+        self._outputs = _output_names(output)
+        backgrounds = _backgrounds(background, self._outputs)
+        self._core = _core.Renderer(
+            scene, list(self._free), list(self._outputs), backgrounds, boundary == "exact", device, threads or 0
+        )
+        self._theta0 = np.array(self._core.theta0)
+        self._theta0.flags.writeable = False
+
+    @property
+    def scene(self) -> Scene:
+        """The scene that was given."""
+        return self._scene
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        """The names of the free parameters, in the order of theta."""
+        return self._free
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of the outputs."""
+        return self._outputs
+
+    @property
+    def theta0(self) -> FloatArray:
+        """(P,), the free parameters' values in `scene`; zeros for poses. Read-only."""
+        return self._theta0
+
+    @property
+    def blocks(self) -> dict[str, slice]:
+        """Where each free name lies in theta."""
+        return {name: slice(offset, offset + size) for name, offset, size, _ in self._core.blocks()}
+
+    @property
+    def threads(self) -> int:
+        """How many threads are used."""
+        return self._core.threads
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was skipped in the scene (triangles without area), in words."""
+        return self._core.warnings
+
+    def render(self, theta: npt.ArrayLike | None = None) -> Image:
+        """Return the image (H, W), or (H, W, C) for C channels, float32, at theta (default theta0)."""
+        return self._core.render(self._theta0 if theta is None else theta)
+
+    def jacobian(self, theta: npt.ArrayLike | None = None) -> tuple[Image, Jacobian]:
+        """Return the image at theta (default theta0), as `render` does, and its derivative by theta."""
+        image, core = self._core.jacobian(self._theta0 if theta is None else theta)
+        return image, Jacobian(core)
+
+    def normal_equations(
+        self,
+        theta: npt.ArrayLike | None,
+        observed: npt.ArrayLike,
+        weights: npt.ArrayLike | None = None,
+        loss: Loss | None = None,
+    ) -> NormalEquations:
+        """Return J'WJ, J'Wr and the cost at theta, r = rendered - observed, without ever storing J.
+
+        Args:
+            theta: (P,), or None for theta0.
+            observed: (H, W), or (H, W, C), float32 or float64, any strides. NaN and infinity drop a pixel.
+            weights: the same shape, or (H, W) for all channels alike; >= 0. Zero and NaN drop a pixel.
+            loss: a robust loss, or None for least squares.
+        """
+        if weights is not None:
+            weights = image_argument("weights", weights)
+        return NormalEquations(
+            *self._core.normal_equations(
+                self._theta0 if theta is None else theta, image_argument("observed", observed), weights, loss_argument(loss)
+            )
+        )
+
+    def cost(
+        self,
+        theta: npt.ArrayLike | None,
+        observed: npt.ArrayLike,
+        weights: npt.ArrayLike | None = None,
+        loss: Loss | None = None,
+    ) -> tuple[float, int]:
+        """Return (cost, count) as `normal_equations` does, at the price of a render."""
+        if weights is not None:
+            weights = image_argument("weights", weights)
+        return self._core.cost(
+            self._theta0 if theta is None else theta, image_argument("observed", observed), weights, loss_argument(loss)
+        )
+
+    def scene_at(self, theta: npt.ArrayLike) -> Scene:
+        """Return the scene at theta: poses moved, values replaced."""
+        numbers = self._core.scene_numbers(theta)
+        changes: dict[str, Any] = {}
+        for owner in dict.fromkeys(name.split(".")[0] for name in self._free):
+            value = self._scene.camera if owner == "camera" else self._scene.shapes[owner]
+            changes[owner] = value.replace(**numbers[owner])
+        return self._scene.replace(**changes)
+
+    def __repr__(self) -> str:
+        camera = self._scene.camera
+        return f"Renderer({camera.width} x {camera.height}, free={list(self._free)}, output={list(self._outputs)}, P={len(self._theta0)})"
+
+
+def _output_names(output: str | Sequence[str]) -> tuple[str, ...]:
+    names = (output,) if isinstance(output, str) else tuple(output)
+    if not all(isinstance(name, str) for name in names):
+        raise InvalidTypeError(f"output: must be a name or a list of names, got {describe(output)}")
+    return names
+
+
+def _backgrounds(background: float | Sequence[float | None] | None, outputs: tuple[str, ...]) -> list[float | None]:
+    """One value per output, NaN spelt None; empty for the defaults."""
+    if background is None:
+        return []
+    if isinstance(background, (str, bytes)):
+        raise InvalidTypeError(f"background: must be a number, None, or a list of such, got {background!r}")
+    given = list(background) if isinstance(background, (Sequence, np.ndarray)) else [background] * len(outputs)
+    result: list[float | None] = []
+    for name, value in zip(outputs, given, strict=False):
+        if value is None:
+            result.append(None if name in ("distance", "depth") else 0.0)
+            continue
+        try:
+            number = float(value)
+        except (TypeError, ValueError) as error:
+            raise InvalidTypeError(f"background: must be a number or None, got {describe(value)}") from error
+        result.append(None if math.isnan(number) else number)
+    if len(given) != len(outputs):
+        raise InvalidValueError(f"background: has {len(given)} entries for {len(outputs)} outputs; give one for each")
+    return result
+
+
+def image_argument(name: str, value: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Return an image argument as the core reads it: float32 or float64, any strides, not copied unless it must be."""
+    if type(value) is np.ndarray and value.dtype in _FLOATS:
+        return value
+    array = np.asarray(value)
+    if array.dtype.kind in "iub":
+        raise InvalidTypeError(
+            f"{name}: has dtype {array.dtype}, expected float32 or float64. Convert it, in scene units and with NaN where "
+            f"nothing was measured: np.where({name} > 0, scale * {name}, np.nan)"
+        )
+    if array.dtype.kind != "f":
+        raise InvalidTypeError(f"{name}: has dtype {array.dtype}, expected float32 or float64")
+    if array.dtype in _FLOATS and array.dtype.isnative:
+        return array
+    return array.astype(np.float64)
+
+
+def loss_argument(loss: Loss | None) -> tuple[int, float, float]:
+    """Return a loss as the core takes it: (kind, scale, alpha)."""
+    if loss is None:
+        return _NO_LOSS
+    checked = check_loss(loss)
+    return _NO_LOSS if checked is None else (checked.kind, *checked.parameters)
