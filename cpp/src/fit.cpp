@@ -35,6 +35,7 @@ void ImageProblem::plus(Span<const double> theta, Span<const double> delta, Span
 void ImageProblem::tangent_row(Span<const double> theta, std::size_t i, Span<double> row) const { renderer_.tangent_row(theta, i, row); }
 
 SolveResult fit(Renderer& renderer, const Observation& observation, Span<const double> theta0, const Loss& loss, const SolveOptions& options) {
+  renderer.check(theta0);
   ImageProblem problem(renderer, observation, loss);
   return solve(problem, theta0, options);
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -186,7 +186,7 @@ class Renderer:
 
 
 def _output_names(output: str | Sequence[str]) -> tuple[str, ...]:
-    names = (output,) if isinstance(output, str) else tuple(output)
+    names = (output,) if isinstance(output, str) else tuple(output) if isinstance(output, Iterable) else (output,)
     if not all(isinstance(name, str) for name in names):
         raise InvalidTypeError(f"output: must be a name or a list of names, got {describe(output)}")
     return names

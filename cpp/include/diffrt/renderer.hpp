@@ -105,6 +105,8 @@ class Renderer {
   // Cost, count and weighted squares alone: H and g are left as they are.
   void cost(Span<const double> theta, const Observation& observation, const Loss& loss, NormalEquations& result);
 
+  // Throws what a call at this theta would throw: it has P finite numbers, and shapes that can be rendered.
+  void check(Span<const double> theta) const;
   // The scene at theta: poses applied, values replaced.
   Scene scene_at(Span<const double> theta) const;
   // out = theta [+] delta: poses T <- T exp(delta), the rest added.

@@ -399,6 +399,7 @@ void Renderer::normal_equations(Span<const double> theta, const Observation& obs
 void Renderer::cost(Span<const double> theta, const Observation& observation, const Loss& loss, NormalEquations& result) {
   implementation_->cost(theta, observation, loss, result);
 }
+void Renderer::check(Span<const double> theta) const { implementation_->parameters_.check(theta); }
 Scene Renderer::scene_at(Span<const double> theta) const { return implementation_->parameters_.scene_at(theta); }
 void Renderer::plus(Span<const double> theta, Span<const double> delta, Span<double> out) const {
   implementation_->parameters_.plus(theta, delta, out);
