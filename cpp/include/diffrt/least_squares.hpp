@@ -1,31 +1,34 @@
-// Nonlinear least squares: find theta that minimises
+// Nonlinear least squares: find the theta that minimises
 //
-//   cost(theta) = 1/2 sum_i w_i rho(r_i(theta)^2)  +  1/2 sum_k ((theta_k - mean_k) / sigma_k)^2,   lower <= theta <= upper
-//                 the data, from a LeastSquaresProblem    the priors                                 the bounds
+//   cost(theta) = 1/2 sum_i w_i rho(r_i(theta)^2)            the data: a LeastSquaresProblem
+//               + 1/2 sum_k ((theta_k - mean_k) / sigma_k)^2   the priors
+//   subject to lower <= theta <= upper                         the bounds
 //
 // from its normal equations alone: no residual vector and no Jacobian is ever stored here.
 //
-//   struct Line : diffrt::LeastSquaresProblem { ... };               // size(), cost(), normal_equations()
+//   struct Line : diffrt::LeastSquaresProblem { ... };          // size(), cost(), normal_equations()
 //   Line line;
-//   diffrt::SolveResult result = diffrt::solve(line, theta0);        // theta0: P numbers
+//   diffrt::SolveResult result = diffrt::solve(line, theta0);   // theta0: P numbers
 //   std::puts(diffrt::summary(result).c_str());
-//   if (!diffrt::converged(result.status)) ...                       // result.theta is the best point seen, always
+//   if (!diffrt::converged(result.status)) ...                  // result.theta is the best point seen
 //
-// Method. Levenberg-Marquardt with Nielsen's damping: Madsen, Nielsen, Tingleff, "Methods for non-linear least squares
-// problems", 2nd ed. 2004, algorithm 3.16. One step solves, with D = max(diag H, diagonal_floor),
+// Method. Levenberg-Marquardt with Nielsen's damping: Madsen, Nielsen, Tingleff, "Methods for non-linear
+// least squares problems", 2nd ed. 2004, algorithm 3.16. One step solves
 //
-//   (H + lambda D) delta = -g,         H = J'WJ, g = J'Wr,
+//   (H + lambda D) delta = -g,  H = J'WJ,  g = J'Wr,  D = max(diag H, diagonal_floor, 1/3 of the last D),
 //
-// tries theta [+] delta (only the cost is evaluated there), and compares what it gained with what the quadratic model
-// promised: gain ratio = decrease / (-g'delta - delta'H delta / 2). The step is accepted if both are positive; then lambda
-// is multiplied by max(1/3, 1 - (2 gain - 1)^3), else by 2, 4, 8, ... Gauss-Newton takes every full step instead; where H is
-// singular, the shortest one (in the norm of D).
+// tries theta [+] delta (only the cost is evaluated there), and compares what it gained with what the
+// quadratic model promised: gain ratio = decrease / (-g'delta - delta'H delta / 2). The step is accepted if
+// both are positive; then lambda is multiplied by max(1/3, 1 - (2 gain - 1)^3), else by 2, 4, 8, ...
+// Gauss-Newton takes every full step instead; where H is singular, the shortest one (in the norm of diag H).
 //
-// Up to `dense_limit` parameters the system is solved by Cholesky; beyond, by conjugate gradients preconditioned with
-// diagonal blocks of 12 (a multiple of 3, 4 and 6: vertices, spheres, poses), to a relative residual of 1e-8.
+// Up to `dense_limit` parameters the system is solved by Cholesky; beyond, by conjugate gradients
+// preconditioned with diagonal blocks of 12 (a multiple of 3, 4 and 6: vertices, spheres, poses), to a
+// relative residual of 1e-8.
 //
-// Everything is serial, in double precision, and the same from run to run. No step after the first allocates memory
-// (save the eigenvectors of a singular H in Gauss-Newton, and room for history beyond 1,000 steps).
+// Everything is serial, in double precision, and the same from run to run. No step after the first allocates
+// memory (save the eigenvectors of a singular H in Gauss-Newton, room for history beyond 1,000 steps, and
+// bounds on parameters that are not added up).
 #pragma once
 
 #include <cstddef>
@@ -40,7 +43,7 @@
 
 namespace diffrt {
 
-// ---- What is solved -------------------------------------------------------------------------------------------------
+// ---- What is solved ---------------------------------------------------------------------------------
 
 // The cost at one theta.
 struct Evaluation {
@@ -48,8 +51,9 @@ struct Evaluation {
   std::size_t count = 0;  // how many those are. It may change with theta: pixels enter and leave
 };
 
-// A problem with P parameters. `delta` below is a small change in the tangent space at theta, also P numbers; theta
-// and delta differ only where parameters are not added up (a pose block: T <- T exp(delta)). No call may keep a span.
+// A problem with P parameters. `delta` below is a small change in the tangent space at theta, also P numbers;
+// the two differ only where parameters are not added up (a pose block: T <- T exp(delta)). No call may keep a
+// span.
 class LeastSquaresProblem {
  public:
   virtual ~LeastSquaresProblem() = default;
@@ -57,85 +61,100 @@ class LeastSquaresProblem {
   // P, the number of parameters. Constant during a solve.
   virtual std::size_t size() const = 0;
 
-  // The cost alone. Not finite (NaN, infinity) where the model cannot be evaluated: the solver then takes a shorter step.
+  // The cost alone. Not finite (NaN, infinity) where the model cannot be evaluated: the solver then takes a
+  // shorter step.
   virtual Evaluation cost(Span<const double> theta) = 0;
 
-  // As cost(); also H = J'WJ (P x P, row-major, both triangles written) and g = J'Wr (P), J = d r / d delta at delta = 0,
-  // W = w_i rho'(r_i^2) in both, so that g is the exact gradient of the cost. Overwrites H and g.
+  // As cost(); also H = J'WJ (P x P, row-major, both triangles written) and g = J'Wr (P). J = d r / d delta
+  // at delta = 0, and W = w_i rho'(r_i^2) in both, so that g is the exact gradient of the cost. Overwrites H
+  // and g.
   virtual Evaluation normal_equations(Span<const double> theta, Span<double> H, Span<double> g) = 0;
 
   // out = theta [+] delta. By default theta + delta. `out` does not overlap the others.
   virtual void plus(Span<const double> theta, Span<const double> delta, Span<double> out) const;
 
-  // Row i of the P x P matrix d (theta [+] delta) / d delta at delta = 0. By default row i of the identity. Needed where
-  // priors or bounds, which speak of theta, meet parameters that are not added up. The matrix is invertible.
+  // Row i of the P x P matrix d (theta [+] delta) / d delta at delta = 0, which is invertible. By default row
+  // i of the identity. Needed where priors or bounds, which speak of theta, meet parameters that are not
+  // added up.
   virtual void tangent_row(Span<const double> theta, std::size_t i, Span<double> row) const;
 
-  // M = sum_i (w_i rho'(r_i^2) r_i)^2 j_i j_i', j_i the i-th row of J: the scatter of the gradient, for the sandwich form of
-  // the covariance. P x P, row-major. By default returns false: not offered.
+  // M = sum_i (w_i rho'(r_i^2) r_i)^2 j_i j_i', j_i the i-th row of J: the scatter of the gradient, for the
+  // sandwich form of the covariance. P x P, row-major. By default returns false: not offered.
   virtual bool gradient_scatter(Span<const double> theta, Span<double> M);
 
-  // Relative accuracy of the entries of H: 2e-16 for double arithmetic, about 1e-7 if J is computed in float. Eigenvalues
-  // of H below it, relatively, are noise; it sets the automatic `null_threshold`.
+  // Relative accuracy of the entries of H: 2e-16 for double arithmetic, about 1e-7 if J is computed in float.
+  // Eigenvalues of H below it, relatively, are noise; it sets the automatic `null_threshold`.
   virtual double precision() const { return std::numeric_limits<double>::epsilon(); }
 };
 
-// ---- How ------------------------------------------------------------------------------------------------------------
+// ---- How --------------------------------------------------------------------------------------------
 
 enum class Method { levenberg_marquardt, gauss_newton };
 
-// One more residual (theta[index] - mean) / sigma. It has unit variance by definition, so it is weighed correctly
-// against the data where the data's weights are 1 / (variance of the residual).
+// One more residual, (theta[index] - mean) / sigma. It has unit variance by definition, so it is weighed
+// correctly against the data where the data's weights are 1 / (variance of the residual).
 struct Prior {
   std::size_t index = 0;
   double mean = 0;
   double sigma = 1;  // > 0, units of theta[index]
 };
 
-// One trial, or (step 0) the start. The two norms have no units: they are what is compared with the tolerances.
+// One trial, or (step 0) the start. The two norms have no units: they are what the tolerances are compared
+// with.
 struct StepRecord {
   std::size_t step = 0;      // 0: the start, then 1, 2, ... in the order of the trials, accepted or not
-  double cost = 0;           // at the trial point, priors included; not finite where the model could not be evaluated
+  double cost = 0;           // at the trial point, priors included; not finite where there is no model
   std::size_t count = 0;     // residuals of the data at the trial point
-  double gradient_norm = 0;  // at the best point after this step: see SolveOptions::gradient_tolerance
-  double step_norm = 0;      // of this step: see SolveOptions::step_tolerance
+  double gradient_norm = 0;  // after this step: max_i |g_i| / sqrt(S_i) / sqrt(2 c), see SolveOptions
+  double step_norm = 0;      // of this step: |d|_S / (|theta|_S + sqrt(2 c)), see SolveOptions
   double lambda = 0;         // the damping this step was computed with; 0 in Gauss-Newton
   double gain_ratio = 0;     // decrease / predicted decrease
   bool accepted = false;
-  double seconds = 0;        // since the solve started
+  double seconds = 0;  // since the solve started
 };
 
-// Called with every record, and the best theta so far (P). Returning false ends the solve with Status::interrupted.
+// Called with every record, and the best theta so far (P). Returning false ends the solve:
+// Status::interrupted.
 using StepCallback = std::function<bool(const StepRecord& record, Span<const double> theta)>;
 
-// With d the *undamped* step from theta (Gauss-Newton's; damping never feigns convergence), parameters held at a bound
-// left out, c the cost, and |x|_D = sqrt(sum_i D_i x_i^2), the solver stops at the first of:
-//   converged_gradient   max_i |g_i| / sqrt(D_i) <= gradient_tolerance * sqrt(2 c):   the cosine between the residual and
-//                        every column of J is small
-//   converged_step       |d|_D <= step_tolerance * (|theta|_D + sqrt(2 c))
-//   converged_cost       -g'd - d'Hd/2 <= cost_tolerance * c, or c <= 5e-32 * the cost at the start
-//   stalled              the damped step is as small as in converged_step, d is not, and the trial before was rejected
+// With d the *undamped* step from theta (Gauss-Newton's: damping never feigns convergence), parameters held
+// at a bound left out, c the cost, S = max(diag H, diagonal_floor), |x|_S = sqrt(sum_i S_i x_i^2), the solver
+// stops at the first of:
+//
+//   converged_gradient   max_i |g_i| / sqrt(S_i) <= gradient_tolerance * sqrt(2 c): the residual is
+//                        orthogonal, within a cosine of gradient_tolerance, to every column of J
+//   converged_step       |d|_S <= step_tolerance * (|theta|_S + sqrt(2 c))
+//   converged_cost       -g'd - d'Hd/2 <= cost_tolerance * c; or c <= 5e-32 * the cost at the start; or the
+//                        trial before was rejected and -g'd - d'Hd/2 <= max(1e-12, precision()) * c: what
+//                        the step promises is within the noise of the cost
+//   stalled              the damped step is as small as in converged_step, d is not, and the trial before
+//                        was rejected
 //   max_steps            that many trials were made
-// Tolerances below 4.4e-16 are taken as 4.4e-16 in converged_step, converged_cost and stalled.
+//
+// A step_tolerance or cost_tolerance below 4.4e-16 is taken as 4.4e-16.
 struct SolveOptions {
   Method method = Method::levenberg_marquardt;
   std::size_t max_steps = 50;
   double gradient_tolerance = 1e-10;
   double step_tolerance = 1e-8;
   double cost_tolerance = 1e-10;
-  double initial_damping = 1e-4;    // lambda of the first step, > 0
-  double diagonal_floor = 1e-12;    // D_i never falls below it [residual^2 / theta_i^2]: a parameter nothing depends on stays put
-  double min_kept = 0.5;            // a step that keeps a smaller fraction of the residuals is rejected: see `solve`
-  double null_threshold = 0;        // eigenvalues of D^-1/2 H D^-1/2 below this times the largest count as zero;
-                                    // 0: automatic, 16 * precision() * sqrt(P)
-  std::size_t dense_limit = 1000;   // the largest P for Cholesky, rank, null directions and covariances
-  bool uncertainty = true;          // whether to compute rank, null directions and covariances at the end
+
+  double initial_damping = 1e-4;  // lambda of the first step, > 0
+  double diagonal_floor = 1e-12;  // of S and D [residual^2 / theta_i^2], > 0
+  double min_kept = 0.5;  // a trial that keeps a smaller fraction of the residuals is rejected: see solve()
+
+  // Eigenvalues of S^-1/2 H S^-1/2 below this times the largest count as zero; 0: 16 * precision() * sqrt(P).
+  double null_threshold = 0;
+  std::size_t dense_limit = 1000;  // the largest P for Cholesky, rank, null directions and covariances
+  bool uncertainty = true;         // whether to compute rank, null directions and covariances at the end
+
   std::vector<Prior> priors;
-  std::vector<double> lower, upper;  // P each, or empty for none; -+infinity for a free side; equal to hold a parameter
+  // P numbers each, or empty for none; -infinity or infinity for a free side; equal to hold a parameter.
+  std::vector<double> lower, upper;
   StepCallback callback;
 };
 
-// ---- What comes out -------------------------------------------------------------------------------------------------
+// ---- What comes out ---------------------------------------------------------------------------------
 
 enum class Status {
   running,             // only seen from a LeastSquaresSolver that has not finished
@@ -164,33 +183,38 @@ struct SolveResult {
   double data_cost = 0;       // without the priors
   std::size_t count = 0;      // residuals of the data
   Status status = Status::running;
-  std::size_t steps = 0;             // trials made, rejected ones included
-  std::vector<StepRecord> history;   // steps + 1 records
-  std::vector<double> H, g;          // P x P row-major and P, at theta, in the tangent space, priors included
+  std::size_t steps = 0;            // trials made, rejected ones included
+  std::vector<StepRecord> history;  // steps + 1 records
+  std::vector<double> H, g;         // P x P row-major and P, at theta, in the tangent space, priors included
 
-  // The rest is empty (rank 0) where options.uncertainty is false, P > dense_limit, or the status is no_residuals or
-  // not_finite at the start. It is about the parameters not held at a bound; a held one counts as known.
+  // What follows is empty (and `analysed` false) where options.uncertainty is false, P > dense_limit, or the
+  // start has no residuals or is not finite. It is about the parameters not held at a bound; a held one
+  // counts as known.
   bool analysed = false;
   std::vector<int> held;  // per parameter: -1 held at its lower bound, +1 at its upper, 0 free
   std::size_t rank = 0;   // of H over the free parameters; rank + null directions = free parameters
 
-  // Directions, one per row (k x P, row-major), that change neither data nor priors to first order: the fit says nothing
-  // about them, and theta is where the start left it along them. Each of unit length, its largest component positive;
-  // where there are several they span the null space, chosen to involve as few parameters each as possible.
+  // Directions, one per row (k x P, row-major), that change neither data nor priors to first order: the fit
+  // says nothing about them, and theta has no reason to be where it is along them. Each of unit length, its
+  // largest component positive; several span the null space, each chosen to involve as few parameters as
+  // possible.
   std::vector<double> null_directions;
 
-  // s^2 = 2 cost / (count + priors - rank), the variance of a residual of weight 1; NaN where nothing is left over.
+  // s^2 = 2 cost / (count + priors - rank), the variance of a residual of weight 1; NaN with nothing left
+  // over.
   double residual_variance = std::numeric_limits<double>::quiet_NaN();
 
-  // s^2 H^-1, P x P, row-major, in the tangent space. A parameter that takes part in a null direction has variance
-  // infinity, and covariances NaN; a held one has zeros. Empty where residual_variance is NaN. With a robust loss, prefer:
+  // s^2 H^-1, P x P, row-major, in the tangent space. A parameter that takes part in a null direction has
+  // variance infinity and covariances NaN; a held one has zeros. Empty where residual_variance is NaN.
   std::vector<double> covariance;
-  // H^-1 M H^-1 n/(n - rank), n = count + priors, the same shape; empty where gradient_scatter is not offered.
+
+  // H^-1 M H^-1 n / (n - rank), n = count + priors, in the same shape: prefer it with a robust loss, or where
+  // the weights are not 1 / variance. Empty where the problem does not offer gradient_scatter.
   std::vector<double> covariance_sandwich;
 };
 
-// How it ended in a few lines for a person: status and advice, steps, cost, and every null direction by name.
-// `names`: one per parameter, or empty for theta[0], theta[1], ...
+// How it ended in a few lines for a person: status and advice, steps, cost, what is held, and every null
+// direction. `names`: one per parameter, or empty for theta[0], theta[1], ...
 std::string summary(const SolveResult& result, Span<const std::string> names = {});
 
 // An argument that cannot be used. what() names it, says what it was, and the likely fix.
@@ -199,24 +223,26 @@ class SolverArgumentError : public std::invalid_argument {
   using std::invalid_argument::invalid_argument;
 };
 
-// ---- The calls ------------------------------------------------------------------------------------------------------
+// ---- The calls --------------------------------------------------------------------------------------
 
-// Solves from theta0 (P numbers, finite, within the bounds). Throws SolverArgumentError for arguments it cannot use,
-// before it evaluates anything; whatever the problem or the callback throws passes through.
+// Solves from theta0 (P numbers, finite, within the bounds). Throws SolverArgumentError for arguments it
+// cannot use, before it evaluates anything; whatever the problem or the callback throws passes through.
 //
-// When the number of residuals changes. Costs over different sets of residuals do not compare: a model that slides off
-// the image sheds residuals, and its cost falls to zero. So a residual that leaves is presumed to cost elsewhere what the
-// average one costs here, and one that enters to have cost that before:
+// When the number of residuals changes. Costs over different sets of residuals do not compare: a model that
+// slides off the image sheds residuals, and its cost falls to zero. So a residual that leaves is presumed to
+// cost elsewhere what the average one costs here, and one that enters to have cost that before:
 //
 //   decrease = cost(theta) - [cost(trial) + (count(theta) - count(trial)) * data_cost(theta) / count(theta)],
 //
-// which, without priors, is positive exactly when the cost *per residual* falls. And the quadratic model knows only the
-// residuals it was built from, so a trial that keeps less than `min_kept` of them is rejected whatever it costs (a model
-// that truly recedes gets there in several steps). Where the count is constant, both rules vanish, to the last bit.
-// Gauss-Newton applies them only in choosing the best point, which it returns if it does not converge.
+// which, without priors, is positive exactly when the cost *per residual* falls. And the quadratic model
+// knows only the residuals it was built from, so a trial that keeps less than `min_kept` of their number is
+// rejected whatever it costs (a model that truly recedes gets there in several steps). Where the count is
+// constant both rules vanish, to the last bit. Gauss-Newton applies them only in choosing its best point,
+// returned if it does not converge.
 SolveResult solve(LeastSquaresProblem& problem, Span<const double> theta0, const SolveOptions& options = {});
 
-// The same, a step at a time: for a frame loop with a budget, or a display. Memory is kept between solves of equal P.
+// The same, a step at a time: for a frame loop with a budget, or a display. Memory is kept between solves of
+// equal P.
 //
 //   LeastSquaresSolver solver(options);
 //   solver.start(problem, theta0);
@@ -229,7 +255,7 @@ class LeastSquaresSolver {
   LeastSquaresSolver(LeastSquaresSolver&&) noexcept;
   LeastSquaresSolver& operator=(LeastSquaresSolver&&) noexcept;
 
-  // Evaluates `problem` at theta0; the solver refers to it until the next start. Throws as `solve`.
+  // Evaluates `problem` at theta0; the solver refers to it until the next start. Throws as solve().
   void start(LeastSquaresProblem& problem, Span<const double> theta0);
 
   // One trial. Returns whether the solve goes on: false once status() is a stop reason, and always after.

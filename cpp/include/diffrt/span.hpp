@@ -4,9 +4,9 @@
 //   std::vector<double> v(3);  double a[3];  std::array<double, 3> b;
 //   scale(v, 2);  scale(a, 2);  scale(b, 2);  scale({v.data(), 3}, 2);  scale(Span<double>(v).subspan(1), 2);
 //
-// Span<T> converts to Span<const T>. A Span<const T> also binds to a temporary container, which lives until the end of
-// the full expression: enough for an argument, not for a variable. Indexing is not range-checked, as in std::span;
-// functions of this library that take spans check their sizes on entry.
+// Span<T> converts to Span<const T>. A Span<const T> also binds to a temporary container, which lives until
+// the end of the full expression: enough for an argument, not for a variable. Indexing is not range-checked,
+// as in std::span; functions of this library that take spans check their sizes on entry.
 #pragma once
 
 #include <cstddef>
@@ -71,7 +71,8 @@ class Span {
   constexpr T* end() const noexcept { return data_ + size_; }
 
   // The part from `offset` on, `count` elements or as many as there are. Beyond the end it is empty.
-  constexpr Span subspan(std::size_t offset, std::size_t count = static_cast<std::size_t>(-1)) const noexcept {
+  constexpr Span subspan(std::size_t offset,
+                         std::size_t count = static_cast<std::size_t>(-1)) const noexcept {
     const std::size_t start = offset < size_ ? offset : size_;
     const std::size_t rest = size_ - start;
     return Span(data_ + start, count < rest ? count : rest);

@@ -16,11 +16,13 @@ template <class... Parts>
 }
 
 void check_positive(const char* name, double value, const char* fix) {
-  if (!(value > 0) || !std::isfinite(value)) refuse(name, " is ", value, "; it must be positive and finite: ", fix);
+  if (!(value > 0) || !std::isfinite(value))
+    refuse(name, " is ", value, "; it must be positive and finite: ", fix);
 }
 
 void check_tolerance(const char* name, double value) {
-  if (!(value >= 0)) refuse(name, " is ", value, "; a tolerance is zero or positive (zero: stop only at rounding)");
+  if (!(value >= 0))
+    refuse(name, " is ", value, "; a tolerance is zero or positive (zero: stop only at rounding)");
 }
 
 void check_bounds(const char* name, const std::vector<double>& bounds, std::size_t size) {
@@ -38,9 +40,11 @@ void check_options(const SolveOptions& options) {
   check_tolerance("cost_tolerance", options.cost_tolerance);
   check_positive("initial_damping", options.initial_damping,
                  "1e-4 suits good starts, 1 poor ones; for none at all use Method::gauss_newton");
-  check_positive("diagonal_floor", options.diagonal_floor, "it keeps the system solvable, 1e-12 is the default");
+  check_positive("diagonal_floor", options.diagonal_floor,
+                 "it keeps the system solvable, 1e-12 is the default");
   if (!(options.min_kept >= 0 && options.min_kept <= 1)) {
-    refuse("min_kept is ", options.min_kept, "; it is a fraction of the residuals, from 0 (accept any loss) to 1");
+    refuse("min_kept is ", options.min_kept,
+           "; it is a fraction of the residuals, from 0 (accept any loss) to 1");
   }
   if (!(options.null_threshold >= 0 && options.null_threshold < 1)) {
     refuse("null_threshold is ", options.null_threshold, "; it is relative, in [0, 1), 0 for automatic");
@@ -50,16 +54,19 @@ void check_options(const SolveOptions& options) {
     if (!std::isfinite(prior.mean)) refuse("priors[", k, "].mean is ", prior.mean, "; it must be finite");
     if (!(prior.sigma > 0) || !std::isfinite(prior.sigma)) {
       refuse("priors[", k, "].sigma is ", prior.sigma,
-             "; it is a standard deviation, positive and finite (to hold a parameter, give it equal bounds; to leave it "
+             "; it is a standard deviation, positive and finite (to hold a parameter, give it equal bounds; "
+             "to leave it "
              "free, give no prior)");
     }
   }
 }
 
-void check_arguments(const LeastSquaresProblem& problem, Span<const double> theta0, const SolveOptions& options) {
+void check_arguments(const LeastSquaresProblem& problem, Span<const double> theta0,
+                     const SolveOptions& options) {
   const std::size_t size = problem.size();
   if (size == 0) refuse("the problem has no parameters; free at least one");
-  if (theta0.size() != size) refuse("theta0 has ", theta0.size(), " numbers, the problem ", size, " parameters");
+  if (theta0.size() != size)
+    refuse("theta0 has ", theta0.size(), " numbers, the problem ", size, " parameters");
   for (std::size_t i = 0; i < size; ++i) {
     if (!std::isfinite(theta0[i])) refuse("theta0[", i, "] is ", theta0[i], "; it must be finite");
   }

@@ -7,6 +7,7 @@ namespace diffrt::solver {
 
 // Throws SolverArgumentError.
 void check_options(const SolveOptions& options);
-void check_arguments(const LeastSquaresProblem& problem, Span<const double> theta0, const SolveOptions& options);
+void check_arguments(const LeastSquaresProblem& problem, Span<const double> theta0,
+                     const SolveOptions& options);
 
 }  // namespace diffrt::solver

@@ -1,7 +1,10 @@
-// Bounds by projection: parameters at a bound that would leave are frozen, and the step of the others is clipped
-// (Bertsekas 1982, "Projected Newton methods for optimization problems with simple constraints", without its line search:
-// the damping shortens the step instead).
+// Bounds by projection: parameters at a bound that would leave are frozen, and the step of the others is
+// clipped (Bertsekas 1982, "Projected Newton methods for optimization problems with simple constraints",
+// without its line search: the damping shortens the step instead).
 #pragma once
+
+#include <limits>
+#include <vector>
 
 #include "solver/model.hpp"
 
@@ -24,7 +27,8 @@ class Bounds {
   // Shortens each component of d so that theta + d is within.
   void clip(const Vector& theta, Vector& d) const;
 
-  // Moves theta within. `d` is the clipped step that led here from `from`: where it ends on a bound, so does theta, exactly.
+  // Moves theta within. `d` is the clipped step that led here from `from`: where it ends on a bound, so does
+  // theta, exactly.
   void settle(const Vector& from, const Vector& d, Vector& theta) const;
 
   // -1, +1: held at the lower, upper bound, given the flags; 0: free.

@@ -8,19 +8,19 @@ void Chart::update(const LeastSquaresProblem& problem, const Bounds& bounds, con
   if (!bounds.any()) return;
   row_.resize(theta.size());
   const std::size_t size = count(theta.size());
-  Mask curved(size, 0);
+  is_curved_.assign(size, 0);
   bool bounded = false;
   for (std::size_t i = 0; i < size; ++i) {
     problem.tangent_row(view(theta), i, view(row_));
     for (std::size_t j = 0; j < size; ++j) {
       if (row_[index(j)] == (i == j ? 1.0 : 0.0)) continue;
-      curved[i] = curved[j] = true;
+      is_curved_[i] = is_curved_[j] = true;
       bounded = bounded || bounds.on(i) || bounds.on(j);
     }
   }
   if (!bounded) return;
   for (std::size_t i = 0; i < size; ++i) {
-    if (curved[i]) curved_.push_back(index(i));
+    if (is_curved_[i]) curved_.push_back(index(i));
   }
   const Index n = index(curved_.size());
   A_.resize(n, n);
@@ -79,7 +79,7 @@ void Chart::step_to_tangent(Vector& d) {
 }
 
 void Chart::directions_to_tangent(Matrix& columns) {
-  if (flat()) return;
+  if (flat() || columns.cols() == 0) return;
   gather(columns);
   rows_ = inverse_.solve(rows_).eval();
   scatter(columns);

@@ -7,7 +7,12 @@
 namespace diffrt::solver {
 
 ConjugateGradients::ConjugateGradients(Index size)
-    : blocks_(size, kBlock), residual_(size), direction_(size), preconditioned_(size), product_(size), scaled_(size) {}
+    : blocks_(size, kBlock),
+      residual_(size),
+      direction_(size),
+      preconditioned_(size),
+      product_(size),
+      scaled_(size) {}
 
 void ConjugateGradients::factor_blocks(const Model& model, const Mask& frozen, double lambda) {
   for (Index start = 0; start < model.size(); start += kBlock) {
@@ -16,7 +21,8 @@ void ConjugateGradients::factor_blocks(const Model& model, const Mask& frozen, d
     for (Index j = 0; j < n; ++j) {
       for (Index i = j; i < n; ++i) {
         const bool fixed = frozen[count(start + i)] || frozen[count(start + j)];
-        block(i, j) = fixed ? 0 : model.scale[start + i] * model.H(start + i, start + j) * model.scale[start + j];
+        block(i, j) =
+            fixed ? 0 : model.scale[start + i] * model.H(start + i, start + j) * model.scale[start + j];
       }
       block(j, j) = frozen[count(start + j)] ? 1 : block(j, j) + lambda * model.damping[start + j];
     }
@@ -60,8 +66,8 @@ void ConjugateGradients::solve(const Model& model, const Mask& frozen, double la
   for (Index k = 0; k < 2 * model.size() && energy > target; ++k) {
     scaled_ = model.scale.array() * direction_.array();
     product_.noalias() = model.H.selfadjointView<Eigen::Lower>() * scaled_;
-    product_.array() = product_.array() * model.scale.array() +
-                       lambda * model.damping.array() * direction_.array();
+    product_.array() =
+        product_.array() * model.scale.array() + lambda * model.damping.array() * direction_.array();
     for (Index i = 0; i < model.size(); ++i) {
       if (frozen[count(i)]) product_[i] = 0;
     }

@@ -1,6 +1,7 @@
-// Preconditioned conjugate gradients on the scaled system (scale H scale + lambda damping) y = -gradient, for more
-// parameters than Cholesky should be asked for. The preconditioner is block Jacobi: the Cholesky factors of diagonal blocks of 12, a multiple of 3,
-// 4 and 6, so that vertices, spheres and poses are not cut. Saad, "Iterative methods for sparse linear systems", alg. 9.1.
+// Preconditioned conjugate gradients on the scaled system (scale H scale + lambda damping) y = -gradient, for
+// more parameters than Cholesky should be asked for. The preconditioner is block Jacobi: the Cholesky factors
+// of diagonal blocks of 12, a multiple of 3, 4 and 6, so that vertices, spheres and poses are not cut. Saad,
+// "Iterative methods for sparse linear systems", alg. 9.1.
 #pragma once
 
 #include "solver/model.hpp"

@@ -1,5 +1,5 @@
-// Nielsen's damping (Madsen, Nielsen, Tingleff 2004, eq. 2.21): after an accepted step lambda falls smoothly with the gain
-// ratio, by 3 at most; rejections in a row raise it by 2, 4, 8, ...
+// Nielsen's damping (Madsen, Nielsen, Tingleff 2004, eq. 2.21): after an accepted step lambda falls smoothly
+// with the gain ratio, by 3 at most; rejections in a row raise it by 2, 4, 8, ...
 #pragma once
 
 #include <algorithm>
@@ -9,14 +9,18 @@ namespace diffrt::solver {
 
 class Damping {
  public:
+  // `smallest`: lambda stays above it. The system is scaled to a unit diagonal: below the rounding of its
+  // entries, damping would not keep a singular matrix definite.
+  explicit Damping(double smallest) : smallest_(smallest) {}
+
   void start(double lambda) {
-    lambda_ = std::max(lambda, kMin);
+    lambda_ = std::max(lambda, smallest_);
     growth_ = 2;
   }
 
   void accept(double gain_ratio) {
     const double t = 2 * gain_ratio - 1;
-    lambda_ = std::max(lambda_ * std::max(1.0 / 3.0, 1 - t * t * t), kMin);
+    lambda_ = std::max(lambda_ * std::max(1.0 / 3.0, 1 - t * t * t), smallest_);
     growth_ = 2;
   }
 
@@ -29,8 +33,7 @@ class Damping {
   bool rejected_before() const { return growth_ > 2; }  // since the last accepted step
 
  private:
-  // The system is scaled to a unit diagonal: less than rounding would not be damping.
-  static constexpr double kMin = 1e-15;
+  double smallest_;
   double lambda_ = 1;
   double growth_ = 2;
 };

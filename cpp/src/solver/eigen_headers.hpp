@@ -1,5 +1,5 @@
-// Eigen's headers, as system headers: its templates convert freely between index types, and GCC's flow analysis sees
-// uninitialised values in its buffers that are none.
+// Eigen's headers, as system headers: its templates convert freely between index types, and GCC's flow
+// analysis sees uninitialised values in its buffers that are none.
 #pragma once
 #pragma GCC system_header
 

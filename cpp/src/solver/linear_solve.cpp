@@ -1,4 +1,5 @@
-// Cholesky where it can, eigenvectors where H is singular and nothing damps it, conjugate gradients where P is large.
+// Cholesky where it can, eigenvectors where H is singular and nothing damps it, conjugate gradients where P
+// is large.
 #include "solver/linear_solve.hpp"
 
 #include "solver/spectrum.hpp"
@@ -18,7 +19,8 @@ LinearSolver::LinearSolver(Index size, bool dense, double null_threshold) : null
 void LinearSolver::assemble(const Model& model, const Mask& frozen, double lambda) {
   for (Index j = 0; j < model.size(); ++j) {
     for (Index i = j; i < model.size(); ++i) {
-      work_(i, j) = frozen[count(i)] || frozen[count(j)] ? 0 : model.scale[i] * model.H(i, j) * model.scale[j];
+      work_(i, j) =
+          frozen[count(i)] || frozen[count(j)] ? 0 : model.scale[i] * model.H(i, j) * model.scale[j];
     }
     work_(j, j) = frozen[count(j)] ? 1 : work_(j, j) + lambda * model.damping[j];
   }

@@ -1,5 +1,5 @@
-// Steps of the model in its scaled coordinates, (scale H scale + lambda damping) y = -gradient, with some parameters frozen
-// at y = 0.
+// Steps of the model in its scaled coordinates, (scale H scale + lambda damping) y = -gradient, with some
+// parameters frozen at y = 0.
 #pragma once
 
 #include <optional>

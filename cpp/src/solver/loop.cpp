@@ -16,11 +16,12 @@ constexpr double kRounding = 2 * std::numeric_limits<double>::epsilon();
 // A cost is a sum of many terms, and its rounding error somewhat larger.
 constexpr double kNoise = 1e-12;
 
-// A finite symmetric matrix of unit diagonal is definite long before this is added to it; one that overflowed never is.
+// A finite symmetric matrix of unit diagonal is definite long before this is added to it; one that overflowed
+// never is.
 constexpr double kHopeless = 1e100;
 
-double automatic_threshold(const SolveOptions& options, double precision, std::size_t size) {
-  if (options.null_threshold > 0) return options.null_threshold;
+// How far rounding of its entries moves an eigenvalue of a matrix of unit diagonal, with a margin.
+double eigenvalue_noise(double precision, std::size_t size) {
   return 16 * precision * std::sqrt(static_cast<double>(size));
 }
 
@@ -29,7 +30,8 @@ double automatic_threshold(const SolveOptions& options, double precision, std::s
 Loop::Loop(std::size_t size, double precision, const SolveOptions& options)
     : options_(options),
       precision_(precision),
-      null_threshold_(automatic_threshold(options, precision, size)),
+      null_threshold_(options.null_threshold > 0 ? options.null_threshold
+                                                 : eigenvalue_noise(precision, size)),
       theta_(index(size)),
       trial_(index(size)),
       best_theta_(index(size)),
@@ -38,6 +40,7 @@ Loop::Loop(std::size_t size, double precision, const SolveOptions& options)
       frozen_(size, 0),
       frozen_step_(size, 0),
       solver_(index(size), size <= options.dense_limit, null_threshold_),
+      damping_(eigenvalue_noise(precision, size)),
       delta_(index(size)),
       row_(index(size)) {
   for (Proposal* proposal : {&step_, &full_step_}) {
@@ -47,7 +50,9 @@ Loop::Loop(std::size_t size, double precision, const SolveOptions& options)
   history_.reserve(std::min<std::size_t>(options.max_steps, 1000) + 1);
 }
 
-Span<const double> Loop::theta() const { return view(gauss_newton() && !converged(status_) ? best_theta_ : theta_); }
+Span<const double> Loop::theta() const {
+  return view(gauss_newton() && !converged(status_) ? best_theta_ : theta_);
+}
 
 Point Loop::evaluate(const Vector& theta) {
   Point point;
@@ -106,7 +111,8 @@ void Loop::start(LeastSquaresProblem& problem, Span<const double> theta0) {
   }
 }
 
-// The minimiser of the model over the parameters that neither the gradient nor the step pushes out of the bounds.
+// The minimiser of the model over the parameters that neither the gradient nor the step pushes out of the
+// bounds.
 void Loop::propose(bool damped, Proposal& proposal) {
   frozen_step_ = frozen_;
   do {
@@ -138,8 +144,8 @@ Status Loop::convergence_at_theta() const {
 
 Status Loop::convergence_of_step(const Proposal& proposal) const {
   if (proposal.norm <= std::max(options_.step_tolerance, kRounding)) return Status::converged_step;
-  if (proposal.predicted <= std::max(options_.cost_tolerance, kRounding) * point_.cost()) return Status::converged_cost;
-  return Status::running;
+  const double tolerance = std::max(options_.cost_tolerance, kRounding);
+  return proposal.predicted <= tolerance * point_.cost() ? Status::converged_cost : Status::running;
 }
 
 // After a rejection, a promise within the noise of the cost was kept as well as it can be.

@@ -1,4 +1,5 @@
-// The solver's loop: start, step until there is a reason to stop, result. least_squares.hpp states what it does.
+// The solver's loop: start, step until there is a reason to stop, result. least_squares.hpp states what it
+// does.
 #pragma once
 
 #include <chrono>
@@ -29,7 +30,8 @@ class Loop {
   Span<const StepRecord> history() const { return history_; }
 
  private:
-  // A step from theta: its scaled form, how far it goes as a fraction of theta, and what the model promises for it.
+  // A step from theta: its scaled form, how far it goes as a fraction of theta, and what the model promises
+  // for it.
   struct Proposal {
     Vector y, d;
     double norm = 0, predicted = 0;
@@ -37,7 +39,7 @@ class Loop {
 
   bool gauss_newton() const { return options_.method == Method::gauss_newton; }
   Point evaluate(const Vector& theta);
-  bool build_model();                  // at theta_: point_, model_, frozen_, gradient_norm_; false if not finite
+  bool build_model();  // at theta_: point_, model_, frozen_, gradient_norm_; false if not finite
   void propose(bool damped, Proposal& proposal);
   Status convergence_at_theta() const;
   Status convergence_of_step(const Proposal& proposal) const;
@@ -45,7 +47,7 @@ class Loop {
   void move_to_trial(const Proposal& proposal);
   void try_damped(StepRecord& record);
   void take_full(StepRecord& record);
-  bool record(StepRecord record);      // and tells the callback
+  bool record(StepRecord record);  // and tells the callback
   bool stop(Status status);
   void return_to_best();
   SolveResult result_at_theta();

@@ -1,12 +1,12 @@
 // The quadratic model of the cost at a point, cost + g'd + d'Hd/2, and its scaled coordinates y = S^1/2 d.
 //
-// With S = max(diag H, floor) the scaled matrix S^-1/2 H S^-1/2 has a diagonal of ones (or less, under the floor), so that
-// thresholds need no units and the result does not depend on the units of a parameter.
+// With S = max(diag H, floor) the scaled matrix S^-1/2 H S^-1/2 has a diagonal of ones (or less, under the
+// floor), so that thresholds need no units and the result does not depend on the units of a parameter.
 //
-// The damping matrix D remembers: D_k = max(S_k, kMemory * D_(k-1)). Where a parameter loses its influence (an exponential
-// that dies out, an object that leaves the image) its diagonal entry collapses, and an undamped giant step would follow.
-// More's D, which never falls, cures this too, but one steep view would slow the parameter ever after; falling by 1/3 at
-// most, as lambda does, it is forgotten in a few steps.
+// The damping matrix D remembers: D_k = max(S_k, kMemory * D_(k-1)). Where a parameter loses its influence
+// (an exponential that dies out, an object that leaves the image) its diagonal entry collapses, and an
+// undamped giant step would follow. More's D, which never falls, cures this too, but one steep view would
+// slow the parameter ever after; falling by 1/3 at most, as lambda does, it is forgotten in a few steps.
 #pragma once
 
 #include "solver/eigen.hpp"
@@ -14,13 +14,20 @@
 namespace diffrt::solver {
 
 struct Model {
-  Matrix H;         // both triangles; only the lower one is read
+  Matrix H;  // both triangles; only the lower one is read
   Vector g;
   Vector scale;     // S^-1/2: d = scale * y
   Vector damping;   // D in scaled coordinates, scale^2 D: at least 1
   Vector gradient;  // g in scaled coordinates: scale * g
 
-  explicit Model(Index size) : H(size, size), g(size), scale(size), damping(size), gradient(size), remembered_(size), product_(size) {}
+  explicit Model(Index size)
+      : H(size, size),
+        g(size),
+        scale(size),
+        damping(size),
+        gradient(size),
+        remembered_(size),
+        product_(size) {}
 
   Index size() const { return g.size(); }
   bool finite() const { return H.allFinite() && g.allFinite(); }

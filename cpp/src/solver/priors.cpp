@@ -12,8 +12,8 @@ double prior_cost(const std::vector<Prior>& priors, const Vector& theta) {
   return 0.5 * sum;
 }
 
-void add_priors(const std::vector<Prior>& priors, const LeastSquaresProblem& problem, const Vector& theta, Matrix& H,
-                Vector& g, Vector& row) {
+void add_priors(const std::vector<Prior>& priors, const LeastSquaresProblem& problem, const Vector& theta,
+                Matrix& H, Vector& g, Vector& row) {
   for (const Prior& prior : priors) {
     problem.tangent_row(view(theta), prior.index, view(row));
     row /= prior.sigma;

@@ -12,7 +12,8 @@ class LeastSquaresSolver::Implementation {
   explicit Implementation(SolveOptions given) : options(std::move(given)) { solver::check_options(options); }
 
   solver::Loop& started() {
-    if (!loop) throw SolverArgumentError("the solver has not been started: call start(problem, theta0) first");
+    if (!loop)
+      throw SolverArgumentError("the solver has not been started: call start(problem, theta0) first");
     return *loop;
   }
 

@@ -6,8 +6,11 @@
 namespace diffrt::solver {
 
 double smallest_eigenvalue(const Eigen::Ref<const Matrix>& L, Vector& v, Vector& w) {
-  // An irregular start (multiples of the golden ratio, modulo 1), so that no plausible null direction is orthogonal to it.
-  for (Index i = 0; i < v.size(); ++i) v[i] = 0.25 + std::fmod(0.6180339887498949 * static_cast<double>(i + 1), 1.0);
+  // An irregular start (multiples of the golden ratio, modulo 1), so that no plausible null direction is
+  // orthogonal to it.
+  for (Index i = 0; i < v.size(); ++i) {
+    v[i] = 0.25 + std::fmod(0.6180339887498949 * static_cast<double>(i + 1), 1.0);
+  }
   v.normalize();
   double growth = 1;
   for (int k = 0; k < 4; ++k) {
@@ -34,10 +37,16 @@ void sparsify(Matrix& basis) {
   }
   for (Index j = 0; j < basis.cols(); ++j) {
     const double largest = basis.col(j).cwiseAbs().maxCoeff();
+    basis.col(j) = (basis.col(j).array().abs() < 1e-6 * largest).select(0, basis.col(j));
+  }
+}
+
+void orient(Matrix& basis) {
+  for (Index j = 0; j < basis.cols(); ++j) {
+    const double largest = basis.col(j).cwiseAbs().maxCoeff();
     Index first = 0;  // of the entries as large as the largest, so that a tie is not decided by rounding
     while (std::abs(basis(first, j)) < 0.999999 * largest) ++first;
     if (basis(first, j) < 0) basis.col(j) = -basis.col(j);
-    basis.col(j) = (basis.col(j).array().abs() < 1e-6 * largest).select(0, basis.col(j));
     basis.col(j).normalize();
   }
 }

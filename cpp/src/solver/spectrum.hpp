@@ -5,12 +5,15 @@
 
 namespace diffrt::solver {
 
-// A lower estimate, good to a small factor, of the smallest eigenvalue of L L', by inverse iteration from a fixed start.
-// `v` and `w` are scratch of the same size.
+// A lower estimate, good to a small factor, of the smallest eigenvalue of L L', by inverse iteration from a
+// fixed start. `v` and `w` are scratch of the same size.
 double smallest_eigenvalue(const Eigen::Ref<const Matrix>& L, Vector& v, Vector& w);
 
-// The other basis of the columns' span that has the most zeros: Gauss-Jordan with complete pivoting. Columns come out with
-// unit length, their largest component positive, entries below 1e-6 of it set to zero.
+// Replaces the columns by another basis of their span, with as many zeros as there can be: Gauss-Jordan with
+// complete pivoting. Entries below 1e-6 of their column's largest are noise and become zero.
 void sparsify(Matrix& basis);
+
+// Unit length for every column, and a positive sign for its largest entry.
+void orient(Matrix& basis);
 
 }  // namespace diffrt::solver

@@ -11,8 +11,8 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-// A parameter whose share in a null direction, in scaled coordinates, is below this is taken as determined: float
-// kernels leave about 1e-7 / (gap between eigenvalues) of noise there.
+// A parameter whose share in a null direction, in scaled coordinates, is below this is taken as determined:
+// float kernels leave about 1e-7 / (gap between eigenvalues) of noise there.
 constexpr double kShare = 1e-3;
 
 // The free parameters of the model, scaled to a unit diagonal, and what follows from their eigenvalues.
@@ -48,11 +48,20 @@ class FreePart {
     return out;
   }
 
-  // Null directions as columns, in scaled or in the model's coordinates; zero where frozen.
-  Matrix null_directions(bool scaled) const {
+  // Null directions as columns, in the model's coordinates; zero where frozen.
+  Matrix null_directions() const {
     Matrix out = Matrix::Zero(size_, null_.cols());
-    for (Index i = 0; i < null_.rows(); ++i) out.row(free_[count(i)]) = null_.row(i) * (scaled ? 1 : scale_[i]);
+    for (Index i = 0; i < null_.rows(); ++i) out.row(free_[count(i)]) = null_.row(i) * scale_[i];
     return out;
+  }
+
+  // Flags the parameters that take part in one.
+  Mask undetermined() const {
+    Mask flags(count(size_), 0);
+    for (Index i = 0; i < null_.rows(); ++i) {
+      flags[count(free_[count(i)])] = (null_.row(i).array().abs() > kShare).any();
+    }
+    return flags;
   }
 
  private:
@@ -63,7 +72,8 @@ class FreePart {
     const Eigen::LLT<Matrix> cholesky(A);
     Vector v(n), w(n);
     const double clearly_regular = 10 * null_threshold * static_cast<double>(n);
-    if (cholesky.info() == Eigen::Success && smallest_eigenvalue(cholesky.matrixLLT(), v, w) > clearly_regular) {
+    if (cholesky.info() == Eigen::Success &&
+        smallest_eigenvalue(cholesky.matrixLLT(), v, w) > clearly_regular) {
       inverse_ = cholesky.solve(Matrix::Identity(n, n));
       return;
     }
@@ -74,6 +84,8 @@ class FreePart {
     null_ = eigen.eigenvectors().leftCols(nulls);
     const auto rest = eigen.eigenvectors().rightCols(n - nulls);
     inverse_ = rest * values.tail(n - nulls).cwiseInverse().asDiagonal() * rest.transpose();
+    sparsify(null_);  // here, where no component is large for its unit only
+    orient(null_);
   }
 
   Index size_;
@@ -98,7 +110,8 @@ void mark_undetermined(const Mask& undetermined, Matrix& covariance) {
   }
 }
 
-// The sandwich's filling: the data's scatter, and the prior rows with the unit variance they have by definition.
+// The sandwich's filling: the data's scatter, and the prior rows with the unit variance they have by
+// definition.
 bool scatter(LeastSquaresProblem& problem, const std::vector<Prior>& priors, const Vector& theta, Matrix& M) {
   M.resize(theta.size(), theta.size());
   if (!problem.gradient_scatter(view(theta), view(M))) return false;
@@ -112,25 +125,24 @@ bool scatter(LeastSquaresProblem& problem, const std::vector<Prior>& priors, con
 
 }  // namespace
 
-void analyse(LeastSquaresProblem& problem, const SolveOptions& options, double null_threshold, const Model& model,
-             const Mask& frozen, Chart& chart, SolveResult& result) {
+void analyse(LeastSquaresProblem& problem, const SolveOptions& options, double null_threshold,
+             const Model& model, const Mask& frozen, Chart& chart, SolveResult& result) {
   const FreePart free(model, frozen, null_threshold);
   result.analysed = true;
   result.rank = count(free.rank());
 
-  Matrix directions = free.null_directions(false);
+  Matrix directions = free.null_directions();
   chart.directions_to_tangent(directions);
-  sparsify(directions);
-  result.null_directions.assign(directions.data(), directions.data() + directions.size());  // columns become rows
+  orient(directions);
+  const double* columns = directions.data();  // which are the rows of the result
+  result.null_directions.assign(columns, columns + directions.size());
 
   const double rows = static_cast<double>(result.count + options.priors.size());
   const double left_over = rows - static_cast<double>(result.rank);
   if (!(left_over > 0)) return;
   result.residual_variance = 2 * result.cost / left_over;
 
-  Mask undetermined(count(model.size()), 0);
-  const Matrix shares = free.null_directions(true);
-  for (Index i = 0; i < shares.rows(); ++i) undetermined[count(i)] = shares.row(i).norm() > kShare;
+  Mask undetermined = free.undetermined();
   if (!chart.flat()) {
     for (Index i = 0; i < directions.rows(); ++i) {
       undetermined[count(i)] = undetermined[count(i)] || (directions.row(i).array().abs() > kShare).any();

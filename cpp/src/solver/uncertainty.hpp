@@ -7,9 +7,9 @@
 
 namespace diffrt::solver {
 
-// Fills the last part of `result` from the model at its theta; `frozen` are the parameters held at a bound. `model` is in
-// the coordinates of `chart`. `null_threshold` is resolved.
-void analyse(LeastSquaresProblem& problem, const SolveOptions& options, double null_threshold, const Model& model,
-             const Mask& frozen, Chart& chart, SolveResult& result);
+// Fills the last part of `result` from the model at its theta; `frozen` are the parameters held at a bound.
+// `model` is in the coordinates of `chart`. `null_threshold` is resolved.
+void analyse(LeastSquaresProblem& problem, const SolveOptions& options, double null_threshold,
+             const Model& model, const Mask& frozen, Chart& chart, SolveResult& result);
 
 }  // namespace diffrt::solver
