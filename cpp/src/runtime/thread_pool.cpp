@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
+#include <fstream>
 #include <map>
 
 #include <immintrin.h>
@@ -97,8 +99,16 @@ void ThreadPool::work(int thread) {
 int available_processors() {
   cpu_set_t set;
   CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) return CPU_COUNT(&set);
-  return std::max(1u, std::thread::hardware_concurrency());
+  int processors = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) processors = CPU_COUNT(&set);
+  // A container may have many processors and a small share of their time ("quota period", or "max"): threads beyond it
+  // would spin while the others wait for their turn.
+  std::ifstream cgroup("/sys/fs/cgroup/cpu.max");
+  double quota = 0, period = 0;
+  if (cgroup >> quota >> period && quota > 0 && period > 0) {
+    processors = std::min(processors, std::max(1, static_cast<int>(std::ceil(quota / period))));
+  }
+  return processors;
 }
 
 std::shared_ptr<ThreadPool> shared_pool(int threads) {
