@@ -129,6 +129,37 @@ TEST_CASE("normal equations are those of the dense Jacobian") {
   }
 }
 
+TEST_CASE("the gradient's scatter is the sum over residuals, and gives a fit its sandwich covariance") {
+  Renderer renderer(scene(), options({"ball.center", "ball.radius"}));
+  const std::size_t P = renderer.parameters(), C = 4, pixels = renderer.pixels();
+  std::vector<float> image(pixels * C), observed(pixels * C), dense(pixels * C * P);
+  renderer.jacobian(renderer.theta0(), image).to_dense(dense);
+  for (std::size_t i = 0; i < observed.size(); ++i) observed[i] = image[i] + 0.02f * std::sin(7.0f * static_cast<float>(i));
+  const Observation observation{ImageView::contiguous(observed.data(), width, 4), {}};
+  std::vector<double> M(P * P), expected(P * P, 0);
+  renderer.gradient_scatter(renderer.theta0(), observation, huber(0.01), M);
+  for (std::size_t p = 0; p < pixels; ++p) {
+    for (std::size_t c = 0; c < C; ++c) {
+      const double r = static_cast<double>(image[p * C + c]) - static_cast<double>(observed[p * C + c]);
+      if (!std::isfinite(r)) continue;
+      const double gradient = r * std::min(1.0, 0.01 / std::abs(r));
+      for (std::size_t a = 0; a < P; ++a) {
+        for (std::size_t b = 0; b < P; ++b) {
+          expected[a * P + b] += gradient * gradient * static_cast<double>(dense[(c * P + a) * pixels + p]) * static_cast<double>(dense[(c * P + b) * pixels + p]);
+        }
+      }
+    }
+  }
+  for (std::size_t a = 0; a < P; ++a) {
+    for (std::size_t b = 0; b < P; ++b) {
+      CHECK(std::abs(M[a * P + b] - expected[a * P + b]) < 1e-5 * std::sqrt(expected[a * P + a] * expected[b * P + b]));
+    }
+  }
+  const SolveResult result = fit(renderer, observation, renderer.theta0(), huber(0.01));
+  CHECK(converged(result.status));
+  CHECK(result.covariance_sandwich.size() == P * P);
+}
+
 TEST_CASE("results are the same to the last bit, run after run, with any number of threads") {
   std::vector<float> first, image;
   NormalEquations equations, other;

@@ -76,6 +76,8 @@ class FitResult:
     null_names          the same in words, one line each
     covariance          (P, P), s^2 (J'WJ)^-1, in the tangent space; infinite for parameters in a null direction; None if
                         there are no more residuals than parameters, or P is beyond the dense limit (1000)
+    covariance_sandwich (P, P), H^-1 M H^-1 with M = sum (w rho' r)^2 j j': to be preferred with a robust loss. Both assume
+                        that residuals are independent, which neighbouring pixels of a depth camera are not
     residual_variance   s^2 = 2 cost / (count - rank)
     seconds             of wall clock
     """
@@ -92,6 +94,7 @@ class FitResult:
     null_directions: FloatArray = field(repr=False)
     null_names: list[str]
     covariance: FloatArray | None = field(repr=False)
+    covariance_sandwich: FloatArray | None = field(repr=False)
     residual_variance: float
     seconds: float
 
@@ -173,6 +176,7 @@ def fit(
         null_directions=raw["null_directions"],
         null_names=_null_names(renderer, raw["null_directions"]),
         covariance=raw["covariance"],
+        covariance_sandwich=raw["covariance_sandwich"],
         residual_variance=raw["residual_variance"],
         seconds=time.perf_counter() - begin,
     )

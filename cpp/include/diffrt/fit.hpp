@@ -16,13 +16,18 @@ class ImageProblem : public LeastSquaresProblem {
   Evaluation normal_equations(Span<const double> theta, Span<double> H, Span<double> g) override;
   void plus(Span<const double> theta, Span<const double> delta, Span<double> out) const override;
   void tangent_row(Span<const double> theta, std::size_t i, Span<double> row) const override;
+  bool gradient_scatter(Span<const double> theta, Span<double> M) override;
   double precision() const override { return 1e-7; }
 
  private:
+  Evaluation evaluation() const;
+  bool can_be_rendered(Span<const double> theta) const;
+
   Renderer& renderer_;
   Observation observation_;
   Loss loss_;
   NormalEquations equations_;
+  double resolution_;  // rounding error of a rendered value [its units]
 };
 
 // result.theta is relative to the renderer's scene: renderer.scene_at(result.theta) is the fitted scene.

@@ -49,6 +49,7 @@ namespace diffrt {
 struct Evaluation {
   double cost = 0;        // 1/2 sum_i w_i rho(r_i^2), over the residuals that exist at this theta
   std::size_t count = 0;  // how many those are. It may change with theta: pixels enter and leave
+  double noise = 0;       // rounding error of the cost, beyond double precision's: differences below it mean nothing
 };
 
 // A problem with P parameters. `delta` below is a small change in the tangent space at theta, also P numbers;
@@ -124,9 +125,11 @@ using StepCallback = std::function<bool(const StepRecord& record, Span<const dou
 //   converged_gradient   max_i |g_i| / sqrt(S_i) <= gradient_tolerance * sqrt(2 c): the residual is
 //                        orthogonal, within a cosine of gradient_tolerance, to every column of J
 //   converged_step       |d|_S <= step_tolerance * (|theta|_S + sqrt(2 c))
-//   converged_cost       -g'd - d'Hd/2 <= cost_tolerance * c; or c <= 5e-32 * the cost at the start; or the
-//                        trial before was rejected and -g'd - d'Hd/2 <= max(1e-12, precision()) * c: what
-//                        the step promises is within the noise of the cost
+//   converged_cost       -g'd - d'Hd/2 <= cost_tolerance * c + noise; or c <= 5e-32 * the cost at the start; or
+//                        the trial before was rejected and -g'd - d'Hd/2 <= max(1e-12, precision()) * c:
+//                        what the step promises is within the noise of the cost; or residuals come and go,
+//                        and that is all that still happens: lambda >= 1, the last 5 trials lowered the cost
+//                        by at most 1e-3 c together, and one that was rejected met a few more or less (1 %)
 //   stalled              the damped step is as small as in converged_step, d is not, and the trial before
 //                        was rejected
 //   max_steps            that many trials were made

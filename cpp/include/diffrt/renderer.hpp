@@ -107,6 +107,10 @@ class Renderer {
 
   // Throws what a call at this theta would throw: it has P finite numbers, and shapes that can be rendered.
   void check(Span<const double> theta) const;
+  // M = sum (w rho'(r^2) r)^2 j j', row-major, by increments of poses (PoseDerivative::tangent): the scatter of the
+  // gradient, for the sandwich form of the covariance. M: P x P.
+  void gradient_scatter(Span<const double> theta, const Observation& observation, const Loss& loss, Span<double> M);
+
   // The scene at theta: poses applied, values replaced.
   Scene scene_at(Span<const double> theta) const;
   // out = theta [+] delta: poses T <- T exp(delta), the rest added.

@@ -162,25 +162,23 @@ class Renderer::Implementation {
   }
 
   void normal_equations(Span<const double> theta, const Observation& observation, const Loss& loss, NormalEquations& result, PoseDerivative pose) {
-    evaluate_cost(theta, observation, loss, result, [&](const TileContext& context, int t, Workspace& work) {
-      for (std::size_t g = 0; g < groups_.size(); ++g) {
-        const Group& group = groups_[g];
-        if (group.kind != renderer::GroupKind::planes && group.tiles.empty(t)) continue;
-        renderer::differentiate(context, group, group.slots + camera_slots_, t, work);
-        renderer::accumulate(context, group, t, work, records_[g].data());
-      }
-    });
-    update_linearization(theta, pose);
+    evaluate_cost(theta, observation, loss, result, [&](const TileContext& context, int t, Workspace& work) { sum_products(context, t, work); });
     const std::size_t P = parameters_.size();
-    result.H.assign(P * P, 0.0);
-    result.g.assign(P, 0.0);
-    if (P == 0) return;
-    for (std::size_t g = 0; g < groups_.size(); ++g) {
-      assembly_.add(groups_[g], linearization_.groups()[g], linearization_, camera_slots_, active_, records_[g].data(), result.H, result.g);
-    }
-    for (std::size_t i = 0; i < P; ++i) {
-      for (std::size_t j = 0; j < i; ++j) result.H[i * P + j] = result.H[j * P + i];
-    }
+    result.H.resize(P * P);
+    result.g.resize(P);
+    assemble(theta, pose, result.H, result.g);
+  }
+
+  void gradient_scatter(Span<const double> theta, const Observation& observation, const Loss& loss, Span<double> M) {
+    scatter_.g.resize(parameters_.size());
+    evaluate_cost(theta, observation, loss, scatter_, [&](const TileContext& context, int t, Workspace& work) {
+      for (std::size_t p = 0; p < work.robust.size(); ++p) {
+        const float gradient = work.robust[p] * work.residual[p];
+        work.robust[p] = gradient * gradient;
+      }
+      sum_products(context, t, work);
+    });
+    assemble(theta, PoseDerivative::tangent, M, scatter_.g);
   }
 
   void cost(Span<const double> theta, const Observation& observation, const Loss& loss, NormalEquations& result) {
@@ -293,6 +291,31 @@ class Renderer::Implementation {
     return mixed;
   }
 
+  // Records of sum w J'J and sum w J'r of a tile.
+  void sum_products(const TileContext& context, int t, Workspace& work) {
+    for (std::size_t g = 0; g < groups_.size(); ++g) {
+      const Group& group = groups_[g];
+      if (group.kind != renderer::GroupKind::planes && group.tiles.empty(t)) continue;
+      renderer::differentiate(context, group, group.slots + camera_slots_, t, work);
+      renderer::accumulate(context, group, t, work, records_[g].data());
+    }
+  }
+
+  // H and g from the records.
+  void assemble(Span<const double> theta, PoseDerivative pose, Span<double> H, Span<double> g) {
+    update_linearization(theta, pose);
+    std::fill(H.begin(), H.end(), 0.0);
+    std::fill(g.begin(), g.end(), 0.0);
+    const std::size_t P = parameters_.size();
+    if (P == 0) return;
+    for (std::size_t k = 0; k < groups_.size(); ++k) {
+      assembly_.add(groups_[k], linearization_.groups()[k], linearization_, camera_slots_, active_, records_[k].data(), H, g);
+    }
+    for (std::size_t i = 0; i < P; ++i) {
+      for (std::size_t j = 0; j < i; ++j) H[i * P + j] = H[j * P + i];
+    }
+  }
+
   template <class F>
   void evaluate_cost(Span<const double> theta, const Observation& observation, const Loss& loss, NormalEquations& result, F&& after) {
     if (observation.image.empty()) throw ArgumentError("observed: is empty");
@@ -370,6 +393,7 @@ class Renderer::Implementation {
   renderer::Assembly assembly_;
   runtime::Buffer<float> sums_;
   std::vector<runtime::Buffer<float>> records_;
+  NormalEquations scatter_;
 };
 
 Renderer::Renderer(Scene scene, RendererOptions options) : implementation_(std::make_unique<Implementation>(std::move(scene), std::move(options))) {}
@@ -398,6 +422,9 @@ void Renderer::normal_equations(Span<const double> theta, const Observation& obs
 }
 void Renderer::cost(Span<const double> theta, const Observation& observation, const Loss& loss, NormalEquations& result) {
   implementation_->cost(theta, observation, loss, result);
+}
+void Renderer::gradient_scatter(Span<const double> theta, const Observation& observation, const Loss& loss, Span<double> M) {
+  implementation_->gradient_scatter(theta, observation, loss, M);
 }
 void Renderer::check(Span<const double> theta) const { implementation_->parameters_.check(theta); }
 Scene Renderer::scene_at(Span<const double> theta) const { return implementation_->parameters_.scene_at(theta); }

@@ -89,6 +89,7 @@ void Loop::start(LeastSquaresProblem& problem, Span<const double> theta0) {
   analysable_ = false;
   history_.clear();
   damping_.start(options_.initial_damping);
+  stagnation_.start();
   model_.forget();
   gradient_norm_ = 0;
 
@@ -145,7 +146,8 @@ Status Loop::convergence_at_theta() const {
 Status Loop::convergence_of_step(const Proposal& proposal) const {
   if (proposal.norm <= std::max(options_.step_tolerance, kRounding)) return Status::converged_step;
   const double tolerance = std::max(options_.cost_tolerance, kRounding);
-  return proposal.predicted <= tolerance * point_.cost() ? Status::converged_cost : Status::running;
+  const double negligible = tolerance * point_.cost() + point_.data.noise;
+  return proposal.predicted <= negligible ? Status::converged_cost : Status::running;
 }
 
 // After a rejection, a promise within the noise of the cost was kept as well as it can be.
@@ -156,6 +158,7 @@ bool Loop::within_noise(const Proposal& undamped) const {
 
 bool Loop::step() {
   if (status_ != Status::running) return false;
+  if (stagnation_.reached(damping_.lambda(), point_.cost())) return stop(Status::converged_cost);
   if (const Status reason = convergence_at_theta(); reason != Status::running) return stop(reason);
 
   propose(!gauss_newton(), step_);
@@ -204,6 +207,7 @@ void Loop::try_damped(StepRecord& record) {
   record.gain_ratio = saved / step_.predicted;
   record.accepted = trial_point_.finite() && overlaps(point_, trial_point_, options_.min_kept) && saved > 0 &&
                     step_.predicted > 0;
+  const bool few_changed = trial_point_.finite() && few_came_or_went(point_, trial_point_);
   if (record.accepted) {
     theta_.swap(trial_);
     if (build_model()) {
@@ -218,6 +222,7 @@ void Loop::try_damped(StepRecord& record) {
     }
   }
   if (!record.accepted) damping_.reject();
+  stagnation_.add(record.accepted, saved, few_changed);
   record.gradient_norm = gradient_norm_;
 }
 

@@ -11,6 +11,7 @@
 #include "solver/linear_solve.hpp"
 #include "solver/model.hpp"
 #include "solver/point.hpp"
+#include "solver/stagnation.hpp"
 
 namespace diffrt::solver {
 
@@ -65,6 +66,7 @@ class Loop {
   Mask frozen_, frozen_step_;
   LinearSolver solver_;
   Damping damping_;
+  Stagnation stagnation_;
   Proposal step_, full_step_;
   Vector delta_, row_;
 

@@ -31,4 +31,10 @@ inline bool overlaps(const Point& from, const Point& to, double min_kept) {
          static_cast<double>(to.data.count) >= min_kept * static_cast<double>(from.data.count);
 }
 
+// Whether the number of residuals differs, by at most a hundredth.
+inline bool few_came_or_went(const Point& from, const Point& to) {
+  const double change = std::abs(static_cast<double>(to.data.count) - static_cast<double>(from.data.count));
+  return change > 0 && change <= 0.01 * static_cast<double>(from.data.count);
+}
+
 }  // namespace diffrt::solver
