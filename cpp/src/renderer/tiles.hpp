@@ -5,17 +5,12 @@
 #include <vector>
 
 #include "renderer/groups.hpp"
+#include "renderer/outputs.hpp"
 
 namespace diffrt::renderer {
 
 inline constexpr int tile = kernels::tile;
 inline constexpr int tile_pixels = tile * tile;
-
-struct OutputChannels {
-  Output output = Output::distance;
-  int first = 0, count = 1;  // channels of the image
-  float background = 0;      // NaN: no value, no residual
-};
 
 // A thread's blocks. Planes of tile_pixels floats each.
 struct Workspace {

@@ -1,0 +1,92 @@
+#include "renderer/evaluator.hpp"
+
+#include "diffrt/errors.hpp"
+#include "diffrt/info.hpp"
+#include "scene/validation.hpp"
+
+namespace diffrt::renderer {
+namespace {
+
+std::shared_ptr<runtime::ThreadPool> make_pool(const RendererOptions& options) {
+  if (options.threads < 0) throw ArgumentError("threads: must be 0 (all processors) or more, got " + std::to_string(options.threads));
+  if (options.threads > 1024) throw ArgumentError("threads: at most 1024, got " + std::to_string(options.threads));
+  return runtime::shared_pool(options.threads == 0 ? default_threads() : options.threads);
+}
+
+
+void check_options(const RendererOptions& options) {
+  if (options.boundary == Boundary::exact) {
+    throw ArgumentError("boundary: 'exact' (silhouettes that move) is not available in this version; use boundary=\"none\", the value "
+                        "and the interior derivative at the pixel's centre");
+  }
+  if (options.device != "cpu" && options.device != "auto") {
+    throw DeviceError("device: '" + options.device + "' is not available in this version, which has kernels for x86-64 only; use \"cpu\"");
+  }
+}
+
+// Faces of meshes, kept alive by Jacobians that refer to them.
+std::shared_ptr<const void> faces_of(const Scene& scene) {
+  auto faces = std::make_shared<std::vector<std::shared_ptr<const std::vector<std::int32_t>>>>();
+  for (const auto& [name, shape] : scene.shapes) {
+    if (const Mesh* mesh = std::get_if<Mesh>(&shape)) faces->push_back(mesh->faces);
+  }
+  return faces;
+}
+
+}  // namespace
+
+Evaluator::Evaluator(Scene scene, RendererOptions options)
+    : scene_((check_options(options), scene::check(scene), std::move(scene))),
+      options_(std::move(options)),
+      outputs_(make_outputs(options_)),
+      parameters_(scene_, options_.free),
+      grid_(scene_.camera.width, scene_.camera.height),
+      kernels_(*runtime::active_level().kernels),
+      pool_(make_pool(options_)),
+      groups_(make_groups(scene_, parameters_, grid_)),
+      pivots_(scene_.shapes.size()),
+      workspaces_(static_cast<std::size_t>(pool_->threads())) {
+  channels_ = outputs_.back().first + outputs_.back().count;
+  camera_slots_ = parameters_.camera_columns().intrinsics() ? kernels::camera_slots : 0;
+  for (const Group& group : groups_) widest_ = std::max(widest_, group.slots + camera_slots_);
+  const bool single = groups_.size() == 1 && (groups_[0].kind == GroupKind::rigid_mesh ||
+                                              (groups_[0].kind != GroupKind::free_mesh && groups_[0].count == 1));
+  dense_rows_ = single && parameters_.size() <= 16;
+  row_planes_ = dense_rows_ ? static_cast<int>(parameters_.size()) : widest_;
+  row_pool_ = std::make_shared<RowStoragePool>(grid_, row_planes_ * channels_);
+  for (const Group& group : groups_) degenerate_ += group.degenerate;
+  if (degenerate_ > 0) {
+    std::size_t faces = 0;
+    for (const Group& group : groups_) faces += group.mesh != nullptr ? static_cast<std::size_t>(group.count) : 0;
+    warnings_.push_back(std::to_string(degenerate_) + " of " + std::to_string(faces) + " triangles have no area and are skipped");
+  }
+  faces_ = faces_of(scene_);
+  all_tiles_.resize(static_cast<std::size_t>(grid_.tiles()));
+  for (std::size_t i = 0; i < all_tiles_.size(); ++i) all_tiles_[i] = static_cast<int>(i);
+  for (Workspace& work : workspaces_) work.resize(channels_, std::max(widest_, 1));
+  parameters_.apply(parameters_.theta0(), state_);
+}
+
+void Evaluator::check_image(Span<float> image) const {
+  const std::size_t expected = static_cast<std::size_t>(grid_.width) * static_cast<std::size_t>(grid_.height) * static_cast<std::size_t>(channels_);
+  if (image.size() != expected) {
+    throw ArgumentError("image: has " + std::to_string(image.size()) + " numbers, expected " + std::to_string(expected) + " (height x width x channels)");
+  }
+}
+
+void Evaluator::prepare(Span<const double> theta) {
+  parameters_.check(theta);
+  parameters_.apply(theta, state_);
+  const Frame frame{kernels_, *pool_, grid_};
+  for (Group& group : groups_) renderer::prepare(group, scene_, state_, frame);
+}
+
+void Evaluator::update_linearization(Span<const double> theta, PoseDerivative kind) {
+  // The kernels' pivots, as they rounded them: what matters is that both sides mean the same point.
+  for (const Group& group : groups_) {
+    if (group.shape >= 0) pivots_[static_cast<std::size_t>(group.shape)] = group.pivot.cast<double>();
+  }
+  linearization_.update(scene_, parameters_, state_, theta, kind, pivots_);
+}
+
+}  // namespace diffrt::renderer

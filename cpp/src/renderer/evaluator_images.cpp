@@ -1,0 +1,107 @@
+// Images and Jacobian rows.
+#include <utility>
+
+#include "renderer/evaluator.hpp"
+
+namespace diffrt::renderer {
+
+void Evaluator::render(Span<const double> theta, Span<float> image) {
+  check_image(image);
+  prepare(theta);
+  const TileContext context = this->context();
+  over_tiles(all_tiles_, [&](int t, Workspace& work) { store_image(context, t, work, image); });
+}
+
+Jacobian Evaluator::jacobian(Span<const double> theta, Span<float> image) {
+  if (!image.empty()) check_image(image);
+  prepare(theta);
+  const TileContext context = this->context();
+  auto data = std::make_shared<JacobianData>();
+  data->grid = grid_;
+  data->channels = channels_;
+  data->planes = row_planes_;
+  data->parameters = parameters_.size();
+  data->dense = dense_rows_;
+  data->camera_slots = camera_slots_;
+  data->rows = row_pool_->take();
+  update_linearization(theta, PoseDerivative::theta);
+  data->linearization = linearization_;
+  data->keep_alive = faces_;
+  over_tiles(all_tiles_, [&](int t, Workspace& work) {
+    if (!image.empty()) {
+      store_image(context, t, work, image);
+    } else if (touched(context, t)) {
+      find_visible(context, t, work);
+    }
+    store_rows(context, t, work, *data->rows);
+  });
+  return Jacobian(std::move(data));
+}
+
+void Evaluator::store_image(const TileContext& context, int t, Workspace& work, Span<float> image) const {
+  const std::ptrdiff_t column_stride = channels_, row_stride = static_cast<std::ptrdiff_t>(grid_.width) * channels_;
+  if (!touched(context, t)) {
+    for (const OutputChannels& output : outputs_) {
+      for (int c = output.first; c < output.first + output.count; ++c) {
+        fill_plane(grid_, t, output.background, image.data() + c, row_stride, column_stride);
+      }
+    }
+    return;
+  }
+  find_visible(context, t, work);
+  show(context, t, work);
+  for (int c = 0; c < channels_; ++c) {
+    store_plane(grid_, t, work.rendered.data() + c * tile_pixels, image.data() + c, row_stride, column_stride);
+  }
+}
+
+void Evaluator::store_rows(const TileContext& context, int t, Workspace& work, RowStorage& rows) const {
+  const auto plane_at = [&](int plane) { return rows.planes.get() + static_cast<std::size_t>(plane) * pixels(); };
+  std::uint8_t& dirty = rows.dirty[static_cast<std::size_t>(t)];
+  if (!touched(context, t)) {
+    if (dirty == 0) return;
+    for (int plane = 0; plane < row_planes_ * channels_; ++plane) fill_plane(grid_, t, 0.0f, plane_at(plane), grid_.width, 1);
+    std::fill_n(work.ids.data(), tile_pixels, -1);
+    store_ids(grid_, t, work.ids.data(), rows.ids.data());
+    dirty = 0;
+    return;
+  }
+  dirty = 1;
+  store_ids(grid_, t, work.ids.data(), rows.ids.data());
+  std::fill_n(work.rows.data(), static_cast<std::size_t>(channels_ * widest_ * tile_pixels), 0.0f);
+  for (const Group& group : groups_) {
+    if (group.kind == GroupKind::planes || !group.tiles.empty(t)) differentiate(context, group, widest_, t, work);
+  }
+  if (!dense_rows_) {
+    for (int plane = 0; plane < widest_ * channels_; ++plane) {
+      store_plane(grid_, t, work.rows.data() + plane * tile_pixels, plane_at(plane), grid_.width, 1);
+    }
+    return;
+  }
+  // One primitive: its columns of theta right away.
+  const Block& block = linearization_.groups()[0].blocks[0];
+  for (int c = 0; c < channels_; ++c) {
+    for (int k = 0; k < block.width(); ++k) {
+      const float* column = mix_column(block, k, work.rows.data() + c * widest_ * tile_pixels, work.residual.data());
+      store_plane(grid_, t, column, plane_at(c * row_planes_ + block.columns[static_cast<std::size_t>(k)]), grid_.width, 1);
+    }
+  }
+}
+
+const float* Evaluator::mix_column(const Block& block, int k, const float* slots, float* mixed) const {
+  int used = 0, last = 0;
+  for (int s = 0; s < widest_; ++s) {
+    if (block.at(s, k) != 0) ++used, last = s;
+  }
+  if (used == 1 && block.at(last, k) == 1) return slots + last * tile_pixels;
+  std::fill_n(mixed, tile_pixels, 0.0f);
+  for (int s = 0; s < widest_; ++s) {
+    const auto factor = static_cast<float>(block.at(s, k));
+    if (factor == 0) continue;
+    const float* slot = slots + s * tile_pixels;
+    for (int p = 0; p < tile_pixels; ++p) mixed[p] += factor * slot[p];
+  }
+  return mixed;
+}
+
+}  // namespace diffrt::renderer

@@ -1,0 +1,98 @@
+// Sums over residuals: cost, normal equations, scatter. J is never stored.
+#include <atomic>
+#include <cmath>
+
+#include "diffrt/errors.hpp"
+#include "renderer/evaluator.hpp"
+
+namespace diffrt::renderer {
+
+template <class F>
+void Evaluator::evaluate_cost(Span<const double> theta, const Observation& observation, const Loss& loss, NormalEquations& result, F&& after) {
+  if (observation.image.empty()) throw ArgumentError("observed: is empty");
+  const KernelLoss robust = kernel_loss(loss);
+  prepare(theta);
+  const TileContext context = this->context();
+
+  // Where a ray that misses has no value, a tile that nothing touches has no residuals.
+  bool everywhere = false;
+  for (const OutputChannels& output : outputs_) everywhere = everywhere || !std::isnan(output.background);
+  active_.clear();
+  for (int t = 0; t < grid_.tiles(); ++t) {
+    if (everywhere || touched(context, t)) active_.push_back(t);
+  }
+  sums_.resize(static_cast<std::size_t>(grid_.tiles() * kernels::residual_sums));
+  records_.resize(groups_.size());
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    const auto size = static_cast<std::size_t>(record_size(groups_[g].slots + camera_slots_));
+    records_[g].resize(static_cast<std::size_t>(groups_[g].sum_entries().entries()) * size);
+  }
+
+  std::atomic<bool> weights_valid{true};
+  over_tiles(active_, [&](int t, Workspace& work) {
+    find_visible(context, t, work);
+    show(context, t, work);
+    if (!load_observation(context, observation, t, work)) weights_valid = false;
+    compare(context, robust, t, work, sums_.data());
+    after(context, t, work);
+  });
+  if (!weights_valid) throw ArgumentError("weights: some are negative; weights are >= 0, and 0 or NaN drops a pixel");
+
+  double cost = 0, count = 0, squares = 0;
+  for (const int t : active_) {
+    const float* sums = sums_.data() + static_cast<std::size_t>(t) * kernels::residual_sums;
+    cost += static_cast<double>(sums[0]), count += static_cast<double>(sums[1]), squares += static_cast<double>(sums[2]);
+  }
+  result.cost = cost;
+  result.count = static_cast<std::size_t>(count);
+  result.weighted_squares = squares;
+}
+
+void Evaluator::sum_products(const TileContext& context, int t, Workspace& work) {
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    const Group& group = groups_[g];
+    if (group.kind != GroupKind::planes && group.tiles.empty(t)) continue;
+    differentiate(context, group, group.slots + camera_slots_, t, work);
+    accumulate(context, group, t, work, records_[g].data());
+  }
+}
+
+void Evaluator::assemble(Span<const double> theta, PoseDerivative pose, Span<double> H, Span<double> g) {
+  update_linearization(theta, pose);
+  std::fill(H.begin(), H.end(), 0.0);
+  std::fill(g.begin(), g.end(), 0.0);
+  const std::size_t P = parameters_.size();
+  if (P == 0) return;
+  for (std::size_t k = 0; k < groups_.size(); ++k) {
+    assembly_.add(groups_[k], linearization_.groups()[k], linearization_, camera_slots_, active_, records_[k].data(), H, g);
+  }
+  for (std::size_t i = 0; i < P; ++i) {
+    for (std::size_t j = 0; j < i; ++j) H[i * P + j] = H[j * P + i];
+  }
+}
+
+void Evaluator::normal_equations(Span<const double> theta, const Observation& observation, const Loss& loss, NormalEquations& result, PoseDerivative pose) {
+  evaluate_cost(theta, observation, loss, result, [&](const TileContext& context, int t, Workspace& work) { sum_products(context, t, work); });
+  const std::size_t P = parameters_.size();
+  result.H.resize(P * P);
+  result.g.resize(P);
+  assemble(theta, pose, result.H, result.g);
+}
+
+void Evaluator::gradient_scatter(Span<const double> theta, const Observation& observation, const Loss& loss, Span<double> M) {
+  scatter_.g.resize(parameters_.size());
+  evaluate_cost(theta, observation, loss, scatter_, [&](const TileContext& context, int t, Workspace& work) {
+    for (std::size_t p = 0; p < work.robust.size(); ++p) {
+      const float gradient = work.robust[p] * work.residual[p];
+      work.robust[p] = gradient * gradient;
+    }
+    sum_products(context, t, work);
+  });
+  assemble(theta, PoseDerivative::tangent, M, scatter_.g);
+}
+
+void Evaluator::cost(Span<const double> theta, const Observation& observation, const Loss& loss, NormalEquations& result) {
+  evaluate_cost(theta, observation, loss, result, [](const TileContext&, int, Workspace&) {});
+}
+
+}  // namespace diffrt::renderer

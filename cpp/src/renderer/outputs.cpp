@@ -1,0 +1,73 @@
+#include "renderer/outputs.hpp"
+
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include "diffrt/errors.hpp"
+#include "diffrt_kernels.hpp"
+
+namespace diffrt {
+namespace {
+
+struct OutputTraits {
+  Output output;
+  const char* name;
+  int kernel_index, channels;
+  bool missing_by_default;  // whether a ray that misses has no value
+};
+
+constexpr OutputTraits output_traits[] = {
+    {Output::distance, "distance", kernels::output_distance, kernels::channels_distance, true},
+    {Output::depth, "depth", kernels::output_depth, kernels::channels_depth, true},
+    {Output::mask, "mask", kernels::output_mask, kernels::channels_mask, false},
+    {Output::normal, "normal", kernels::output_normal, kernels::channels_normal, false},
+    {Output::shade, "shade", kernels::output_shade, kernels::channels_shade, false},
+};
+constexpr bool outputs_match_kernels() {
+  for (const OutputTraits& t : output_traits) {
+    if (t.kernel_index != static_cast<int>(t.output)) return false;
+  }
+  return true;
+}
+static_assert(outputs_match_kernels(), "enum Output must list the outputs in the kernels' order");
+
+const OutputTraits& traits(Output output) { return output_traits[static_cast<std::size_t>(output)]; }
+
+}  // namespace
+
+const char* name(Output output) { return traits(output).name; }
+int channels(Output output) { return traits(output).channels; }
+
+namespace renderer {
+
+std::vector<OutputChannels> make_outputs(const RendererOptions& options) {
+  if (options.outputs.empty()) throw ArgumentError("outputs: is empty; name at least one of distance, depth, mask, normal, shade");
+  if (!options.background.empty() && options.background.size() != options.outputs.size()) {
+    throw ArgumentError("background: has " + std::to_string(options.background.size()) + " entries for " +
+                        std::to_string(options.outputs.size()) + " outputs; give one for each, or none");
+  }
+  std::vector<OutputChannels> result;
+  int first = 0;
+  for (std::size_t i = 0; i < options.outputs.size(); ++i) {
+    const OutputTraits& t = traits(options.outputs[i]);
+    std::optional<double> background;
+    if (!options.background.empty()) {
+      background = options.background[i];
+    } else if (!t.missing_by_default) {
+      background = 0;
+    }
+    if (background && !std::isfinite(*background)) {
+      throw ArgumentError("background: must be a finite number, or none for rays that miss to be NaN and carry no residual");
+    }
+    for (const OutputChannels& other : result) {
+      if (other.output == t.output) throw ArgumentError(std::string("outputs: '") + t.name + "' is given twice");
+    }
+    result.push_back({t.output, first, t.channels, background ? static_cast<float>(*background) : std::numeric_limits<float>::quiet_NaN()});
+    first += t.channels;
+  }
+  return result;
+}
+
+}  // namespace renderer
+}  // namespace diffrt
