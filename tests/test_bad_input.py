@@ -1,4 +1,6 @@
-"""Bad input to a renderer and a fit: an error that names the argument and the likely fix, and nothing is changed by it."""
+"""Bad input to a renderer and a fit: an error that names the argument and the likely fix, and nothing is changed by
+it.
+"""
 
 import diffrt_aot as dr
 import numpy as np
@@ -79,7 +81,12 @@ def test_theta(renderer, theta, match, error):
 
 def test_theta_of_other_types_is_converted(renderer):
     image = renderer.render([0, 0, 5, 1])
-    for theta in ((0, 0, 5, 1), np.array([0, 0, 5, 1]), np.array([0, 0, 5, 1], dtype=np.float32), np.array([[0.0, 0, 5, 1]] * 2).T[:, 0]):
+    for theta in (
+        (0, 0, 5, 1),
+        np.array([0, 0, 5, 1]),
+        np.array([0, 0, 5, 1], dtype=np.float32),
+        np.array([[0.0, 0, 5, 1]] * 2).T[:, 0],
+    ):
         assert np.array_equal(renderer.render(theta), image, equal_nan=True)
 
 
@@ -114,7 +121,9 @@ def test_loss(renderer):
     refused("loss", renderer.normal_equations, None, renderer.render(), None, "huber", error=TypeError)
 
 
-@pytest.mark.parametrize("layout", ["float32", "float64", "fortran", "strided", "reversed", "big-endian", "float16", "read-only", "list"])
+@pytest.mark.parametrize(
+    "layout", ["float32", "float64", "fortran", "strided", "reversed", "big-endian", "float16", "read-only", "list"]
+)
 def test_layouts_of_observed_are_equal(renderer, layout):
     rng = np.random.default_rng(0)
     image = (renderer.render() + rng.normal(size=(30, 40)) * 0.01).astype(np.float16).astype(np.float32)
@@ -185,7 +194,8 @@ def test_degenerate_triangles_are_skipped_and_counted():
     collinear = np.array([[0, 0, 2], [0.1, 0, 2], [0.2, 0, 2]])
     alone = dr.Renderer(dr.Scene(CAMERA, {"m": dr.Mesh(vertices, [good])}), output="depth")
     mixed = dr.Renderer(
-        dr.Scene(CAMERA, {"m": dr.Mesh(np.vstack([vertices, collinear]), [line, good, point, [5, 6, 7]])}), output="depth"
+        dr.Scene(CAMERA, {"m": dr.Mesh(np.vstack([vertices, collinear]), [line, good, point, [5, 6, 7]])}),
+        output="depth",
     )
     assert alone.warnings == []
     (warning,) = mixed.warnings

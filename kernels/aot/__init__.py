@@ -1,4 +1,5 @@
-"""Ahead of time: Taichi kernels -> LLVM IR -> one native object per x86-64 level, and the manifest that C++ compiles against.
+"""Ahead of time: Taichi kernels -> LLVM IR -> one native object per x86-64 level, and the manifest that C++
+compiles against.
 
     python -m kernels.aot --output DIRECTORY
 

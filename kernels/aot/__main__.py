@@ -45,7 +45,10 @@ def main():
     with ProcessPoolExecutor(len(LEVELS), mp_context=get_context("spawn")) as pool:
         for level, code in zip(LEVELS, pool.map(lower, [modules] * len(LEVELS), LEVELS), strict=True):
             (options.output / f"kernels_{level}.o").write_bytes(code)
-    print(f"lowered to {', '.join('x86-64-' + level for level in LEVELS)} in {time.perf_counter() - begin:.1f} s", file=sys.stderr)
+    print(
+        f"lowered to {', '.join('x86-64-' + level for level in LEVELS)} in {time.perf_counter() - begin:.1f} s",
+        file=sys.stderr,
+    )
 
     data = manifest.manifest(entries, traced, constants(target))
     (options.output / "manifest.json").write_text(manifest.to_json(data))

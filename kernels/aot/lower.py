@@ -25,7 +25,9 @@ def symbol(name, level):
 
 def amend(name, ir, level):
     """The IR of one kernel, ready for the optimiser."""
-    ir, found = re.subn(r"^define (?:dso_local )?void @[\w.]+\(", f"define void @{symbol(name, level)}(", ir, flags=re.M)
+    ir, found = re.subn(
+        r"^define (?:dso_local )?void @[\w.]+\(", f"define void @{symbol(name, level)}(", ir, flags=re.M
+    )
     if found != 1:
         raise RuntimeError(f"kernel {name}: {found} functions in its IR, expected one serial function of the context")
     ir = ir.replace("reassoc ninf nsz ", "" if name in EXACT else "reassoc nsz contract ")
@@ -56,7 +58,9 @@ def _mark_argument_loads(ir):
 def lower(modules, level):
     """The bytes of one object file from {name: IR}. Its only undefined symbols are libm's."""
     if not llvmlite.__version__.startswith("0.44."):
-        raise SystemExit(f"kernels.aot needs llvmlite 0.44, found {llvmlite.__version__}: pip install 'llvmlite==0.44.*'")
+        raise SystemExit(
+            f"kernels.aot needs llvmlite 0.44, found {llvmlite.__version__}: pip install 'llvmlite==0.44.*'"
+        )
     llvm.initialize()
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()

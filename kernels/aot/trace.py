@@ -1,7 +1,7 @@
 """Trace kernels with Taichi and save their LLVM IR.
 
-Taichi 1.7.4 compiles ahead of time only for the architecture it was started with: one process per target. An LLVM module
-is saved once, to a directory; a second save writes an empty one.
+Taichi 1.7.4 compiles ahead of time only for the architecture it was started with: one process per target. An LLVM
+module is saved once, to a directory; a second save writes an empty one.
 """
 
 import inspect
@@ -42,7 +42,9 @@ class TracedKernel:
 def start_x64():
     """Starts Taichi for x64 with vectors kept whole (packets); once per process."""
     if ti.__version__ != TAICHI_VERSION:
-        raise SystemExit(f"kernels.aot needs taichi 1.7.4, found {'.'.join(map(str, ti.__version__))}: pip install taichi==1.7.4")
+        raise SystemExit(
+            f"kernels.aot needs taichi 1.7.4, found {'.'.join(map(str, ti.__version__))}: pip install taichi==1.7.4"
+        )
     # Taichi warns about each plain Python function that a kernel calls; here they are the language.
     warnings.filterwarnings("ignore", category=SyntaxWarning)
     warnings.filterwarnings("ignore", category=DeprecationWarning)

@@ -9,5 +9,7 @@ PARAMETERS = ("fx", "fy", "cx", "cy")
 
 
 def pinhole_direction(u, v, fx, fy, cx, cy):
-    """Direction (X/Z, Y/Z, 1) of the ray through the image point (u, v) [px], in the camera frame: depth is 1 along it."""
+    """Direction (X/Z, Y/Z, 1) of the ray through the image point (u, v) [px], in the camera frame: depth is 1 along
+    it.
+    """
     return Vec3((u - cx) / fx, (v - cy) / fy, 1.0)

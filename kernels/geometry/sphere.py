@@ -8,9 +8,9 @@ SLOTS = ("center_x", "center_y", "center_z", "radius")
 def inverse_depth_sphere(direction, center, radius, inverse_gap, side):
     """1/z of the visible point, <= 0 where the ray misses.
 
-    With a = d.d, b = d.c and gap = c.c - r^2 the roots of |z d - c| = r are z = (b -+ root)/a, root = sqrt(b^2 - a gap),
-    or z = gap / (b +- root), which does not cancel when the camera is near the surface. The discriminant is taken as
-    a r^2 - |c x d|^2 (Lagrange's identity), which does not cancel when the sphere is small and far.
+    With a = d.d, b = d.c and gap = c.c - r^2 the roots of |z d - c| = r are z = (b -+ root)/a, root = sqrt(b^2 - a
+    gap), or z = gap / (b +- root), which does not cancel when the camera is near the surface. The discriminant is
+    taken as a r^2 - |c x d|^2 (Lagrange's identity), which does not cancel when the sphere is small and far.
 
     Args:
         direction: (X/Z, Y/Z, 1).

@@ -16,7 +16,9 @@ from kernels.outputs.shade import shade
 
 @dataclass(frozen=True)
 class Output:
-    """An output: its name, its function, how many channels it has, and whether it looks at the normal, or at nothing."""
+    """An output: its name, its function, how many channels it has, and whether it looks at the normal, or at
+    nothing.
+    """
 
     name: str
     function: Callable

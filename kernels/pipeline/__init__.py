@@ -2,9 +2,9 @@
 
 prepare -> bin -> visibility -> value, rows -> residuals -> normal_equations
 
-From `visibility` on a kernel works on tiles [begin, end) of 16 x 16 pixels. What one tile hands to the next kernel lies in
-tile blocks: block number (tile - first_tile). On the CPU the runtime takes one tile through all its kernels before the
-next, so that its block stays in the first-level cache; on a GPU each kernel runs over all tiles.
+From `visibility` on a kernel works on tiles [begin, end) of 16 x 16 pixels. What one tile hands to the next kernel
+lies in tile blocks: block number (tile - first_tile). On the CPU the runtime takes one tile through all its kernels
+before the next, so that its block stays in the first-level cache; on a GPU each kernel runs over all tiles.
 
 `all_kernels(target)` gives every kernel by name. Each module is a family: a function of the target and of what it is
 specialised for, returning a @ti.kernel.

@@ -14,7 +14,9 @@ def bin_count(target):
     scalars, indices = target.scalars, target.indices
 
     @ti.kernel
-    def kernel(begin: ti.i32, end: ti.i32, tiles_x: ti.i32, stride: ti.i32, counter: ti.i32, bounds: scalars, counters: indices):
+    def kernel(
+        begin: ti.i32, end: ti.i32, tiles_x: ti.i32, stride: ti.i32, counter: ti.i32, bounds: scalars, counters: indices
+    ):
         ti.loop_config(serialize=target.serial)
         for i in range(begin, end):
             if bounds[i] <= bounds[2 * stride + i]:

@@ -1,8 +1,8 @@
 """Normal equations of the primitives that a tile sees, from its rows and residuals.
 
-Each entry (tile, primitive) of a tile list, or (tile, mesh), gets a record of sums over its pixels and channels: the upper
-triangle of sum w J'J by rows, then sum w J'r. The runtime adds the records in the order of the list, in float64, so that
-the result does not depend on threads.
+Each entry (tile, primitive) of a tile list, or (tile, mesh), gets a record of sums over its pixels and channels:
+the upper triangle of sum w J'J by rows, then sum w J'r. The runtime adds the records in the order of the list, in
+float64, so that the result does not depend on threads.
 """
 
 import taichi as ti
@@ -71,7 +71,16 @@ def normal_equations(target, slots):
                         for c in range(channels):
                             i = (block * channels + c) * target.block + p
                             j = (block * channels + c) * planes * target.block + p
-                            add(sums, ids[block * target.block + p], first_id + k, span, row_planes, j, residual[i], weight[i])
+                            add(
+                                sums,
+                                ids[block * target.block + p],
+                                first_id + k,
+                                span,
+                                row_planes,
+                                j,
+                                residual[i],
+                                weight[i],
+                            )
                 for s in ti.static(range(size)):
                     records[entry * size + s] = target.sum_lanes(sums[s])
 

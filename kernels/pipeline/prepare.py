@@ -41,8 +41,8 @@ def prepare_triangles(target):
     """Edge functions, plane, and bounds [px, inclusive] of triangles, for numbers [begin, end) of each component.
 
     The edge functions take no fused multiply-add: swapping an edge's ends must negate them exactly, or light leaks
-    between neighbours. A triangle that cannot be seen (behind the camera, edge-on, off the image, between pixel centres)
-    has empty bounds.
+    between neighbours. A triangle that cannot be seen (behind the camera, edge-on, off the image, between pixel
+    centres) has empty bounds.
     """
     scalars, indices, numbers = target.scalars, target.indices, target.numbers
 
@@ -65,7 +65,9 @@ def prepare_triangles(target):
     ):
         ti.loop_config(serialize=target.serial)
         for i in range(begin, end):
-            prepare(i, stride, vertex_stride, (width, height), (fx, fy, cx, cy), faces, vertices_camera, triangles, bounds)
+            prepare(
+                i, stride, vertex_stride, (width, height), (fx, fy, cx, cy), faces, vertices_camera, triangles, bounds
+            )
 
     def prepare(i, stride, vertex_stride, size, intrinsics, faces, vertices_camera, triangles, bounds):
         corners = []
@@ -91,7 +93,8 @@ def prepare_triangles(target):
 
 
 def screen_bounds(corners, visible, size, intrinsics):
-    """First and last column and row (x0, y0, x1, y1) whose pixel centres may lie in the triangle; x0 > x1 where none does.
+    """First and last column and row (x0, y0, x1, y1) whose pixel centres may lie in the triangle; x0 > x1 where
+    none does.
 
     A triangle that crosses the camera plane, or nearly, is given the whole image.
     """

@@ -9,7 +9,6 @@ import taichi as ti
 from kernels.numbers import where
 from kernels.numbers.traced import Traced, element
 
-
 # Sums of a tile: 1/2 sum w rho(r^2), number of residuals, sum of w rho'(r^2) r^2.
 SUMS = ("cost", "count", "weighted_squares")
 
@@ -38,7 +37,9 @@ def residuals(target, loss):
             cost = target.splat(0.0)
             count = target.splat(0.0)
             squares = target.splat(0.0)
-            for p in range((tile - first_tile) * target.block * channels, (tile - first_tile + 1) * target.block * channels):
+            for p in range(
+                (tile - first_tile) * target.block * channels, (tile - first_tile + 1) * target.block * channels
+            ):
                 add(p, (cost, count, squares), rendered, observed, weights, residual, weight, scale, alpha)
             sums[3 * tile] = 0.5 * target.sum_lanes(cost)
             sums[3 * tile + 1] = target.sum_lanes(count)

@@ -1,7 +1,8 @@
-"""The local Jacobian row of each pixel: partials by the slots of the primitive that it sees, and by the camera's intrinsics.
+"""The local Jacobian row of each pixel: partials by the slots of the primitive that it sees, and by the camera's
+intrinsics.
 
-In a tile's block the partial by slot k of channel c is plane c * planes + k; the intrinsics' slots come last in `planes`.
-`channel` is the first of this output. Only pixels that see this group are written.
+In a tile's block the partial by slot k of channel c is plane c * planes + k; the intrinsics' slots come last in
+`planes`. `channel` is the first of this output. Only pixels that see this group are written.
 """
 
 import taichi as ti

@@ -19,7 +19,9 @@ from kernels.pipeline.visibility import PLANE_COMPONENTS, SPHERE_COMPONENTS
 
 @dataclass(frozen=True)
 class Tables:
-    """The arguments of a kernel that hold the primitives of a group; which of them mean anything depends on the shape."""
+    """The arguments of a kernel that hold the primitives of a group; which of them mean anything depends on the
+    shape.
+    """
 
     table: object
     stride: object
@@ -69,7 +71,9 @@ def plane(target, tables, ids, direction, z, seeded):
 
 def rigid_triangle(target, tables, ids, direction, z, seeded):
     table, stride = tables.table, tables.stride
-    x, y, depth, offset = (target.gather(table, [(NORMAL + c) * stride + k for k in ids]) for c in range(OFFSET - NORMAL + 1))
+    x, y, depth, offset = (
+        target.gather(table, [(NORMAL + c) * stride + k for k in ids]) for c in range(OFFSET - NORMAL + 1)
+    )
     normal = Vec3(x, y, depth)
     if seeded:
         pivot = Vec3(*(Traced(component) for component in tables.pivot))

@@ -5,8 +5,8 @@ A block holds the channels of all outputs, one plane after another; `channel` is
 
 import taichi as ti
 
-from kernels.numbers.traced import Traced, element
 from kernels.cameras.pinhole import pinhole_direction
+from kernels.numbers.traced import Traced, element
 from kernels.pipeline.surfaces import Tables, differentiate, lanes_seen
 from kernels.pipeline.target import TILE, pixel_x, pixel_y
 

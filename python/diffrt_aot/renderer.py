@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,8 @@ _NO_LOSS = (0, 1.0, 0.0)
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-class NormalEquations(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class NormalEquations:
     """The normal equations of a Gauss-Newton step at theta: H d = -g.
 
     H       (P, P) float64, J'WJ, W = w rho'(r^2)
@@ -78,7 +80,9 @@ class Renderer:
             raise InvalidValueError(f'boundary: must be "none" or "exact", got {boundary!r}')
         if not isinstance(device, str):
             raise InvalidTypeError(f'device: must be a name such as "cpu", got {describe(device)}')
-        if threads is not None and (isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or threads < 1):
+        if threads is not None and (
+            isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or threads < 1
+        ):
             raise InvalidValueError(f"threads: must be a whole number >= 1, or None for all, got {threads!r}")
         self._scene = scene
         self._free = check_free_names(scene, free)
@@ -153,7 +157,10 @@ class Renderer:
             weights = image_argument("weights", weights)
         return NormalEquations(
             *self._core.normal_equations(
-                self._theta0 if theta is None else theta, image_argument("observed", observed), weights, loss_argument(loss)
+                self._theta0 if theta is None else theta,
+                image_argument("observed", observed),
+                weights,
+                loss_argument(loss),
             )
         )
 
@@ -182,7 +189,8 @@ class Renderer:
 
     def __repr__(self) -> str:
         camera = self._scene.camera
-        return f"Renderer({camera.width} x {camera.height}, free={list(self._free)}, output={list(self._outputs)}, P={len(self._theta0)})"
+        size = f"{camera.width} x {camera.height}"
+        return f"Renderer({size}, free={list(self._free)}, output={list(self._outputs)}, P={len(self._theta0)})"
 
 
 def _output_names(output: str | Sequence[str]) -> tuple[str, ...]:
@@ -221,8 +229,8 @@ def image_argument(name: str, value: npt.ArrayLike) -> npt.NDArray[Any]:
     array = np.asarray(value)
     if array.dtype.kind in "iub":
         raise InvalidTypeError(
-            f"{name}: has dtype {array.dtype}, expected float32 or float64. Convert it, in scene units and with NaN where "
-            f"nothing was measured: np.where({name} > 0, scale * {name}, np.nan)"
+            f"{name}: has dtype {array.dtype}, expected float32 or float64. Convert it, in scene units and with NaN "
+            f"where nothing was measured: np.where({name} > 0, scale * {name}, np.nan)"
         )
     if array.dtype.kind != "f":
         raise InvalidTypeError(f"{name}: has dtype {array.dtype}, expected float32 or float64")
