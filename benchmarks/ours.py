@@ -91,7 +91,7 @@ def build_bottle(data: Path) -> Contender:
     view = dr.PinholeCamera(
         width=frame.width, height=frame.height, fx=frame.fx, fy=frame.fy, cx=frame.cx, cy=frame.cy
     )
-    mesh = dr.Mesh(frame.vertices, frame.faces, T_world_mesh=frame.T_camera_mesh)
+    mesh = dr.Mesh(frame.vertices, frame.faces, T_world_mesh=dr.nearest_rigid(frame.T_camera_mesh))
     renderer = dr.Renderer(dr.Scene(view, {"bottle": mesh}), free=["bottle.pose"], output="depth")
     thetas = variations(renderer.theta0, 1e-5)
     loss = dr.Huber(0.01)
