@@ -1,10 +1,11 @@
-"""Robust losses: (rho, weight) of a squared residual s, on any number; weight = rho'(s), and rho(s) ~ s for small s.
+"""Robust losses: (rho, weight) of a squared residual s, on any number; weight = rho'(s), rho(s) ~ s for small s.
 
-The cost of a residual is 1/2 rho(s); J'J and J'r are weighted alike by rho' (iteratively reweighted least squares).
-`scale` is in units of the residual. To add a loss, write its function and name it in LOSSES; its place is its kind.
+The cost of a residual is 1/2 rho(s); J'J and J'r are weighted alike by rho' (iteratively reweighted least
+squares). `scale` is in units of the residual. To add a loss, write its function and name it in LOSSES; its place
+is its kind. rho must be accurate where s is small: near the solution all residuals are.
 """
 
-from kernels.numbers import exp, log, power, sqrt, where
+from kernels.numbers import expm1, log1p, minimum, sqrt, where
 
 
 def least_squares(s, scale, alpha):
@@ -22,8 +23,8 @@ def huber(s, scale, alpha):
 def cauchy(s, scale, alpha):
     """c^2 log(1 + s/c^2)."""
     square = scale * scale
-    t = 1.0 + s / square
-    return square * log(t), 1.0 / t
+    x = s / square
+    return square * log1p(x), 1.0 / (1.0 + x)
 
 
 def geman_mcclure(s, scale, alpha):
@@ -36,32 +37,32 @@ def geman_mcclure(s, scale, alpha):
 def tukey(s, scale, alpha):
     """c^2/3 (1 - (1 - s/c^2)^3) inside c, constant beyond, where the weight is 0 (Beaton and Tukey 1974)."""
     square = scale * scale
-    t = 1.0 - s / square
-    t = where(t > 0.0, t, 0.0)
-    return (square / 3.0) * (1.0 - t * t * t), t * t
+    x = minimum(s / square, 1.0)
+    t = 1.0 - x
+    return square * x * (1.0 - x + x * x * (1.0 / 3.0)), t * t
 
 
 def barron(s, scale, alpha):
-    """2 c^2 |a-2|/a ((s/c^2/|a-2| + 1)^(a/2) - 1), Barron 2019, equation 8, for alpha not 2, 0 or -infinity."""
+    """2 c^2 b/a ((s/(b c^2) + 1)^(a/2) - 1), b = |a-2|, Barron 2019, eq. 8; alpha is not 2, 0 or -infinity."""
     square = scale * scale
     gap = abs(alpha - 2.0)
-    t = s / (square * gap) + 1.0
-    root = power(t, 0.5 * alpha)
-    return (2.0 * square * gap / alpha) * (root - 1.0), root / t
+    x = s / (square * gap)
+    growth = expm1(0.5 * alpha * log1p(x))  # (1 + x)^(alpha/2) - 1
+    return (2.0 * square * gap / alpha) * growth, (1.0 + growth) / (1.0 + x)
 
 
 def barron_zero(s, scale, alpha):
     """Barron's loss in the limit alpha = 0: 2 c^2 log(1 + s/(2 c^2))."""
     square = 2.0 * scale * scale
-    t = 1.0 + s / square
-    return square * log(t), 1.0 / t
+    x = s / square
+    return square * log1p(x), 1.0 / (1.0 + x)
 
 
 def welsch(s, scale, alpha):
     """Barron's loss in the limit alpha = -infinity: 2 c^2 (1 - exp(-s/(2 c^2)))."""
     square = 2.0 * scale * scale
-    weight = exp(-(s / square))
-    return square * (1.0 - weight), weight
+    decay = expm1(-(s / square))
+    return -(square * decay), 1.0 + decay
 
 
 LOSSES = (least_squares, huber, cauchy, geman_mcclure, tukey, barron, barron_zero, welsch)
