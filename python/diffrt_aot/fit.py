@@ -176,7 +176,7 @@ def fit(
         H=raw["H"],
         rank=raw["rank"],
         null_directions=raw["null_directions"],
-        null_names=_null_names(renderer, raw["null_directions"]),
+        null_names=_null_names(renderer, raw["null_directions"], raw["H"]),
         covariance=raw["covariance"],
         covariance_sandwich=raw["covariance_sandwich"],
         residual_variance=raw["residual_variance"],
@@ -221,11 +221,18 @@ def _priors(renderer: Renderer, priors: Mapping[str, Any] | None) -> list[tuple[
     return result
 
 
-def _null_names(renderer: Renderer, directions: FloatArray) -> list[str]:
-    """Each null direction as a sum of named parameters, the largest first."""
+def _null_names(renderer: Renderer, directions: FloatArray, H: FloatArray | None) -> list[str]:
+    """Each null direction as a sum of named parameters, what moves the image most first.
+
+    A radian and a pixel do not compare, so a parameter counts by its effect, its entry times sqrt(H_ii).
+    """
     labels = free_labels(renderer.scene, renderer.free)
+    effects = np.ones(len(labels)) if H is None else np.sqrt(np.maximum(np.diag(H), 0.0))
     lines = []
     for direction in directions:
-        order = [int(i) for i in np.argsort(-np.abs(direction), kind="stable") if abs(direction[i]) > 0.05][:6]
-        lines.append(" ".join(f"{direction[i]:+.2f} {labels[i]}" for i in order))
+        sizes = np.abs(direction) * effects
+        if not sizes.any():  # parameters that nothing depends on
+            sizes = np.abs(direction)
+        order = [int(i) for i in np.argsort(-sizes, kind="stable") if sizes[i] > 0.02 * sizes.max()][:6]
+        lines.append(" ".join(f"{direction[i]:+.3g} {labels[i]}" for i in order))
     return lines

@@ -126,8 +126,8 @@ class FitReport:
             "",
             *self._parameter_lines(),
         ]
-        for direction in _rows(result.null_directions):
-            lines += ["", f"not determined by the image: {self._direction_text(direction)}"]
+        for name in result.null_names:
+            lines += ["", f"not determined by the image: {name}"]
         return "\n".join(lines)
 
     @property
@@ -160,9 +160,7 @@ class FitReport:
         deviations = _standard_deviations(result.covariance, len(labels))
         return [
             {"name": name, "start": first, "fitted": last, "standard_deviation": deviation}
-            for name, first, last, deviation in zip(
-                labels, self.theta0, result.theta, deviations, strict=True
-            )
+            for name, first, last, deviation in zip(labels, self.theta0, result.theta, deviations, strict=True)
         ]
 
     def _parameter_lines(self) -> list[str]:
@@ -177,16 +175,8 @@ class FitReport:
         for name in self.free:
             if name.endswith(".pose"):
                 lines += ["", f"{name} is the increment T <- T exp(xi), rotation in radians; now T ="]
-                lines += [
-                    "  " + " ".join(f"{x:11.7f}" for x in row) for row in _pose(self._result.scene, name)
-                ]
+                lines += ["  " + " ".join(f"{x:11.7f}" for x in row) for row in _pose(self._result.scene, name)]
         return lines
-
-    def _direction_text(self, direction: npt.NDArray[Any]) -> str:
-        labels = free_labels(self.start, self.free)
-        order = np.argsort(-np.abs(direction), kind="stable")[:6]
-        terms = [f"{direction[i]:+.3g} {labels[i]}" for i in order if abs(direction[i]) > 1e-3]
-        return " ".join(terms)
 
     def _history_text(self) -> str:
         lines = ["history"]
@@ -194,8 +184,7 @@ class FitReport:
             lines += ["", f"fit {number}, loss {entry.stage.loss}: {entry.result.status.name.lower()}"]
             lines.append(" ".join(f"{name:>{_COLUMN}}" for name in _HISTORY))
             lines += [
-                " ".join(_cell(getattr(record, name), _COLUMN) for name in _HISTORY)
-                for record in entry.result.history
+                " ".join(_cell(getattr(record, name), _COLUMN) for name in _HISTORY) for record in entry.result.history
             ]
         return "\n".join(lines)
 
@@ -219,9 +208,7 @@ def _standard_deviations(covariance: Any, count: int) -> npt.NDArray[np.float64]
 
 
 def _rows(directions: Any) -> list[npt.NDArray[Any]]:
-    return [
-        np.asarray(direction, dtype=np.float64) for direction in ([] if directions is None else directions)
-    ]
+    return [np.asarray(direction, dtype=np.float64) for direction in ([] if directions is None else directions)]
 
 
 def _median(values: npt.NDArray[Any]) -> float:
@@ -237,9 +224,7 @@ def _cell(value: Any, width: int = 12) -> str:
         return f"{'yes' if value else 'no':>{width}}"
     if isinstance(value, (int, np.integer)):
         return f"{value:{width}d}"
-    return (
-        f"{value:{width}.6g}" if math.isfinite(value) else f"{'-' if math.isnan(value) else 'inf':>{width}}"
-    )
+    return f"{value:{width}.6g}" if math.isfinite(value) else f"{'-' if math.isnan(value) else 'inf':>{width}}"
 
 
 def _jsonable(value: Any) -> Any:
