@@ -4,8 +4,7 @@ from kernels.numbers.dual import Dual
 
 
 def implicit_root(root, residual, slope):
-    """The root of F(root, theta) = 0 with its partials, by the implicit function theorem: d root = -dF / (dF
-    / d root).
+    """The root of F(root, theta) = 0 with its partials, by the implicit function theorem: d root = -dF / (dF/d root).
 
     Where nothing is seeded it is the plain root.
 
