@@ -1,0 +1,26 @@
+"""The reference: images, derivatives and normal equations in float64 NumPy, from the same functions as the kernels.
+
+theta -> primitives in the camera frame -> nearest primitive of each pixel -> value and partials by theta -> sums
+
+It is the executable specification: what a pixel shows, and what J means, is read here. It is written for reading, not
+for speed: every primitive meets every pixel, and the partials are by theta itself, carried from the world through the
+poses. (The compiled kernels differentiate by the few slots of the primitive that a pixel sees and bring in the world
+afterwards, so the two agree only if both chains are right.)
+
+A scene is anything with the attributes of `diffrt_aot.Scene`: `camera`, and `shapes`, a dict of shapes by name.
+Nothing here imports Taichi or the package.
+
+    >>> from types import SimpleNamespace as Object
+    >>> import numpy as np
+    >>> camera = Object(width=3, height=1, fx=2.0, fy=2.0, cx=1.0, cy=0.0, T_world_camera=np.eye(4))
+    >>> scene = Object(camera=camera, shapes={"ball": Object(center=(0.0, 0.0, 5.0), radius=1.0)})
+    >>> image, J = jacobian(scene, ["distance"], free=["ball.radius"])
+    >>> image.tolist(), J[:, :, 0].tolist()
+    ([[nan, 4.0, nan]], [[0.0, -1.0, 0.0]])
+"""
+
+from kernels.reference.normal_equations import NormalEquations as NormalEquations
+from kernels.reference.normal_equations import normal_equations as normal_equations
+from kernels.reference.parameters import theta_of as theta_of
+from kernels.reference.render import jacobian as jacobian
+from kernels.reference.render import render as render
