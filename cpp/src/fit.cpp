@@ -48,7 +48,9 @@ std::size_t ImageProblem::size() const { return renderer_.parameters(); }
 // Rendered values are float32: with errors e in the residuals the cost is off by about |r|.|e| + |e|^2 / 2.
 Evaluation ImageProblem::evaluation() const {
   const double noise = resolution_ * std::sqrt(2 * equations_.cost) + 0.5 * static_cast<double>(equations_.count) * resolution_ * resolution_;
-  return {equations_.cost, equations_.count, noise};
+  Evaluation result{equations_.cost, equations_.count};
+  result.noise = noise;
+  return result;
 }
 
 // The solver may try a theta that cannot be rendered, such as a negative radius: it then takes a shorter step.
@@ -63,8 +65,11 @@ bool ImageProblem::can_be_rendered(Span<const double> theta) const {
 
 Evaluation ImageProblem::cost(Span<const double> theta) {
   if (!can_be_rendered(theta)) return {std::numeric_limits<double>::infinity(), 0};
-  renderer_.cost(theta, observation_, loss_, equations_);
-  return evaluation();
+  SharedCost shared;
+  renderer_.cost(theta, observation_, loss_, equations_, &shared);
+  Evaluation result = evaluation();
+  result.shared = {true, shared.count, shared.before, shared.now};
+  return result;
 }
 
 Evaluation ImageProblem::normal_equations(Span<const double> theta, Span<double> H, Span<double> g) {
@@ -73,7 +78,7 @@ Evaluation ImageProblem::normal_equations(Span<const double> theta, Span<double>
     std::fill(g.begin(), g.end(), 0.0);
     return {std::numeric_limits<double>::infinity(), 0};
   }
-  renderer_.normal_equations(theta, observation_, loss_, equations_, PoseDerivative::tangent);
+  renderer_.normal_equations(theta, observation_, loss_, equations_, PoseDerivative::tangent, true);
   std::copy(equations_.H.begin(), equations_.H.end(), H.begin());
   std::copy(equations_.g.begin(), equations_.g.end(), g.begin());
   return evaluation();

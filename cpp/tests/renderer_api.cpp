@@ -160,6 +160,35 @@ TEST_CASE("the gradient's scatter is the sum over residuals, and gives a fit its
   CHECK(result.covariance_sandwich.size() == P * P);
 }
 
+TEST_CASE("costs of the pixels that two images share") {
+  Scene ball{{width, height, 80, 82, 44.5, 34.5}, {{"ball", Sphere{{0, 0, 5}, 1}}}};
+  RendererOptions simple;
+  simple.free = {"ball.center"};
+  Renderer renderer(ball, simple);
+  const std::vector<double> here = renderer.theta0(), there = {0.2, 0.1, 5.05};
+  std::vector<float> first(renderer.pixels()), second(renderer.pixels()), observed(renderer.pixels(), 4.2f);
+  renderer.render(here, first);
+  renderer.render(there, second);
+  const Observation observation{ImageView::contiguous(observed.data(), width), {}};
+  NormalEquations equations;
+  SharedCost shared, expected;
+  CHECK(message_of([&] { renderer.cost(there, observation, huber(0.1), equations, &shared); }).find("to remember") != std::string::npos);
+  renderer.normal_equations(here, observation, huber(0.1), equations, PoseDerivative::tangent, true);
+  renderer.cost(there, observation, huber(0.1), equations, &shared);
+  const auto rho = [](float rendered) {
+    const double r = std::abs(static_cast<double>(rendered) - static_cast<double>(4.2f));
+    return 0.5 * (r <= 0.1 ? r * r : 0.2 * r - 0.01);
+  };
+  for (std::size_t p = 0; p < renderer.pixels(); ++p) {
+    if (!std::isfinite(first[p]) || !std::isfinite(second[p])) continue;
+    ++expected.count, expected.before += rho(first[p]), expected.now += rho(second[p]);
+  }
+  CHECK(expected.count > 100);
+  CHECK(shared.count == expected.count);
+  CHECK(shared.before == doctest::Approx(expected.before).epsilon(1e-6));
+  CHECK(shared.now == doctest::Approx(expected.now).epsilon(1e-6));
+}
+
 TEST_CASE("results are the same to the last bit, run after run, with any number of threads") {
   std::vector<float> first, image;
   NormalEquations equations, other;

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "diffrt/least_squares.hpp"
+#include "solver/point.hpp"
 #include "solver/stagnation.hpp"
 
 namespace {
@@ -49,18 +50,28 @@ TEST_CASE("a flickering minimum is a minimum") {
   CHECK(std::abs(result.theta[0] - 1) < 2.1e-2);
 }
 
-TEST_CASE("only where few residuals came or went, damping is strong, and nothing is gained") {
+TEST_CASE("only where few residuals come and go, nothing is gained, and a shorter step would not help") {
   diffrt::solver::Stagnation s;
-  const auto after = [&s](int trials, bool few, double gain) {
+  const auto after = [&s](int trials, bool accepted, double gain, bool few, double lambda) {
     s.start();
-    for (int i = 0; i < trials; ++i) s.add(i % 2 == 0 && gain > 0, gain, few);
-    return s.reached(1, 100);
+    for (int i = 0; i < trials; ++i) s.add(accepted, gain, few && i == trials - 1);
+    return s.reached(lambda, 100);
   };
-  CHECK(after(5, true, 0));
-  CHECK_FALSE(after(4, true, 0));
-  CHECK_FALSE(after(5, false, 0));
-  CHECK(after(6, true, 1e-3));
-  CHECK_FALSE(after(6, true, 1));
-  after(5, true, 0);
-  CHECK_FALSE(s.reached(0.99, 100));
+  CHECK(after(5, false, 0, true, 1));
+  CHECK(after(9, true, 1e-2, true, 1e-6));
+  CHECK_FALSE(after(4, false, 0, true, 1));         // too few trials
+  CHECK_FALSE(after(5, false, 0, false, 1));        // always the same residuals
+  CHECK_FALSE(after(5, false, 0, true, 0.99));      // a shorter step may help
+  CHECK_FALSE(after(9, true, 1, true, 1e-6));       // it still gets better
+}
+
+TEST_CASE("the decrease over shared residuals decides, where it is known") {
+  using diffrt::solver::decrease;
+  using diffrt::solver::overlaps;
+  diffrt::solver::Point from{{50, 100}, 1}, to{{60, 110}, 2};
+  CHECK(decrease(from, to) == doctest::Approx(50 - (60 - 10 * 0.5) - 1));
+  to.data.shared = {true, 90, 40, 30};
+  CHECK(decrease(from, to) == doctest::Approx(40 - 30 - 1));
+  CHECK(overlaps(from, to, 0.9));
+  CHECK_FALSE(overlaps(from, to, 0.91));
 }

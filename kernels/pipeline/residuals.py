@@ -1,7 +1,7 @@
-"""Residuals of a tile: r = rendered - observed, its robust weight, and the sums of cost, count and weighted squares.
+"""Residuals of a tile: r = rendered - observed, its robust weight, its cost w rho(r^2), and sums over the tile.
 
 Blocks hold `channels` planes of a tile. A pixel has no residual where the rendered or the observed value is NaN or its
-weight is not positive: r and weight are 0 there.
+weight is not positive: r and weight are 0 there, and its cost is -1.
 """
 
 import taichi as ti
@@ -30,6 +30,7 @@ def residuals(target, loss):
         weights: numbers,
         residual: numbers,
         weight: numbers,
+        costs: numbers,
         sums: scalars,
     ):
         ti.loop_config(serialize=target.serial)
@@ -40,12 +41,12 @@ def residuals(target, loss):
             for p in range(
                 (tile - first_tile) * target.block * channels, (tile - first_tile + 1) * target.block * channels
             ):
-                add(p, (cost, count, squares), rendered, observed, weights, residual, weight, scale, alpha)
+                add(p, (cost, count, squares), rendered, observed, weights, (residual, weight, costs), scale, alpha)
             sums[3 * tile] = 0.5 * target.sum_lanes(cost)
             sums[3 * tile + 1] = target.sum_lanes(count)
             sums[3 * tile + 2] = target.sum_lanes(squares)
 
-    def add(p, sums, rendered, observed, weights, residual, weight, scale, alpha):
+    def add(p, sums, rendered, observed, weights, results, scale, alpha):
         difference = target.packet(element(rendered, p)) - target.packet(element(observed, p))
         given = target.packet(element(weights, p))
         # A comparison with NaN is false; |difference| >= 0 is how a packet asks whether it is a number.
@@ -53,10 +54,10 @@ def residuals(target, loss):
         r = where(valid, difference, 0.0)
         w = where(valid, given, 0.0)
         rho, slope = loss(r * r, Traced(scale), Traced(alpha))
-        robust = w * slope
-        element(residual, p)._assign(r.expression)
-        element(weight, p)._assign(robust.expression)
-        for total, term in zip(sums, (w * rho, where(valid, 1.0, 0.0), robust * r * r), strict=True):
+        robust, cost = w * slope, w * rho
+        for result, value in zip(results, (r, robust, where(valid, cost, -1.0)), strict=True):
+            element(result, p)._assign(value.expression)
+        for total, term in zip(sums, (cost, where(valid, 1.0, 0.0), robust * r * r), strict=True):
             total._assign(total + term.expression)
 
     return kernel

@@ -45,10 +45,18 @@ namespace diffrt {
 
 // ---- What is solved ---------------------------------------------------------------------------------
 
+// What the residuals that exist at two thetas cost at each of them: where normal_equations was called last, and now.
+struct SharedResiduals {
+  bool known = false;
+  std::size_t count = 0;
+  double before = 0, now = 0;
+};
+
 // The cost at one theta.
 struct Evaluation {
   double cost = 0;        // 1/2 sum_i w_i rho(r_i^2), over the residuals that exist at this theta
   std::size_t count = 0;  // how many those are. It may change with theta: pixels enter and leave
+  SharedResiduals shared = {};  // from cost(), where the count may change: see solve()
   double noise = 0;       // rounding error of the cost, beyond double precision's: differences below it mean nothing
 };
 
@@ -128,8 +136,9 @@ using StepCallback = std::function<bool(const StepRecord& record, Span<const dou
 //   converged_cost       -g'd - d'Hd/2 <= cost_tolerance * c + noise; or c <= 5e-32 * the cost at the start; or
 //                        the trial before was rejected and -g'd - d'Hd/2 <= max(1e-12, precision()) * c:
 //                        what the step promises is within the noise of the cost; or residuals come and go,
-//                        and that is all that still happens: lambda >= 1, the last 5 trials lowered the cost
-//                        by at most 1e-3 c together, and one that was rejected met a few more or less (1 %)
+//                        and little else happens any more: the last 5 trials lowered the cost by at most
+//                        1e-3 c together, one met a few residuals more or less (1 %), and either all were
+//                        accepted or lambda >= 1
 //   stalled              the damped step is as small as in converged_step, d is not, and the trial before
 //                        was rejected
 //   max_steps            that many trials were made
@@ -232,16 +241,21 @@ class SolverArgumentError : public std::invalid_argument {
 // cannot use, before it evaluates anything; whatever the problem or the callback throws passes through.
 //
 // When the number of residuals changes. Costs over different sets of residuals do not compare: a model that
-// slides off the image sheds residuals, and its cost falls to zero. So a residual that leaves is presumed to
-// cost elsewhere what the average one costs here, and one that enters to have cost that before:
+// slides off the image sheds residuals, and its cost falls to zero. The quadratic model, too, knows only the
+// residuals it was built from. So a problem whose residuals come and go had better tell, in Evaluation::shared,
+// what those that exist at both points cost there and here:
 //
-//   decrease = cost(theta) - [cost(trial) + (count(theta) - count(trial)) * data_cost(theta) / count(theta)],
+//   decrease = shared.before - shared.now.
 //
-// which, without priors, is positive exactly when the cost *per residual* falls. And the quadratic model
-// knows only the residuals it was built from, so a trial that keeps less than `min_kept` of their number is
-// rejected whatever it costs (a model that truly recedes gets there in several steps). Where the count is
-// constant both rules vanish, to the last bit. Gauss-Newton applies them only in choosing its best point,
-// returned if it does not converge.
+// One that does not is judged by its cost per residual: a residual that leaves is presumed to cost elsewhere
+// what the average one costs here, and one that enters to have cost that before,
+//
+//   decrease = cost(theta) - [cost(trial) + (count(theta) - count(trial)) * data_cost(theta) / count(theta)].
+//
+// Either way a trial that keeps less than `min_kept` of the residuals is rejected whatever it costs (a model
+// that truly recedes gets there in several steps), and where the count is constant both rules vanish.
+// Gauss-Newton takes its steps without asking; if it does not converge it returns its best point, by the
+// second rule.
 SolveResult solve(LeastSquaresProblem& problem, Span<const double> theta0, const SolveOptions& options = {});
 
 // The same, a step at a time: for a frame loop with a budget, or a display. Memory is kept between solves of

@@ -70,6 +70,13 @@ struct NormalEquations {
   double weighted_squares = 0;   // sum w rho'(r^2) r^2
 };
 
+// What the residuals that exist at two thetas cost at each of them (1/2 sum w rho). Between two thetas pixels come and go, and
+// the costs of different pixels do not compare; these do.
+struct SharedCost {
+  std::size_t count = 0;
+  double before = 0, now = 0;
+};
+
 // How a pose block is differentiated.
 enum class PoseDerivative {
   theta,    // by the numbers in theta: J is the derivative of render(theta)
@@ -99,11 +106,13 @@ class Renderer {
   void render(Span<const double> theta, Span<float> image);
   // image as render's (or empty, if it is not wanted), and its derivative.
   Jacobian jacobian(Span<const double> theta, Span<float> image);
-  // J is never stored. `result` is resized as needed.
+  // J is never stored. `result` is resized as needed. `remember`: keep what each residual costs (one image), for cost().
   void normal_equations(Span<const double> theta, const Observation& observation, const Loss& loss, NormalEquations& result,
-                        PoseDerivative pose = PoseDerivative::theta);
-  // Cost, count and weighted squares alone: H and g are left as they are.
-  void cost(Span<const double> theta, const Observation& observation, const Loss& loss, NormalEquations& result);
+                        PoseDerivative pose = PoseDerivative::theta, bool remember = false);
+  // Cost, count and weighted squares alone: H and g are left as they are. `shared`: also compare with the theta of the last
+  // normal_equations that was to remember, with the same observation and loss.
+  void cost(Span<const double> theta, const Observation& observation, const Loss& loss, NormalEquations& result,
+            SharedCost* shared = nullptr);
 
   // Throws what a call at this theta would throw: it has P finite numbers, and shapes that can be rendered.
   void check(Span<const double> theta) const;

@@ -30,9 +30,10 @@ class Evaluator {
   void render(Span<const double> theta, Span<float> image);
   Jacobian jacobian(Span<const double> theta, Span<float> image);
   // evaluator_sums.cpp:
-  void normal_equations(Span<const double> theta, const Observation& observation, const Loss& loss, NormalEquations& result, PoseDerivative pose);
+  void normal_equations(Span<const double> theta, const Observation& observation, const Loss& loss, NormalEquations& result, PoseDerivative pose,
+                        bool remember);
   void gradient_scatter(Span<const double> theta, const Observation& observation, const Loss& loss, Span<double> M);
-  void cost(Span<const double> theta, const Observation& observation, const Loss& loss, NormalEquations& result);
+  void cost(Span<const double> theta, const Observation& observation, const Loss& loss, NormalEquations& result, SharedCost* shared);
 
  private:
   void check_image(Span<float> image) const;
@@ -97,6 +98,11 @@ class Evaluator {
   runtime::Buffer<float> sums_;
   std::vector<runtime::Buffer<float>> records_;
   NormalEquations scatter_;
+
+  // Costs of residuals that normal_equations was to remember, by tile blocks, and which tiles have any.
+  runtime::Buffer<float> remembered_;
+  std::vector<std::uint8_t> remembers_;
+  std::vector<SharedCost> shared_;  // per tile
 };
 
 }  // namespace diffrt::renderer

@@ -71,8 +71,21 @@ void Evaluator::assemble(Span<const double> theta, PoseDerivative pose, Span<dou
   }
 }
 
-void Evaluator::normal_equations(Span<const double> theta, const Observation& observation, const Loss& loss, NormalEquations& result, PoseDerivative pose) {
-  evaluate_cost(theta, observation, loss, result, [&](const TileContext& context, int t, Workspace& work) { sum_products(context, t, work); });
+void Evaluator::normal_equations(Span<const double> theta, const Observation& observation, const Loss& loss, NormalEquations& result, PoseDerivative pose,
+                                 bool remember) {
+  const std::size_t block = static_cast<std::size_t>(channels_) * tile_pixels;
+  if (remember) {
+    remembered_.resize(all_tiles_.size() * block);
+    remembers_.assign(all_tiles_.size(), 0);
+  }
+  evaluate_cost(theta, observation, loss, result, [&](const TileContext& context, int t, Workspace& work) {
+    const auto tile_index = static_cast<std::size_t>(t);
+    if (remember) {
+      std::copy_n(work.costs.data(), block, remembered_.data() + tile_index * block);
+      remembers_[tile_index] = 1;
+    }
+    sum_products(context, t, work);
+  });
   const std::size_t P = parameters_.size();
   result.H.resize(P * P);
   result.g.resize(P);
@@ -91,8 +104,28 @@ void Evaluator::gradient_scatter(Span<const double> theta, const Observation& ob
   assemble(theta, PoseDerivative::tangent, M, scatter_.g);
 }
 
-void Evaluator::cost(Span<const double> theta, const Observation& observation, const Loss& loss, NormalEquations& result) {
-  evaluate_cost(theta, observation, loss, result, [](const TileContext&, int, Workspace&) {});
+void Evaluator::cost(Span<const double> theta, const Observation& observation, const Loss& loss, NormalEquations& result, SharedCost* shared) {
+  if (shared == nullptr) {
+    evaluate_cost(theta, observation, loss, result, [](const TileContext&, int, Workspace&) {});
+    return;
+  }
+  if (remembers_.empty()) throw ArgumentError("shared: there is no call of normal_equations to compare with that was to remember");
+  const std::size_t block = static_cast<std::size_t>(channels_) * tile_pixels;
+  shared_.assign(all_tiles_.size(), SharedCost());
+  evaluate_cost(theta, observation, loss, result, [&](const TileContext&, int t, Workspace& work) {
+    const auto tile_index = static_cast<std::size_t>(t);
+    if (remembers_[tile_index] == 0) return;
+    const float* before = remembered_.data() + tile_index * block;
+    SharedCost& sums = shared_[tile_index];
+    for (std::size_t p = 0; p < block; ++p) {
+      const bool both = before[p] >= 0 && work.costs[p] >= 0;
+      sums.count += both ? 1 : 0;
+      sums.before += both ? static_cast<double>(before[p]) : 0;
+      sums.now += both ? static_cast<double>(work.costs[p]) : 0;
+    }
+  });
+  *shared = SharedCost();
+  for (const SharedCost& sums : shared_) shared->count += sums.count, shared->before += 0.5 * sums.before, shared->now += 0.5 * sums.now;
 }
 
 }  // namespace diffrt::renderer

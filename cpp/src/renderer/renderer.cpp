@@ -33,11 +33,11 @@ const std::vector<std::string>& Renderer::warnings() const { return implementati
 void Renderer::render(Span<const double> theta, Span<float> image) { implementation_->render(theta, image); }
 Jacobian Renderer::jacobian(Span<const double> theta, Span<float> image) { return implementation_->jacobian(theta, image); }
 void Renderer::normal_equations(Span<const double> theta, const Observation& observation, const Loss& loss, NormalEquations& result,
-                                PoseDerivative pose) {
-  implementation_->normal_equations(theta, observation, loss, result, pose);
+                                PoseDerivative pose, bool remember) {
+  implementation_->normal_equations(theta, observation, loss, result, pose, remember);
 }
-void Renderer::cost(Span<const double> theta, const Observation& observation, const Loss& loss, NormalEquations& result) {
-  implementation_->cost(theta, observation, loss, result);
+void Renderer::cost(Span<const double> theta, const Observation& observation, const Loss& loss, NormalEquations& result, SharedCost* shared) {
+  implementation_->cost(theta, observation, loss, result, shared);
 }
 void Renderer::gradient_scatter(Span<const double> theta, const Observation& observation, const Loss& loss, Span<double> M) {
   implementation_->gradient_scatter(theta, observation, loss, M);

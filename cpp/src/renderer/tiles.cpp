@@ -61,7 +61,7 @@ void Workspace::resize(int channels, int planes) {
   inverse_depth.resize(tile_pixels);
   ids.resize(tile_pixels);
   const auto pixels = static_cast<std::size_t>(channels * tile_pixels);
-  for (runtime::Buffer<float>* block : {&rendered, &observed, &weights, &residual, &robust}) block->resize(pixels);
+  for (runtime::Buffer<float>* block : {&rendered, &observed, &weights, &residual, &robust, &costs}) block->resize(pixels);
   rows.resize(pixels * static_cast<std::size_t>(planes));
 }
 
@@ -181,7 +181,8 @@ void compare(const TileContext& context, const KernelLoss& loss, int tile_index,
   a.first_tile = tile_index;
   a.channels = context.channels, a.scale = loss.scale, a.alpha = loss.alpha;
   a.rendered = array(work.rendered.data()), a.observed = array(work.observed.data()), a.weights = array(work.weights.data());
-  a.residual = array(work.residual.data()), a.weight = array(work.robust.data()), a.sums = array(sums);
+  a.residual = array(work.residual.data()), a.weight = array(work.robust.data()), a.costs = array(work.costs.data());
+  a.sums = array(sums);
   launch(context.kernels.residuals[loss.index], a, tile_index, tile_index + 1);
 }
 

@@ -14,7 +14,7 @@ inline constexpr int tile_pixels = tile * tile;
 
 // A thread's blocks. Planes of tile_pixels floats each.
 struct Workspace {
-  runtime::Buffer<float> inverse_depth, rendered, observed, weights, residual, robust, rows;
+  runtime::Buffer<float> inverse_depth, rendered, observed, weights, residual, robust, costs, rows;
   runtime::Buffer<std::int32_t> ids;
 
   void resize(int channels, int planes);
@@ -50,7 +50,7 @@ void show(const TileContext& context, int tile_index, Workspace& work);
 // Block rows: partials of the pixels that see `group`, `planes` of them per channel. Other pixels are left alone.
 void differentiate(const TileContext& context, const Group& group, int planes, int tile_index, Workspace& work);
 
-// Blocks residual and robust (weights), and this tile's three sums.
+// Blocks residual, robust (weights) and costs (w rho, -1 where there is no residual), and this tile's three sums.
 void compare(const TileContext& context, const KernelLoss& loss, int tile_index, Workspace& work, float* sums);
 
 // Records of a group's entries in this tile: see pipeline/normal_equations.py.

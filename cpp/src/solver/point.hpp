@@ -15,10 +15,12 @@ struct Point {
   bool finite() const { return std::isfinite(cost()); }
 };
 
-// What `to` saves over `from`. A residual that left is charged, and one that entered is credited, the average
-// cost of a residual at `from`; with a constant count the charge is zero, exactly. See solve() in
-// least_squares.hpp.
+// What `to` saves over `from`: over the residuals that exist at both, if the problem tells. Else a residual
+// that left is charged, and one that entered is credited, the average cost of a residual at `from`; with a
+// constant count the charge is zero, exactly. See solve() in least_squares.hpp.
 inline double decrease(const Point& from, const Point& to) {
+  const SharedResiduals& shared = to.data.shared;
+  if (shared.known) return (shared.before - shared.now) + (from.prior_cost - to.prior_cost);
   const double lost = static_cast<double>(from.data.count) - static_cast<double>(to.data.count);
   const double average = from.data.count > 0 ? from.data.cost / static_cast<double>(from.data.count) : 0;
   return from.cost() - (to.cost() + lost * average);
@@ -27,14 +29,16 @@ inline double decrease(const Point& from, const Point& to) {
 // Whether enough of the residuals that the quadratic model at `from` was built on are left for it to have
 // meaning at `to`.
 inline bool overlaps(const Point& from, const Point& to, double min_kept) {
-  return to.data.count > 0 &&
-         static_cast<double>(to.data.count) >= min_kept * static_cast<double>(from.data.count);
+  const std::size_t kept = to.data.shared.known ? to.data.shared.count : to.data.count;
+  return kept > 0 && static_cast<double>(kept) >= min_kept * static_cast<double>(from.data.count);
 }
 
-// Whether the number of residuals differs, by at most a hundredth.
+// Whether residuals came or went, at most a hundredth of them.
 inline bool few_came_or_went(const Point& from, const Point& to) {
-  const double change = std::abs(static_cast<double>(to.data.count) - static_cast<double>(from.data.count));
-  return change > 0 && change <= 0.01 * static_cast<double>(from.data.count);
+  const auto before = static_cast<double>(from.data.count), now = static_cast<double>(to.data.count);
+  const SharedResiduals& shared = to.data.shared;
+  const double changed = shared.known ? before + now - 2 * static_cast<double>(shared.count) : std::abs(now - before);
+  return changed > 0 && changed <= 0.01 * before;
 }
 
 }  // namespace diffrt::solver
