@@ -1,5 +1,5 @@
-// How long it takes to launch a kernel on a 16 x 16 image and have its result: one launch, and a whole render.
-// The last line printed is a JSON list of seconds per launch, one per repeat.
+// How long it takes to launch a kernel on a 16 x 16 image and have its result: one launch, and a whole
+// render. The last line printed is a JSON list of seconds per launch, one per repeat.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -41,8 +41,10 @@ int main() {
   alignas(64) static std::int32_t ids[256];
   std::fill_n(inverse_depth, 256, 0.5f);
   kernels::value_of_depth_arguments arguments;
-  arguments.tiles_x = 1, arguments.fx = 20, arguments.fy = 20, arguments.cx = 8, arguments.cy = 8, arguments.channels = 1;
-  arguments.inverse_depth = runtime::array(inverse_depth), arguments.ids = runtime::array(ids), arguments.image = runtime::array(image);
+  arguments.tiles_x = 1, arguments.fx = 20, arguments.fy = 20, arguments.cx = 8, arguments.cy = 8,
+  arguments.channels = 1;
+  arguments.inverse_depth = runtime::array(inverse_depth), arguments.ids = runtime::array(ids),
+  arguments.image = runtime::array(image);
   const auto kernel = runtime::active_level().kernels->value_of_depth[kernels::output_distance];
   const std::vector<double> launch = seconds_each([&] { runtime::launch(kernel, arguments, 0, 1); });
 
@@ -55,10 +57,11 @@ int main() {
   const std::vector<double> render = seconds_each([&] { renderer.render(theta, pixels); });
   NormalEquations equations;
   const Observation observation{ImageView::contiguous(pixels.data(), 16), {}};
-  const std::vector<double> normal = seconds_each([&] { renderer.normal_equations(theta, observation, {}, equations); });
+  const std::vector<double> normal =
+      seconds_each([&] { renderer.normal_equations(theta, observation, {}, equations); });
 
-  std::printf("%s: 16 x 16 kernel launch %.3f us, render %.3f us, normal equations %.3f us (medians)\n", isa_level().c_str(),
-              1e6 * median(launch), 1e6 * median(render), 1e6 * median(normal));
+  std::printf("%s: 16 x 16 kernel launch %.3f us, render %.3f us, normal equations %.3f us (medians)\n",
+              isa_level().c_str(), 1e6 * median(launch), 1e6 * median(render), 1e6 * median(normal));
   std::printf("[");
   for (std::size_t i = 0; i < launch.size(); ++i) std::printf("%s%.4e", i > 0 ? ", " : "", launch[i]);
   std::printf("]\n");

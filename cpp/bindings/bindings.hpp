@@ -22,7 +22,9 @@ void bind_renderer(py::module_& module);
 // Arrays that C++ may read as they are.
 using DoubleArray = py::array_t<double, py::array::c_style | py::array::forcecast>;
 
-inline Span<const double> span_of(const DoubleArray& array) { return {array.data(), static_cast<std::size_t>(array.size())}; }
+inline Span<const double> span_of(const DoubleArray& array) {
+  return {array.data(), static_cast<std::size_t>(array.size())};
+}
 
 // A vector becomes an array's memory, not a copy.
 template <class T>

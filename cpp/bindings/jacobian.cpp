@@ -11,12 +11,14 @@ std::vector<py::ssize_t> image_shape(const Jacobian& J) {
 
 // Planes [C, P, H, W] seen as [H, W, P] or [H, W, C, P].
 py::array dense(const std::shared_ptr<Jacobian>& J) {
-  const py::ssize_t H = J->height(), W = J->width(), C = J->channels(), P = static_cast<py::ssize_t>(J->parameters());
+  const py::ssize_t H = J->height(), W = J->width(), C = J->channels(),
+                    P = static_cast<py::ssize_t>(J->parameters());
   const auto size = static_cast<py::ssize_t>(sizeof(float));
   std::vector<py::ssize_t> shape = {H, W, P}, strides = {W * size, size, H * W * size};
   if (C > 1) shape = {H, W, C, P}, strides = {W * size, size, P * H * W * size, H * W * size};
   if (const float* planes = J->dense_planes()) {
-    const py::capsule keep(new std::shared_ptr<Jacobian>(J), [](void* p) { delete static_cast<std::shared_ptr<Jacobian>*>(p); });
+    const py::capsule keep(new std::shared_ptr<Jacobian>(J),
+                           [](void* p) { delete static_cast<std::shared_ptr<Jacobian>*>(p); });
     py::array view(py::dtype::of<float>(), shape, strides, planes, keep);
     // The storage is used again, and remembers which tiles are zero: nobody else may write there.
     view.attr("setflags")(py::arg("write") = false);
@@ -33,7 +35,8 @@ py::array dense(const std::shared_ptr<Jacobian>& J) {
 }
 
 py::array multiply(const Jacobian& J, const DoubleArray& v) {
-  std::vector<double> out(static_cast<std::size_t>(J.height()) * static_cast<std::size_t>(J.width()) * static_cast<std::size_t>(J.channels()));
+  std::vector<double> out(static_cast<std::size_t>(J.height()) * static_cast<std::size_t>(J.width()) *
+                          static_cast<std::size_t>(J.channels()));
   {
     const py::gil_scoped_release release;
     J.multiply(span_of(v), out);
@@ -57,20 +60,24 @@ py::tuple to_sparse(const Jacobian& J) {
     const py::gil_scoped_release release;
     sparse = J.to_sparse();
   }
-  const auto rows = static_cast<py::ssize_t>(sparse.row_starts.size()), entries = static_cast<py::ssize_t>(sparse.values.size());
+  const auto rows = static_cast<py::ssize_t>(sparse.row_starts.size()),
+             entries = static_cast<py::ssize_t>(sparse.values.size());
   py::array row_starts;
   // scipy wants both index arrays of one type; int32 where it suffices.
   if (entries < (py::ssize_t{1} << 31)) {
-    row_starts = to_array(std::vector<std::int32_t>(sparse.row_starts.begin(), sparse.row_starts.end()), {rows});
+    row_starts =
+        to_array(std::vector<std::int32_t>(sparse.row_starts.begin(), sparse.row_starts.end()), {rows});
   } else {
     row_starts = to_array(std::move(sparse.row_starts), {rows});
   }
-  return py::make_tuple(to_array(std::move(sparse.values), {entries}), to_array(std::move(sparse.columns), {entries}), row_starts);
+  return py::make_tuple(to_array(std::move(sparse.values), {entries}),
+                        to_array(std::move(sparse.columns), {entries}), row_starts);
 }
 
 py::array primitive_ids(const std::shared_ptr<Jacobian>& J) {
   const Span<const std::int32_t> ids = J->primitive_ids();
-  const py::capsule keep(new std::shared_ptr<Jacobian>(J), [](void* p) { delete static_cast<std::shared_ptr<Jacobian>*>(p); });
+  const py::capsule keep(new std::shared_ptr<Jacobian>(J),
+                         [](void* p) { delete static_cast<std::shared_ptr<Jacobian>*>(p); });
   py::array view(py::dtype::of<std::int32_t>(), {J->height(), J->width()}, ids.data(), keep);
   view.attr("setflags")(py::arg("write") = false);
   return view;
@@ -78,7 +85,9 @@ py::array primitive_ids(const std::shared_ptr<Jacobian>& J) {
 
 }  // namespace
 
-py::object wrap_jacobian(Jacobian jacobian) { return py::cast(std::make_shared<Jacobian>(std::move(jacobian))); }
+py::object wrap_jacobian(Jacobian jacobian) {
+  return py::cast(std::make_shared<Jacobian>(std::move(jacobian)));
+}
 
 void bind_jacobian(py::module_& module) {
   py::class_<Jacobian, std::shared_ptr<Jacobian>>(module, "Jacobian")

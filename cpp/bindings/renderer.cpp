@@ -6,7 +6,8 @@
 namespace diffrt::bindings {
 
 DoubleArray theta_of(const py::object& theta) {
-  if (py::isinstance<py::array_t<double>>(theta)) return py::reinterpret_borrow<DoubleArray>(DoubleArray::ensure(theta));
+  if (py::isinstance<py::array_t<double>>(theta))
+    return py::reinterpret_borrow<DoubleArray>(DoubleArray::ensure(theta));
   const py::array any = py::array::ensure(theta);
   const char kind = any ? any.dtype().kind() : 'O';
   if (!any || (kind != 'f' && kind != 'i' && kind != 'u')) {
@@ -31,11 +32,14 @@ ImageView image_of(const py::array& array, const char* name, const Renderer& ren
   const int C = renderer.channels();
   const bool plain = array.ndim() == 2 && C == 1, channels = array.ndim() == 3 && array.shape(2) == C;
   if (!(plain || channels) || array.shape(0) != camera.height || array.shape(1) != camera.width) {
-    std::string expected = "(" + std::to_string(camera.height) + ", " + std::to_string(camera.width) + (C > 1 ? ", " + std::to_string(C) : "") + ")";
-    std::string hint = array.ndim() >= 2 && array.shape(0) == camera.width && array.shape(1) == camera.height && camera.width != camera.height
+    std::string expected = "(" + std::to_string(camera.height) + ", " + std::to_string(camera.width) +
+                           (C > 1 ? ", " + std::to_string(C) : "") + ")";
+    std::string hint = array.ndim() >= 2 && array.shape(0) == camera.width &&
+                               array.shape(1) == camera.height && camera.width != camera.height
                            ? ". Images are [row, column]: perhaps it is transposed"
                            : "";
-    throw ArgumentError(std::string(name) + ": has shape " + shape_text(array) + ", expected " + expected + hint);
+    throw ArgumentError(std::string(name) + ": has shape " + shape_text(array) + ", expected " + expected +
+                        hint);
   }
   ImageView view;
   view.data = array.data();
@@ -63,15 +67,24 @@ Vector3 vector_of(const DoubleArray& v) {
 }
 
 PinholeCamera camera_of(const py::object& c) {
-  return {c.attr("width").cast<int>(), c.attr("height").cast<int>(), c.attr("fx").cast<double>(), c.attr("fy").cast<double>(),
-          c.attr("cx").cast<double>(), c.attr("cy").cast<double>(), matrix_of(c.attr("T_world_camera").cast<DoubleArray>())};
+  return {c.attr("width").cast<int>(),
+          c.attr("height").cast<int>(),
+          c.attr("fx").cast<double>(),
+          c.attr("fy").cast<double>(),
+          c.attr("cx").cast<double>(),
+          c.attr("cy").cast<double>(),
+          matrix_of(c.attr("T_world_camera").cast<DoubleArray>())};
 }
 
 Shape shape_of(const py::object& s) {
-  if (py::hasattr(s, "radius")) return Sphere{vector_of(s.attr("center").cast<DoubleArray>()), s.attr("radius").cast<double>()};
-  if (py::hasattr(s, "normal")) return Plane{vector_of(s.attr("point").cast<DoubleArray>()), vector_of(s.attr("normal").cast<DoubleArray>())};
+  if (py::hasattr(s, "radius"))
+    return Sphere{vector_of(s.attr("center").cast<DoubleArray>()), s.attr("radius").cast<double>()};
+  if (py::hasattr(s, "normal"))
+    return Plane{vector_of(s.attr("point").cast<DoubleArray>()),
+                 vector_of(s.attr("normal").cast<DoubleArray>())};
   const auto vertices = s.attr("vertices").cast<DoubleArray>();
-  const auto faces = s.attr("faces").cast<py::array_t<std::int32_t, py::array::c_style | py::array::forcecast>>();
+  const auto faces =
+      s.attr("faces").cast<py::array_t<std::int32_t, py::array::c_style | py::array::forcecast>>();
   return Mesh{std::make_shared<const std::vector<double>>(vertices.data(), vertices.data() + vertices.size()),
               std::make_shared<const std::vector<std::int32_t>>(faces.data(), faces.data() + faces.size()),
               matrix_of(s.attr("T_world_mesh").cast<DoubleArray>())};
@@ -97,7 +110,8 @@ py::array_t<double> matrix_array(const Matrix4& T) {
 py::dict scene_numbers(const Scene& scene) {
   py::dict result;
   const PinholeCamera& c = scene.camera;
-  result["camera"] = py::dict("fx"_a = c.fx, "fy"_a = c.fy, "cx"_a = c.cx, "cy"_a = c.cy, "T_world_camera"_a = matrix_array(c.T_world_camera));
+  result["camera"] = py::dict("fx"_a = c.fx, "fy"_a = c.fy, "cx"_a = c.cx, "cy"_a = c.cy,
+                              "T_world_camera"_a = matrix_array(c.T_world_camera));
   for (const auto& [shape_name, shape] : scene.shapes) {
     py::dict numbers;
     if (const auto* sphere = std::get_if<Sphere>(&shape)) {
@@ -129,12 +143,15 @@ Loss loss_of(const std::tuple<int, double, double>& loss) {
   return {static_cast<Loss::Kind>(kind), scale, alpha};
 }
 
-// A Renderer that one Python thread uses at a time: calls let go of the interpreter's lock while they compute.
+// A Renderer that one Python thread uses at a time: calls let go of the interpreter's lock while they
+// compute.
 class LockedRenderer {
  public:
-  LockedRenderer(const py::object& scene, std::vector<std::string> free, const std::vector<std::string>& outputs,
-                 std::vector<std::optional<double>> background, bool exact, std::string device, int threads)
-      : renderer_(make(scene, std::move(free), outputs, std::move(background), exact, std::move(device), threads)) {}
+  LockedRenderer(const py::object& scene, std::vector<std::string> free,
+                 const std::vector<std::string>& outputs, std::vector<std::optional<double>> background,
+                 bool exact, std::string device, int threads)
+      : renderer_(make(scene, std::move(free), outputs, std::move(background), exact, std::move(device),
+                       threads)) {}
 
   Renderer& get() { return renderer_; }
 
@@ -153,8 +170,9 @@ class LockedRenderer {
   }
 
  private:
-  static Renderer make(const py::object& scene, std::vector<std::string> free, const std::vector<std::string>& outputs,
-                       std::vector<std::optional<double>> background, bool exact, std::string device, int threads) {
+  static Renderer make(const py::object& scene, std::vector<std::string> free,
+                       const std::vector<std::string>& outputs, std::vector<std::optional<double>> background,
+                       bool exact, std::string device, int threads) {
     RendererOptions options;
     options.free = std::move(free);
     options.outputs.clear();
@@ -172,7 +190,9 @@ class LockedRenderer {
   std::mutex mutex_;
 };
 
-Span<float> span_of(py::array_t<float>& image) { return {image.mutable_data(), static_cast<std::size_t>(image.size())}; }
+Span<float> span_of(py::array_t<float>& image) {
+  return {image.mutable_data(), static_cast<std::size_t>(image.size())};
+}
 
 py::array_t<float> render(LockedRenderer& self, const py::object& theta) {
   const DoubleArray values = theta_of(theta);
@@ -198,7 +218,8 @@ Observation observation_of(const Renderer& renderer, const py::array& observed, 
   if (weights.is_none()) return observation;
   const auto array = py::reinterpret_borrow<py::array>(weights);
   const PinholeCamera& camera = renderer.scene().camera;
-  const bool per_pixel = array.ndim() == 2 && array.shape(0) == camera.height && array.shape(1) == camera.width;
+  const bool per_pixel =
+      array.ndim() == 2 && array.shape(0) == camera.height && array.shape(1) == camera.width;
   if (per_pixel) {  // one weight for all channels
     observation.weights = {array.data(), array.itemsize() == 8, array.strides(0), array.strides(1), 0};
   } else {
@@ -207,19 +228,20 @@ Observation observation_of(const Renderer& renderer, const py::array& observed, 
   return observation;
 }
 
-py::tuple normal_equations(LockedRenderer& self, const py::object& theta, const py::array& observed, const py::object& weights,
-                           const std::tuple<int, double, double>& loss) {
+py::tuple normal_equations(LockedRenderer& self, const py::object& theta, const py::array& observed,
+                           const py::object& weights, const std::tuple<int, double, double>& loss) {
   const DoubleArray values = theta_of(theta);
   const Span<const double> in = bindings::span_of(values);
   const Observation observation = observation_of(self.get(), observed, weights);
   NormalEquations result;
   self.alone([&](Renderer& renderer) { renderer.normal_equations(in, observation, loss_of(loss), result); });
   const auto P = static_cast<py::ssize_t>(result.g.size());
-  return py::make_tuple(to_array(std::move(result.H), {P, P}), to_array(std::move(result.g), {P}), result.cost, result.count);
+  return py::make_tuple(to_array(std::move(result.H), {P, P}), to_array(std::move(result.g), {P}),
+                        result.cost, result.count);
 }
 
-py::tuple cost(LockedRenderer& self, const py::object& theta, const py::array& observed, const py::object& weights,
-               const std::tuple<int, double, double>& loss) {
+py::tuple cost(LockedRenderer& self, const py::object& theta, const py::array& observed,
+               const py::object& weights, const std::tuple<int, double, double>& loss) {
   const DoubleArray values = theta_of(theta);
   const Span<const double> in = bindings::span_of(values);
   const Observation observation = observation_of(self.get(), observed, weights);
@@ -228,16 +250,17 @@ py::tuple cost(LockedRenderer& self, const py::object& theta, const py::array& o
   return py::make_tuple(result.cost, result.count);
 }
 
-// Between steps the interpreter gets a turn: pending signals, and the user's callback. Ctrl-C, in either, ends the fit
-// with the best so far; any other exception passes through.
+// Between steps the interpreter gets a turn: pending signals, and the user's callback. Ctrl-C, in either,
+// ends the fit with the best so far; any other exception passes through.
 bool between_steps(const py::object& callback, const StepRecord& record, Span<const double> theta) {
   const py::gil_scoped_acquire acquire;
   try {
     if (PyErr_CheckSignals() != 0) throw py::error_already_set();
     if (callback.is_none()) return true;
     const py::array_t<double> best(static_cast<py::ssize_t>(theta.size()), theta.data());
-    const py::object answer = callback(record.step, record.cost, record.count, record.gradient_norm, record.step_norm, record.lambda,
-                                       record.gain_ratio, record.accepted, record.seconds, best);
+    const py::object answer =
+        callback(record.step, record.cost, record.count, record.gradient_norm, record.step_norm,
+                 record.lambda, record.gain_ratio, record.accepted, record.seconds, best);
     return answer.is_none() || answer.cast<bool>();
   } catch (py::error_already_set& error) {
     if (!error.matches(PyExc_KeyboardInterrupt)) throw;
@@ -253,21 +276,28 @@ py::dict result_dict(SolveResult&& result) {
   };
   py::list history;
   for (const StepRecord& r : result.history) {
-    history.append(py::make_tuple(r.step, r.cost, r.count, r.gradient_norm, r.step_norm, r.lambda, r.gain_ratio, r.accepted, r.seconds));
+    history.append(py::make_tuple(r.step, r.cost, r.count, r.gradient_norm, r.step_norm, r.lambda,
+                                  r.gain_ratio, r.accepted, r.seconds));
   }
-  const auto nulls = static_cast<py::ssize_t>(P > 0 ? result.null_directions.size() / static_cast<std::size_t>(P) : 0);
-  return py::dict("theta"_a = to_array(std::move(result.theta), {P}), "cost"_a = result.cost, "data_cost"_a = result.data_cost,
-                  "count"_a = result.count, "status"_a = name(result.status), "steps"_a = result.steps, "history"_a = history,
-                  "H"_a = square(std::move(result.H)), "rank"_a = result.rank, "analysed"_a = result.analysed, "held"_a = result.held,
-                  "null_directions"_a = to_array(std::move(result.null_directions), {nulls, P}),
-                  "residual_variance"_a = result.residual_variance, "covariance"_a = square(std::move(result.covariance)),
-                  "covariance_sandwich"_a = square(std::move(result.covariance_sandwich)));
+  const auto nulls =
+      static_cast<py::ssize_t>(P > 0 ? result.null_directions.size() / static_cast<std::size_t>(P) : 0);
+  return py::dict(
+      "theta"_a = to_array(std::move(result.theta), {P}), "cost"_a = result.cost,
+      "data_cost"_a = result.data_cost, "count"_a = result.count, "status"_a = name(result.status),
+      "steps"_a = result.steps, "history"_a = history, "H"_a = square(std::move(result.H)),
+      "rank"_a = result.rank, "analysed"_a = result.analysed, "held"_a = result.held,
+      "null_directions"_a = to_array(std::move(result.null_directions), {nulls, P}),
+      "residual_variance"_a = result.residual_variance, "covariance"_a = square(std::move(result.covariance)),
+      "covariance_sandwich"_a = square(std::move(result.covariance_sandwich)));
 }
 
-py::dict fit_image(LockedRenderer& self, const py::array& observed, const py::object& weights, const std::tuple<int, double, double>& loss,
-                   const py::object& theta0, bool gauss_newton, std::size_t max_steps, double gradient_tolerance, double step_tolerance,
-                   double cost_tolerance, double initial_damping, const std::vector<std::tuple<std::size_t, double, double>>& priors,
-                   const std::vector<double>& lower, const std::vector<double>& upper, const py::object& callback) {
+py::dict fit_image(LockedRenderer& self, const py::array& observed, const py::object& weights,
+                   const std::tuple<int, double, double>& loss, const py::object& theta0, bool gauss_newton,
+                   std::size_t max_steps, double gradient_tolerance, double step_tolerance,
+                   double cost_tolerance, double initial_damping,
+                   const std::vector<std::tuple<std::size_t, double, double>>& priors,
+                   const std::vector<double>& lower, const std::vector<double>& upper,
+                   const py::object& callback) {
   const DoubleArray values = theta_of(theta0);
   const Span<const double> in = bindings::span_of(values);
   const Observation observation = observation_of(self.get(), observed, weights);
@@ -281,13 +311,17 @@ py::dict fit_image(LockedRenderer& self, const py::array& observed, const py::ob
   for (const auto& [index, mean, sigma] : priors) options.priors.push_back({index, mean, sigma});
   options.lower = lower;
   options.upper = upper;
-  options.callback = [&callback](const StepRecord& record, Span<const double> theta) { return between_steps(callback, record, theta); };
-  return result_dict(self.alone([&](Renderer& renderer) { return fit(renderer, observation, in, loss_of(loss), options); }));
+  options.callback = [&callback](const StepRecord& record, Span<const double> theta) {
+    return between_steps(callback, record, theta);
+  };
+  return result_dict(
+      self.alone([&](Renderer& renderer) { return fit(renderer, observation, in, loss_of(loss), options); }));
 }
 
 py::list blocks(LockedRenderer& self) {
   py::list result;
-  for (const ParameterBlock& block : self.get().blocks()) result.append(py::make_tuple(block.name, block.offset, block.size, block.is_pose));
+  for (const ParameterBlock& block : self.get().blocks())
+    result.append(py::make_tuple(block.name, block.offset, block.size, block.is_pose));
   return result;
 }
 
@@ -295,23 +329,26 @@ py::list blocks(LockedRenderer& self) {
 
 void bind_renderer(py::module_& module) {
   py::class_<LockedRenderer>(module, "Renderer")
-      .def(py::init<const py::object&, std::vector<std::string>, const std::vector<std::string>&, std::vector<std::optional<double>>, bool,
-                    std::string, int>(),
+      .def(py::init<const py::object&, std::vector<std::string>, const std::vector<std::string>&,
+                    std::vector<std::optional<double>>, bool, std::string, int>(),
            "scene"_a, "free"_a, "outputs"_a, "background"_a, "exact"_a, "device"_a, "threads"_a)
       .def("render", &render)
       .def("jacobian", &jacobian)
       .def("normal_equations", &normal_equations)
       .def("cost", &cost)
       .def("fit", &fit_image)
-      .def("scene_numbers", [](LockedRenderer& self, const py::object& theta) {
-        const DoubleArray values = theta_of(theta);
-        return scene_numbers(self.get().scene_at(bindings::span_of(values)));
-      })
+      .def("scene_numbers",
+           [](LockedRenderer& self, const py::object& theta) {
+             const DoubleArray values = theta_of(theta);
+             return scene_numbers(self.get().scene_at(bindings::span_of(values)));
+           })
       .def("blocks", &blocks)
-      .def_property_readonly("theta0", [](LockedRenderer& self) { return std::vector<double>(self.get().theta0()); })
+      .def_property_readonly("theta0",
+                             [](LockedRenderer& self) { return std::vector<double>(self.get().theta0()); })
       .def_property_readonly("channels", [](LockedRenderer& self) { return self.get().channels(); })
       .def_property_readonly("threads", [](LockedRenderer& self) { return self.get().threads(); })
-      .def_property_readonly("degenerate_triangles", [](LockedRenderer& self) { return self.get().degenerate_triangles(); })
+      .def_property_readonly("degenerate_triangles",
+                             [](LockedRenderer& self) { return self.get().degenerate_triangles(); })
       .def_property_readonly("warnings", [](LockedRenderer& self) { return self.get().warnings(); });
   module.def("status_message", [](const std::string& status) {
     for (int k = 0; k <= static_cast<int>(Status::not_finite); ++k) {

@@ -21,7 +21,8 @@ diffrt::Renderer make_renderer(const std::vector<double>& sphere) {
   return {{camera, {{"ball", diffrt::Sphere{{sphere[1], sphere[2], sphere[3]}, sphere[0]}}}}, options};
 }
 
-// At the silhouette the image jumps, which the interior's derivative does not see: NaN drops the pixels there.
+// At the silhouette the image jumps, which the interior's derivative does not see: NaN drops the pixels
+// there.
 std::vector<float> without_silhouette(const std::vector<float>& image) {
   std::vector<float> inside(image.size(), std::numeric_limits<float>::quiet_NaN());
   for (int row = 2; row < height - 2; ++row) {

@@ -18,7 +18,8 @@ double magnitude(const ImageView& image, const PinholeCamera& camera, int channe
   for (int row = 0; row < camera.height; row += row_step) {
     for (int column = 0; column < camera.width; column += column_step) {
       for (int c = 0; c < channels; ++c) {
-        const char* address = static_cast<const char*>(image.data) + row * image.row_stride + column * image.column_stride + c * image.channel_stride;
+        const char* address = static_cast<const char*>(image.data) + row * image.row_stride +
+                              column * image.column_stride + c * image.channel_stride;
         float single = 0;
         double value = 0;
         if (image.is_double) {
@@ -47,13 +48,15 @@ std::size_t ImageProblem::size() const { return renderer_.parameters(); }
 
 // Rendered values are float32: with errors e in the residuals the cost is off by about |r|.|e| + |e|^2 / 2.
 Evaluation ImageProblem::evaluation() const {
-  const double noise = resolution_ * std::sqrt(2 * equations_.cost) + 0.5 * static_cast<double>(equations_.count) * resolution_ * resolution_;
+  const double noise = resolution_ * std::sqrt(2 * equations_.cost) +
+                       0.5 * static_cast<double>(equations_.count) * resolution_ * resolution_;
   Evaluation result{equations_.cost, equations_.count};
   result.noise = noise;
   return result;
 }
 
-// The solver may try a theta that cannot be rendered, such as a negative radius: it then takes a shorter step.
+// The solver may try a theta that cannot be rendered, such as a negative radius: it then takes a shorter
+// step.
 bool ImageProblem::can_be_rendered(Span<const double> theta) const {
   try {
     renderer_.check(theta);
@@ -84,16 +87,21 @@ Evaluation ImageProblem::normal_equations(Span<const double> theta, Span<double>
   return evaluation();
 }
 
-void ImageProblem::plus(Span<const double> theta, Span<const double> delta, Span<double> out) const { renderer_.plus(theta, delta, out); }
+void ImageProblem::plus(Span<const double> theta, Span<const double> delta, Span<double> out) const {
+  renderer_.plus(theta, delta, out);
+}
 
-void ImageProblem::tangent_row(Span<const double> theta, std::size_t i, Span<double> row) const { renderer_.tangent_row(theta, i, row); }
+void ImageProblem::tangent_row(Span<const double> theta, std::size_t i, Span<double> row) const {
+  renderer_.tangent_row(theta, i, row);
+}
 
 bool ImageProblem::gradient_scatter(Span<const double> theta, Span<double> M) {
   renderer_.gradient_scatter(theta, observation_, loss_, M);
   return true;
 }
 
-SolveResult fit(Renderer& renderer, const Observation& observation, Span<const double> theta0, const Loss& loss, const SolveOptions& options) {
+SolveResult fit(Renderer& renderer, const Observation& observation, Span<const double> theta0,
+                const Loss& loss, const SolveOptions& options) {
   renderer.check(theta0);
   ImageProblem problem(renderer, observation, loss);
   return solve(problem, theta0, options);

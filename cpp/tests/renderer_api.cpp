@@ -23,12 +23,15 @@ Matrix4 translation(double x, double y, double z) {
 Mesh pyramid() {
   const std::vector<double> vertices = {-1, -1, 0, 1, -1, 0, 1, 1, 0, -1, 1, 0, 0, 0, -1.2};
   const std::vector<std::int32_t> faces = {0, 1, 4, 1, 2, 4, 2, 3, 4, 3, 0, 4, 0, 2, 1, 0, 3, 2};
-  return {std::make_shared<const std::vector<double>>(vertices), std::make_shared<const std::vector<std::int32_t>>(faces), translation(0.3, 0.1, 6)};
+  return {std::make_shared<const std::vector<double>>(vertices),
+          std::make_shared<const std::vector<std::int32_t>>(faces), translation(0.3, 0.1, 6)};
 }
 
 Scene scene() {
   return {{width, height, 80, 82, 44.5, 34.5, translation(0.1, -0.05, 0.2)},
-          {{"ball", Sphere{{-1, -0.4, 5}, 0.8}}, {"pyramid", pyramid()}, {"floor", Plane{{0, 1.5, 0}, {0.1, 2, -0.1}}}}};
+          {{"ball", Sphere{{-1, -0.4, 5}, 0.8}},
+           {"pyramid", pyramid()},
+           {"floor", Plane{{0, 1.5, 0}, {0.1, 2, -0.1}}}}};
 }
 
 RendererOptions options(std::vector<std::string> free, int threads = 0) {
@@ -39,8 +42,8 @@ RendererOptions options(std::vector<std::string> free, int threads = 0) {
   return result;
 }
 
-const std::vector<std::string> all_free = {"ball.center", "ball.radius", "pyramid.pose", "floor.point", "floor.normal",
-                                           "camera.pose", "camera.focal", "camera.principal"};
+const std::vector<std::string> all_free = {"ball.center",  "ball.radius", "pyramid.pose", "floor.point",
+                                           "floor.normal", "camera.pose", "camera.focal", "camera.principal"};
 
 template <class F>
 std::string message_of(F&& call) {
@@ -56,7 +59,8 @@ std::string message_of(F&& call) {
 
 TEST_CASE("columns are the derivative of the image, at a theta with moved poses") {
   Renderer renderer(scene(), options(all_free));
-  const std::size_t P = renderer.parameters(), C = static_cast<std::size_t>(renderer.channels()), pixels = renderer.pixels();
+  const std::size_t P = renderer.parameters(), C = static_cast<std::size_t>(renderer.channels()),
+                    pixels = renderer.pixels();
   CHECK(P == 3 + 1 + 6 + 3 + 3 + 6 + 2 + 2);
   CHECK(C == 4);
   std::vector<double> theta = renderer.theta0();
@@ -65,7 +69,8 @@ TEST_CASE("columns are the derivative of the image, at a theta with moved poses"
   const Jacobian J = renderer.jacobian(theta, image);
   J.to_dense(dense);
   for (std::size_t k = 0; k < P; ++k) {
-    // Wide steps: the image is float32. Pixels that change their primitive are left out by the size of the second difference.
+    // Wide steps: the image is float32. Pixels that change their primitive are left out by the size of the
+    // second difference.
     const double h = 1e-3 * std::max(1.0, std::abs(theta[k]));
     std::vector<double> moved = theta;
     moved[k] = theta[k] + h;
@@ -79,7 +84,8 @@ TEST_CASE("columns are the derivative of the image, at a theta with moved poses"
         const double f = forward[i], b = backward[i], v = image[i];
         if (!(std::abs(f - 2 * v + b) < 2e-5 * (1 + std::abs(v)))) continue;
         ++compared;
-        if (std::abs((f - b) / (2 * h) - static_cast<double>(dense[(c * P + k) * pixels + p])) > 2e-2) ++wrong;
+        if (std::abs((f - b) / (2 * h) - static_cast<double>(dense[(c * P + k) * pixels + p])) > 2e-2)
+          ++wrong;
       }
     }
     CAPTURE(k);
@@ -90,7 +96,8 @@ TEST_CASE("columns are the derivative of the image, at a theta with moved poses"
 
 TEST_CASE("normal equations are those of the dense Jacobian") {
   Renderer renderer(scene(), options(all_free));
-  const std::size_t P = renderer.parameters(), C = static_cast<std::size_t>(renderer.channels()), pixels = renderer.pixels();
+  const std::size_t P = renderer.parameters(), C = static_cast<std::size_t>(renderer.channels()),
+                    pixels = renderer.pixels();
   std::vector<float> image(pixels * C), observed(pixels * C), weights(pixels * C), dense(pixels * C * P);
   const Jacobian J = renderer.jacobian(renderer.theta0(), image);
   J.to_dense(dense);
@@ -98,7 +105,8 @@ TEST_CASE("normal equations are those of the dense Jacobian") {
     observed[i] = image[i] + 0.1f * std::sin(static_cast<float>(i));
     weights[i] = static_cast<float>(i % 5);
   }
-  const Observation observation{ImageView::contiguous(observed.data(), width, 4), ImageView::contiguous(weights.data(), width, 4)};
+  const Observation observation{ImageView::contiguous(observed.data(), width, 4),
+                                ImageView::contiguous(weights.data(), width, 4)};
   NormalEquations result;
   renderer.normal_equations(renderer.theta0(), observation, cauchy(0.05), result);
   std::vector<double> H(P * P, 0), g(P, 0);
@@ -115,7 +123,8 @@ TEST_CASE("normal equations are those of the dense Jacobian") {
       for (std::size_t a = 0; a < P; ++a) {
         const double ja = dense[(c * P + a) * pixels + p];
         g[a] += w / t * ja * r;
-        for (std::size_t b = 0; b < P; ++b) H[a * P + b] += w / t * ja * static_cast<double>(dense[(c * P + b) * pixels + p]);
+        for (std::size_t b = 0; b < P; ++b)
+          H[a * P + b] += w / t * ja * static_cast<double>(dense[(c * P + b) * pixels + p]);
       }
     }
   }
@@ -134,7 +143,8 @@ TEST_CASE("the gradient's scatter is the sum over residuals, and gives a fit its
   const std::size_t P = renderer.parameters(), C = 4, pixels = renderer.pixels();
   std::vector<float> image(pixels * C), observed(pixels * C), dense(pixels * C * P);
   renderer.jacobian(renderer.theta0(), image).to_dense(dense);
-  for (std::size_t i = 0; i < observed.size(); ++i) observed[i] = image[i] + 0.02f * std::sin(7.0f * static_cast<float>(i));
+  for (std::size_t i = 0; i < observed.size(); ++i)
+    observed[i] = image[i] + 0.02f * std::sin(7.0f * static_cast<float>(i));
   const Observation observation{ImageView::contiguous(observed.data(), width, 4), {}};
   std::vector<double> M(P * P), expected(P * P, 0);
   renderer.gradient_scatter(renderer.theta0(), observation, huber(0.01), M);
@@ -145,14 +155,16 @@ TEST_CASE("the gradient's scatter is the sum over residuals, and gives a fit its
       const double gradient = r * std::min(1.0, 0.01 / std::abs(r));
       for (std::size_t a = 0; a < P; ++a) {
         for (std::size_t b = 0; b < P; ++b) {
-          expected[a * P + b] += gradient * gradient * static_cast<double>(dense[(c * P + a) * pixels + p]) * static_cast<double>(dense[(c * P + b) * pixels + p]);
+          expected[a * P + b] += gradient * gradient * static_cast<double>(dense[(c * P + a) * pixels + p]) *
+                                 static_cast<double>(dense[(c * P + b) * pixels + p]);
         }
       }
     }
   }
   for (std::size_t a = 0; a < P; ++a) {
     for (std::size_t b = 0; b < P; ++b) {
-      CHECK(std::abs(M[a * P + b] - expected[a * P + b]) < 1e-5 * std::sqrt(expected[a * P + a] * expected[b * P + b]));
+      CHECK(std::abs(M[a * P + b] - expected[a * P + b]) <
+            1e-5 * std::sqrt(expected[a * P + a] * expected[b * P + b]));
     }
   }
   const SolveResult result = fit(renderer, observation, renderer.theta0(), huber(0.01));
@@ -172,7 +184,9 @@ TEST_CASE("costs of the pixels that two images share") {
   const Observation observation{ImageView::contiguous(observed.data(), width), {}};
   NormalEquations equations;
   SharedCost shared, expected;
-  CHECK(message_of([&] { renderer.cost(there, observation, huber(0.1), equations, &shared); }).find("to remember") != std::string::npos);
+  CHECK(message_of([&] {
+          renderer.cost(there, observation, huber(0.1), equations, &shared);
+        }).find("to remember") != std::string::npos);
   renderer.normal_equations(here, observation, huber(0.1), equations, PoseDerivative::tangent, true);
   renderer.cost(there, observation, huber(0.1), equations, &shared);
   const auto rho = [](float rendered) {
@@ -201,7 +215,8 @@ TEST_CASE("results are the same to the last bit, run after run, with any number 
       CHECK(std::memcmp(first.data(), image.data(), image.size() * sizeof(float)) == 0);
       std::vector<double> theta = renderer.theta0();
       theta[0] += 0.01;
-      renderer.normal_equations(theta, {ImageView::contiguous(image.data(), width, 4), {}}, huber(0.01), other);
+      renderer.normal_equations(theta, {ImageView::contiguous(image.data(), width, 4), {}}, huber(0.01),
+                                other);
       if (equations.H.empty()) equations = other;
       CHECK(equations.H == other.H);
       CHECK(equations.g == other.g);
@@ -217,8 +232,10 @@ TEST_CASE("a fit recovers a moved scene") {
   renderer.render(renderer.theta0(), observed);
   std::vector<double> start = renderer.theta0();
   for (std::size_t i = 0; i < start.size(); ++i) start[i] += 0.02 * std::cos(static_cast<double>(i));
-  const SolveResult result = fit(renderer, {ImageView::contiguous(observed.data(), width, 4), {}}, start, cauchy(0.05));
-  for (std::size_t i = 0; i < start.size(); ++i) CHECK(std::abs(result.theta[i] - renderer.theta0()[i]) < 2e-3);
+  const SolveResult result =
+      fit(renderer, {ImageView::contiguous(observed.data(), width, 4), {}}, start, cauchy(0.05));
+  for (std::size_t i = 0; i < start.size(); ++i)
+    CHECK(std::abs(result.theta[i] - renderer.theta0()[i]) < 2e-3);
   const Scene fitted = renderer.scene_at(result.theta);
   CHECK(std::get<Sphere>(fitted.shape("ball")).radius == doctest::Approx(0.8).epsilon(2e-3));
 }
@@ -228,7 +245,8 @@ TEST_CASE("what cannot be used is refused, by name") {
   std::get<Sphere>(bad.shapes[0].second).radius = -1;
   CHECK(message_of([&] { Renderer(bad, options({})); }).find("ball.radius") != std::string::npos);
   bad = scene();
-  std::get<Mesh>(bad.shapes[1].second).faces = std::make_shared<const std::vector<std::int32_t>>(std::vector<std::int32_t>{0, 1, 5});
+  std::get<Mesh>(bad.shapes[1].second).faces =
+      std::make_shared<const std::vector<std::int32_t>>(std::vector<std::int32_t>{0, 1, 5});
   CHECK(message_of([&] { Renderer(bad, options({})); }).find("Indices start at 0") != std::string::npos);
   bad = scene();
   bad.shapes[1].first = "ball";
@@ -237,20 +255,27 @@ TEST_CASE("what cannot be used is refused, by name") {
   bad = scene();
   std::get<Mesh>(bad.shapes[1].second).T_world_mesh[0] = 2;
   CHECK(message_of([&] { Renderer(bad, options({})); }).find("not a rotation") != std::string::npos);
-  CHECK(message_of([&] { Renderer(scene(), options({"ball.centre"})); }).find("Perhaps you meant 'ball.center'") != std::string::npos);
+  CHECK(message_of([&] {
+          Renderer(scene(), options({"ball.centre"}));
+        }).find("Perhaps you meant 'ball.center'") != std::string::npos);
   CHECK(message_of([&] { scene().shape("bal"); }).find("ball") != std::string::npos);
 
   Renderer renderer(scene(), options({"ball.radius"}));
   std::vector<float> image(renderer.pixels() * 4), small(3);
   const std::vector<double> two = {1, 2}, negative = {-1}, nan = {std::nan("")};
-  CHECK(message_of([&] { renderer.render(two, image); }).find("expected 1: ball.radius (1)") != std::string::npos);
+  CHECK(message_of([&] { renderer.render(two, image); }).find("expected 1: ball.radius (1)") !=
+        std::string::npos);
   CHECK(message_of([&] { renderer.render(negative, image); }).find("must be positive") != std::string::npos);
   CHECK(message_of([&] { renderer.render(nan, image); }).find("not finite") != std::string::npos);
   CHECK(message_of([&] { renderer.render(renderer.theta0(), small); }).find("image") != std::string::npos);
   NormalEquations equations;
-  CHECK(message_of([&] { renderer.normal_equations(renderer.theta0(), {}, {}, equations); }).find("observed") != std::string::npos);
-  CHECK(message_of([&] { renderer.normal_equations(renderer.theta0(), {ImageView::contiguous(image.data(), width, 4), {}}, huber(0), equations); })
-            .find("scale") != std::string::npos);
+  CHECK(message_of([&] {
+          renderer.normal_equations(renderer.theta0(), {}, {}, equations);
+        }).find("observed") != std::string::npos);
+  CHECK(message_of([&] {
+          renderer.normal_equations(renderer.theta0(), {ImageView::contiguous(image.data(), width, 4), {}},
+                                    huber(0), equations);
+        }).find("scale") != std::string::npos);
   RendererOptions exact = options({});
   exact.boundary = Boundary::exact;
   CHECK(message_of([&] { Renderer(scene(), exact); }).find("not available") != std::string::npos);

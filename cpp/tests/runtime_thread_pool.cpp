@@ -42,7 +42,9 @@ TEST_CASE("short loops, one after another and after a pause") {
 TEST_CASE("a loop inside a loop runs serially") {
   ThreadPool pool(2);
   std::atomic<int> sum{0};
-  pool.parallel_for(8, 1, [&](int, int, int) { pool.parallel_for(8, 1, [&](int begin, int end, int) { sum += end - begin; }); });
+  pool.parallel_for(8, 1, [&](int, int, int) {
+    pool.parallel_for(8, 1, [&](int begin, int end, int) { sum += end - begin; });
+  });
   CHECK(sum == 64);
 }
 

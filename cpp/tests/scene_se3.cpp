@@ -45,7 +45,8 @@ TEST_CASE("right_jacobian: exp(xi + d) = exp(xi) exp(J d)") {
     for (int k = 0; k < 6; ++k) {
       const double h = 1e-6;
       const Vector6 d = Vector6::Unit(k) * h;
-      const Vector6 column = (log(inverse * exp(Vector6(xi + d))) - log(inverse * exp(Vector6(xi - d)))) / (2 * h);
+      const Vector6 column =
+          (log(inverse * exp(Vector6(xi + d))) - log(inverse * exp(Vector6(xi - d)))) / (2 * h);
       CHECK((column - J.col(k)).norm() < 1e-8);
     }
   }

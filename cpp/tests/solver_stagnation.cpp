@@ -1,4 +1,5 @@
-// Residuals that flicker: near the minimum the solver stops, instead of weighing noise until the budget is spent.
+// Residuals that flicker: near the minimum the solver stops, instead of weighing noise until the budget is
+// spent.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -16,8 +17,8 @@ using diffrt::SolveResult;
 using diffrt::Span;
 using diffrt::Status;
 
-// 1000 residuals a (theta - 1) + offset, and up to three more, large, that come and go with theta: like pixels at a
-// silhouette before a far background. Their derivative is not in J.
+// 1000 residuals a (theta - 1) + offset, and up to three more, large, that come and go with theta: like
+// pixels at a silhouette before a far background. Their derivative is not in J.
 class Flicker : public LeastSquaresProblem {
  public:
   explicit Flicker(bool flickers) : flickers_(flickers) {}
@@ -59,10 +60,10 @@ TEST_CASE("only where few residuals come and go, nothing is gained, and a shorte
   };
   CHECK(after(5, false, 0, true, 1));
   CHECK(after(9, true, 1e-2, true, 1e-6));
-  CHECK_FALSE(after(4, false, 0, true, 1));         // too few trials
-  CHECK_FALSE(after(5, false, 0, false, 1));        // always the same residuals
-  CHECK_FALSE(after(5, false, 0, true, 0.99));      // a shorter step may help
-  CHECK_FALSE(after(9, true, 1, true, 1e-6));       // it still gets better
+  CHECK_FALSE(after(4, false, 0, true, 1));     // too few trials
+  CHECK_FALSE(after(5, false, 0, false, 1));    // always the same residuals
+  CHECK_FALSE(after(5, false, 0, true, 0.99));  // a shorter step may help
+  CHECK_FALSE(after(9, true, 1, true, 1e-6));   // it still gets better
 }
 
 TEST_CASE("the decrease over shared residuals decides, where it is known") {

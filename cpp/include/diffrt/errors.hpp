@@ -1,4 +1,5 @@
-// Exceptions. Each names the argument, what it got, and the likely fix; a refused call leaves everything as it was.
+// Exceptions. Each names the argument, what it got, and the likely fix; a refused call leaves everything as
+// it was.
 #pragma once
 
 #include <stdexcept>

@@ -6,7 +6,8 @@
 
 namespace diffrt {
 
-// The renderer and what it is compared with, as a problem for the solver. It refers to both, and to the observed arrays.
+// The renderer and what it is compared with, as a problem for the solver. It refers to both, and to the
+// observed arrays.
 class ImageProblem : public LeastSquaresProblem {
  public:
   ImageProblem(Renderer& renderer, Observation observation, Loss loss);
@@ -31,7 +32,7 @@ class ImageProblem : public LeastSquaresProblem {
 };
 
 // result.theta is relative to the renderer's scene: renderer.scene_at(result.theta) is the fitted scene.
-SolveResult fit(Renderer& renderer, const Observation& observation, Span<const double> theta0, const Loss& loss = {},
-                const SolveOptions& options = {});
+SolveResult fit(Renderer& renderer, const Observation& observation, Span<const double> theta0,
+                const Loss& loss = {}, const SolveOptions& options = {});
 
 }  // namespace diffrt

@@ -1,8 +1,9 @@
 // The Jacobian of a rendered image, stored by local rows.
 //
-// A pixel depends on the primitive that it sees, by its slots (4 numbers for a sphere or a plane, 6 for a rigid mesh, 9 for
-// a triangle whose vertices are free), and on the camera's intrinsics. A row is (primitive id, partials by the slots);
-// J = J_local S, with S the sparse matrix from theta to slots. Storage and products do not grow with P.
+// A pixel depends on the primitive that it sees, by its slots (4 numbers for a sphere or a plane, 6 for a
+// rigid mesh, 9 for a triangle whose vertices are free), and on the camera's intrinsics. A row is (primitive
+// id, partials by the slots); J = J_local S, with S the sparse matrix from theta to slots. Storage and
+// products do not grow with P.
 #pragma once
 
 #include <cstddef>
@@ -31,21 +32,21 @@ class Jacobian {
   // out (P) = J' w, w [H, W, C].
   void multiply_transposed(Span<const double> w, Span<double> out) const;
 
-  // If the rows are stored as dense columns already (a scene of one primitive), the address of the first of C * P planes
-  // [H, W], plane c * P + p, which lives as long as any copy of this Jacobian; else null.
+  // If the rows are stored as dense columns already (a scene of one primitive), the address of the first of C
+  // * P planes [H, W], plane c * P + p, which lives as long as any copy of this Jacobian; else null.
   const float* dense_planes() const;
   // out: C * P planes [H, W], plane c * P + p.
   void to_dense(Span<float> out) const;
 
-  struct Sparse {  // compressed rows, columns ascending
+  struct Sparse {                          // compressed rows, columns ascending
     std::vector<std::int64_t> row_starts;  // H * W * C + 1
     std::vector<std::int32_t> columns;
     std::vector<float> values;
   };
   Sparse to_sparse() const;
 
-  // Which primitive each pixel sees, [H, W]: spheres first, then planes, then the faces of each mesh, in the order of the
-  // scene; -1 the background.
+  // Which primitive each pixel sees, [H, W]: spheres first, then planes, then the faces of each mesh, in the
+  // order of the scene; -1 the background.
   Span<const std::int32_t> primitive_ids() const;
 
  private:

@@ -45,7 +45,8 @@ namespace diffrt {
 
 // ---- What is solved ---------------------------------------------------------------------------------
 
-// What the residuals that exist at two thetas cost at each of them: where normal_equations was called last, and now.
+// What the residuals that exist at two thetas cost at each of them: where normal_equations was called last,
+// and now.
 struct SharedResiduals {
   bool known = false;
   std::size_t count = 0;
@@ -54,10 +55,11 @@ struct SharedResiduals {
 
 // The cost at one theta.
 struct Evaluation {
-  double cost = 0;        // 1/2 sum_i w_i rho(r_i^2), over the residuals that exist at this theta
-  std::size_t count = 0;  // how many those are. It may change with theta: pixels enter and leave
+  double cost = 0;              // 1/2 sum_i w_i rho(r_i^2), over the residuals that exist at this theta
+  std::size_t count = 0;        // how many those are. It may change with theta: pixels enter and leave
   SharedResiduals shared = {};  // from cost(), where the count may change: see solve()
-  double noise = 0;       // rounding error of the cost, beyond double precision's: differences below it mean nothing
+  double noise =
+      0;  // rounding error of the cost, beyond double precision's: differences below it mean nothing
 };
 
 // A problem with P parameters. `delta` below is a small change in the tangent space at theta, also P numbers;
@@ -133,7 +135,8 @@ using StepCallback = std::function<bool(const StepRecord& record, Span<const dou
 //   converged_gradient   max_i |g_i| / sqrt(S_i) <= gradient_tolerance * sqrt(2 c): the residual is
 //                        orthogonal, within a cosine of gradient_tolerance, to every column of J
 //   converged_step       |d|_S <= step_tolerance * (|theta|_S + sqrt(2 c))
-//   converged_cost       -g'd - d'Hd/2 <= cost_tolerance * c + noise; or c <= 5e-32 * the cost at the start; or
+//   converged_cost       -g'd - d'Hd/2 <= cost_tolerance * c + noise; or c <= 5e-32 * the cost at the start;
+//   or
 //                        the trial before was rejected and -g'd - d'Hd/2 <= max(1e-12, precision()) * c:
 //                        what the step promises is within the noise of the cost; or residuals come and go,
 //                        and little else happens any more: the last 5 trials lowered the cost by at most
@@ -242,8 +245,8 @@ class SolverArgumentError : public std::invalid_argument {
 //
 // When the number of residuals changes. Costs over different sets of residuals do not compare: a model that
 // slides off the image sheds residuals, and its cost falls to zero. The quadratic model, too, knows only the
-// residuals it was built from. So a problem whose residuals come and go had better tell, in Evaluation::shared,
-// what those that exist at both points cost there and here:
+// residuals it was built from. So a problem whose residuals come and go had better tell, in
+// Evaluation::shared, what those that exist at both points cost there and here:
 //
 //   decrease = shared.before - shared.now.
 //

@@ -1,4 +1,5 @@
-// Robust losses rho(r^2); the cost of a residual is w/2 rho(r^2), and J'J and J'r are weighted by w rho'(r^2).
+// Robust losses rho(r^2); the cost of a residual is w/2 rho(r^2), and J'J and J'r are weighted by w
+// rho'(r^2).
 //
 //   none           s
 //   huber          s up to d^2, then 2 d |r| - d^2

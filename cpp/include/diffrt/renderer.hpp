@@ -8,11 +8,12 @@
 //   renderer.render(renderer.theta0(), image);
 //   diffrt::Jacobian J = renderer.jacobian(renderer.theta0(), image);
 //
-// theta: P numbers, the blocks of `free` one after another. A block holds the values themselves, but for poses, whose six
-// numbers are an increment T <- T exp(xi), xi = (rho, phi), translation [scene units] before rotation [rad]: 0 at theta0.
+// theta: P numbers, the blocks of `free` one after another. A block holds the values themselves, but for
+// poses, whose six numbers are an increment T <- T exp(xi), xi = (rho, phi), translation [scene units] before
+// rotation [rad]: 0 at theta0.
 //
-// A renderer may be used from one thread at a time; two renderers, from two. After the first call of each kind nothing is
-// allocated, save the results that a call returns.
+// A renderer may be used from one thread at a time; two renderers, from two. After the first call of each
+// kind nothing is allocated, save the results that a call returns.
 #pragma once
 
 #include <cstddef>
@@ -47,8 +48,9 @@ enum class Boundary {
 struct RendererOptions {
   std::vector<std::string> free;
   std::vector<Output> outputs = {Output::distance};
-  // Per output, or empty for the defaults. nullopt: a ray that misses is NaN and carries no residual (the default for
-  // distance and depth). A number: the value of a ray that misses (0 is the default for the others).
+  // Per output, or empty for the defaults. nullopt: a ray that misses is NaN and carries no residual (the
+  // default for distance and depth). A number: the value of a ray that misses (0 is the default for the
+  // others).
   std::vector<std::optional<double>> background;
   Boundary boundary = Boundary::none;
   std::string device = "cpu";  // "cpu" or "auto"
@@ -64,14 +66,14 @@ struct ParameterBlock {
 
 // J'WJ and J'Wr at a theta. `H` is row-major, both triangles.
 struct NormalEquations {
-  std::vector<double> H, g;      // P x P and P
-  double cost = 0;               // 1/2 sum w rho(r^2)
-  std::size_t count = 0;         // number of residuals
-  double weighted_squares = 0;   // sum w rho'(r^2) r^2
+  std::vector<double> H, g;     // P x P and P
+  double cost = 0;              // 1/2 sum w rho(r^2)
+  std::size_t count = 0;        // number of residuals
+  double weighted_squares = 0;  // sum w rho'(r^2) r^2
 };
 
-// What the residuals that exist at two thetas cost at each of them (1/2 sum w rho). Between two thetas pixels come and go, and
-// the costs of different pixels do not compare; these do.
+// What the residuals that exist at two thetas cost at each of them (1/2 sum w rho). Between two thetas pixels
+// come and go, and the costs of different pixels do not compare; these do.
 struct SharedCost {
   std::size_t count = 0;
   double before = 0, now = 0;
@@ -99,26 +101,29 @@ class Renderer {
   int channels() const;            // C, of all outputs
   std::size_t pixels() const;      // H * W
   int threads() const;
-  std::size_t degenerate_triangles() const;        // skipped
+  std::size_t degenerate_triangles() const;          // skipped
   const std::vector<std::string>& warnings() const;  // in words
 
   // image: [H, W, C].
   void render(Span<const double> theta, Span<float> image);
   // image as render's (or empty, if it is not wanted), and its derivative.
   Jacobian jacobian(Span<const double> theta, Span<float> image);
-  // J is never stored. `result` is resized as needed. `remember`: keep what each residual costs (one image), for cost().
-  void normal_equations(Span<const double> theta, const Observation& observation, const Loss& loss, NormalEquations& result,
-                        PoseDerivative pose = PoseDerivative::theta, bool remember = false);
-  // Cost, count and weighted squares alone: H and g are left as they are. `shared`: also compare with the theta of the last
-  // normal_equations that was to remember, with the same observation and loss.
-  void cost(Span<const double> theta, const Observation& observation, const Loss& loss, NormalEquations& result,
-            SharedCost* shared = nullptr);
+  // J is never stored. `result` is resized as needed. `remember`: keep what each residual costs (one image),
+  // for cost().
+  void normal_equations(Span<const double> theta, const Observation& observation, const Loss& loss,
+                        NormalEquations& result, PoseDerivative pose = PoseDerivative::theta,
+                        bool remember = false);
+  // Cost, count and weighted squares alone: H and g are left as they are. `shared`: also compare with the
+  // theta of the last normal_equations that was to remember, with the same observation and loss.
+  void cost(Span<const double> theta, const Observation& observation, const Loss& loss,
+            NormalEquations& result, SharedCost* shared = nullptr);
 
   // Throws what a call at this theta would throw: it has P finite numbers, and shapes that can be rendered.
   void check(Span<const double> theta) const;
-  // M = sum (w rho'(r^2) r)^2 j j', row-major, by increments of poses (PoseDerivative::tangent): the scatter of the
-  // gradient, for the sandwich form of the covariance. M: P x P.
-  void gradient_scatter(Span<const double> theta, const Observation& observation, const Loss& loss, Span<double> M);
+  // M = sum (w rho'(r^2) r)^2 j j', row-major, by increments of poses (PoseDerivative::tangent): the scatter
+  // of the gradient, for the sandwich form of the covariance. M: P x P.
+  void gradient_scatter(Span<const double> theta, const Observation& observation, const Loss& loss,
+                        Span<double> M);
 
   // The scene at theta: poses applied, values replaced.
   Scene scene_at(Span<const double> theta) const;

@@ -12,7 +12,8 @@ namespace diffrt {
 
 struct Scene {
   PinholeCamera camera;
-  std::vector<std::pair<std::string, Shape>> shapes;  // names are unique, not empty, without '.', and not "camera"
+  std::vector<std::pair<std::string, Shape>>
+      shapes;  // names are unique, not empty, without '.', and not "camera"
 
   // The shape of that name. Throws ArgumentError that lists the names there are.
   const Shape& shape(const std::string& name) const;

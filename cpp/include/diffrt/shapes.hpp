@@ -16,7 +16,8 @@ struct Sphere {
   double radius = 1;
 };
 
-// An infinite plane in the world frame, seen from both sides. Free names: NAME.point (3), NAME.normal (3), of any length but 0.
+// An infinite plane in the world frame, seen from both sides. Free names: NAME.point (3), NAME.normal (3), of
+// any length but 0.
 struct Plane {
   Vector3 point{};
   Vector3 normal{0, 0, 1};

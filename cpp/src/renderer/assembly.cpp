@@ -2,8 +2,9 @@
 
 namespace diffrt::renderer {
 
-void Assembly::add(const Group& group, const GroupLinearization& linear, const Linearization& linearization, int camera_slots,
-                   const std::vector<int>& active, const float* records, Span<double> H, Span<double> g) {
+void Assembly::add(const Group& group, const GroupLinearization& linear, const Linearization& linearization,
+                   int camera_slots, const std::vector<int>& active, const float* records, Span<double> H,
+                   Span<double> g) {
   const int slots = group.slots + camera_slots;
   const auto size = static_cast<std::size_t>(record_size(slots));
   const bool together = group.kind == GroupKind::rigid_mesh;
@@ -53,7 +54,8 @@ void Assembly::transform(const double* sums, int slots, const Block& block, Span
       if (s == 0) continue;
       gj += s * gradient[a];
       for (int k = j; k < width; ++k) {
-        H[row * P + static_cast<std::size_t>(block.columns[static_cast<std::size_t>(k)])] += s * product_[static_cast<std::size_t>(a * width + k)];
+        H[row * P + static_cast<std::size_t>(block.columns[static_cast<std::size_t>(k)])] +=
+            s * product_[static_cast<std::size_t>(a * width + k)];
       }
     }
     g[row] += gj;

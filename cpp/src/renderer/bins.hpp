@@ -11,18 +11,22 @@
 namespace diffrt::renderer {
 
 struct TileGrid {
-  int width = 0, height = 0;    // image [px]
-  int across = 0, down = 0;     // tiles
+  int width = 0, height = 0;  // image [px]
+  int across = 0, down = 0;   // tiles
 
   TileGrid(int image_width, int image_height)
-      : width(image_width), height(image_height), across((image_width + kernels::tile - 1) / kernels::tile), down((image_height + kernels::tile - 1) / kernels::tile) {}
+      : width(image_width),
+        height(image_height),
+        across((image_width + kernels::tile - 1) / kernels::tile),
+        down((image_height + kernels::tile - 1) / kernels::tile) {}
   int tiles() const { return across * down; }
 };
 
 class TileLists {
  public:
   // bounds: components x0, y0, x1, y1 [px, inclusive], component c of primitive i at c * stride + i.
-  void update(const kernels::Table& kernels, runtime::ThreadPool& pool, const TileGrid& grid, const float* bounds, int count, int stride) {
+  void update(const kernels::Table& kernels, runtime::ThreadPool& pool, const TileGrid& grid,
+              const float* bounds, int count, int stride) {
     // Several chunks so that threads can share the work; the lists do not depend on how many.
     const int chunks = std::min(pool.threads(), std::max(1, count / 2048));
     const int per_chunk = (count + chunks - 1) / chunks;
@@ -77,7 +81,8 @@ class TileLists {
     offsets_.resize(static_cast<std::size_t>(tiles) + 1);
     candidates_.resize(static_cast<std::size_t>(tiles) * static_cast<std::size_t>(count));
     for (int tile = 0; tile <= tiles; ++tile) offsets_[static_cast<std::size_t>(tile)] = tile * count;
-    for (int entry = 0; entry < tiles * count; ++entry) candidates_[static_cast<std::size_t>(entry)] = entry % count;
+    for (int entry = 0; entry < tiles * count; ++entry)
+      candidates_[static_cast<std::size_t>(entry)] = entry % count;
   }
 
   bool empty(int tile) const { return begin(tile) == end(tile); }

@@ -8,19 +8,24 @@ namespace diffrt::renderer {
 namespace {
 
 std::shared_ptr<runtime::ThreadPool> make_pool(const RendererOptions& options) {
-  if (options.threads < 0) throw ArgumentError("threads: must be 0 (all processors) or more, got " + std::to_string(options.threads));
-  if (options.threads > 1024) throw ArgumentError("threads: at most 1024, got " + std::to_string(options.threads));
+  if (options.threads < 0)
+    throw ArgumentError("threads: must be 0 (all processors) or more, got " +
+                        std::to_string(options.threads));
+  if (options.threads > 1024)
+    throw ArgumentError("threads: at most 1024, got " + std::to_string(options.threads));
   return runtime::shared_pool(options.threads == 0 ? default_threads() : options.threads);
 }
 
-
 void check_options(const RendererOptions& options) {
   if (options.boundary == Boundary::exact) {
-    throw ArgumentError("boundary: 'exact' (silhouettes that move) is not available in this version; use boundary=\"none\", the value "
-                        "and the interior derivative at the pixel's centre");
+    throw ArgumentError(
+        "boundary: 'exact' (silhouettes that move) is not available in this version; use boundary=\"none\", "
+        "the value "
+        "and the interior derivative at the pixel's centre");
   }
   if (options.device != "cpu" && options.device != "auto") {
-    throw DeviceError("device: '" + options.device + "' is not available in this version, which has kernels for x86-64 only; use \"cpu\"");
+    throw DeviceError("device: '" + options.device +
+                      "' is not available in this version, which has kernels for x86-64 only; use \"cpu\"");
   }
 }
 
@@ -49,16 +54,19 @@ Evaluator::Evaluator(Scene scene, RendererOptions options)
   channels_ = outputs_.back().first + outputs_.back().count;
   camera_slots_ = parameters_.camera_columns().intrinsics() ? kernels::camera_slots : 0;
   for (const Group& group : groups_) widest_ = std::max(widest_, group.slots + camera_slots_);
-  const bool single = groups_.size() == 1 && (groups_[0].kind == GroupKind::rigid_mesh ||
-                                              (groups_[0].kind != GroupKind::free_mesh && groups_[0].count == 1));
+  const bool single =
+      groups_.size() == 1 && (groups_[0].kind == GroupKind::rigid_mesh ||
+                              (groups_[0].kind != GroupKind::free_mesh && groups_[0].count == 1));
   dense_rows_ = single && parameters_.size() <= 16;
   row_planes_ = dense_rows_ ? static_cast<int>(parameters_.size()) : widest_;
   row_pool_ = std::make_shared<RowStoragePool>(grid_, row_planes_ * channels_);
   for (const Group& group : groups_) degenerate_ += group.degenerate;
   if (degenerate_ > 0) {
     std::size_t faces = 0;
-    for (const Group& group : groups_) faces += group.mesh != nullptr ? static_cast<std::size_t>(group.count) : 0;
-    warnings_.push_back(std::to_string(degenerate_) + " of " + std::to_string(faces) + " triangles have no area and are skipped");
+    for (const Group& group : groups_)
+      faces += group.mesh != nullptr ? static_cast<std::size_t>(group.count) : 0;
+    warnings_.push_back(std::to_string(degenerate_) + " of " + std::to_string(faces) +
+                        " triangles have no area and are skipped");
   }
   faces_ = faces_of(scene_);
   all_tiles_.resize(static_cast<std::size_t>(grid_.tiles()));
@@ -68,9 +76,11 @@ Evaluator::Evaluator(Scene scene, RendererOptions options)
 }
 
 void Evaluator::check_image(Span<float> image) const {
-  const std::size_t expected = static_cast<std::size_t>(grid_.width) * static_cast<std::size_t>(grid_.height) * static_cast<std::size_t>(channels_);
+  const std::size_t expected = static_cast<std::size_t>(grid_.width) *
+                               static_cast<std::size_t>(grid_.height) * static_cast<std::size_t>(channels_);
   if (image.size() != expected) {
-    throw ArgumentError("image: has " + std::to_string(image.size()) + " numbers, expected " + std::to_string(expected) + " (height x width x channels)");
+    throw ArgumentError("image: has " + std::to_string(image.size()) + " numbers, expected " +
+                        std::to_string(expected) + " (height x width x channels)");
   }
 }
 

@@ -24,22 +24,28 @@ class Evaluator {
   int threads() const { return pool_->threads(); }
   std::size_t degenerate_triangles() const { return degenerate_; }
   const std::vector<std::string>& warnings() const { return warnings_; }
-  std::size_t pixels() const { return static_cast<std::size_t>(grid_.width) * static_cast<std::size_t>(grid_.height); }
+  std::size_t pixels() const {
+    return static_cast<std::size_t>(grid_.width) * static_cast<std::size_t>(grid_.height);
+  }
 
   // As in Renderer. evaluator_images.cpp:
   void render(Span<const double> theta, Span<float> image);
   Jacobian jacobian(Span<const double> theta, Span<float> image);
   // evaluator_sums.cpp:
-  void normal_equations(Span<const double> theta, const Observation& observation, const Loss& loss, NormalEquations& result, PoseDerivative pose,
-                        bool remember);
-  void gradient_scatter(Span<const double> theta, const Observation& observation, const Loss& loss, Span<double> M);
-  void cost(Span<const double> theta, const Observation& observation, const Loss& loss, NormalEquations& result, SharedCost* shared);
+  void normal_equations(Span<const double> theta, const Observation& observation, const Loss& loss,
+                        NormalEquations& result, PoseDerivative pose, bool remember);
+  void gradient_scatter(Span<const double> theta, const Observation& observation, const Loss& loss,
+                        Span<double> M);
+  void cost(Span<const double> theta, const Observation& observation, const Loss& loss,
+            NormalEquations& result, SharedCost* shared);
 
  private:
   void check_image(Span<float> image) const;
   // Moves everything to where it is at theta, and finds the tiles that it touches.
   void prepare(Span<const double> theta);
-  TileContext context() const { return {kernels_, grid_, state_, groups_, outputs_, channels_, camera_slots_}; }
+  TileContext context() const {
+    return {kernels_, grid_, state_, groups_, outputs_, channels_, camera_slots_};
+  }
   void update_linearization(Span<const double> theta, PoseDerivative kind);
 
   // Calls body(tile, workspace of its thread) for each of the tiles.
@@ -62,7 +68,8 @@ class Evaluator {
 
   // Residuals and their sums over the tiles that have any; then after(context, tile, workspace) on each.
   template <class F>
-  void evaluate_cost(Span<const double> theta, const Observation& observation, const Loss& loss, NormalEquations& result, F&& after);
+  void evaluate_cost(Span<const double> theta, const Observation& observation, const Loss& loss,
+                     NormalEquations& result, F&& after);
   // Records of sum w J'J and sum w J'r of a tile.
   void sum_products(const TileContext& context, int t, Workspace& work);
   // H and g from the records.

@@ -39,7 +39,8 @@ Jacobian Evaluator::jacobian(Span<const double> theta, Span<float> image) {
 }
 
 void Evaluator::store_image(const TileContext& context, int t, Workspace& work, Span<float> image) const {
-  const std::ptrdiff_t column_stride = channels_, row_stride = static_cast<std::ptrdiff_t>(grid_.width) * channels_;
+  const std::ptrdiff_t column_stride = channels_,
+                       row_stride = static_cast<std::ptrdiff_t>(grid_.width) * channels_;
   if (!touched(context, t)) {
     for (const OutputChannels& output : outputs_) {
       for (int c = output.first; c < output.first + output.count; ++c) {
@@ -51,16 +52,20 @@ void Evaluator::store_image(const TileContext& context, int t, Workspace& work, 
   find_visible(context, t, work);
   show(context, t, work);
   for (int c = 0; c < channels_; ++c) {
-    store_plane(grid_, t, work.rendered.data() + c * tile_pixels, image.data() + c, row_stride, column_stride);
+    store_plane(grid_, t, work.rendered.data() + c * tile_pixels, image.data() + c, row_stride,
+                column_stride);
   }
 }
 
 void Evaluator::store_rows(const TileContext& context, int t, Workspace& work, RowStorage& rows) const {
-  const auto plane_at = [&](int plane) { return rows.planes.get() + static_cast<std::size_t>(plane) * pixels(); };
+  const auto plane_at = [&](int plane) {
+    return rows.planes.get() + static_cast<std::size_t>(plane) * pixels();
+  };
   std::uint8_t& dirty = rows.dirty[static_cast<std::size_t>(t)];
   if (!touched(context, t)) {
     if (dirty == 0) return;
-    for (int plane = 0; plane < row_planes_ * channels_; ++plane) fill_plane(grid_, t, 0.0f, plane_at(plane), grid_.width, 1);
+    for (int plane = 0; plane < row_planes_ * channels_; ++plane)
+      fill_plane(grid_, t, 0.0f, plane_at(plane), grid_.width, 1);
     std::fill_n(work.ids.data(), tile_pixels, -1);
     store_ids(grid_, t, work.ids.data(), rows.ids.data());
     dirty = 0;
@@ -70,7 +75,8 @@ void Evaluator::store_rows(const TileContext& context, int t, Workspace& work, R
   store_ids(grid_, t, work.ids.data(), rows.ids.data());
   std::fill_n(work.rows.data(), static_cast<std::size_t>(channels_ * widest_ * tile_pixels), 0.0f);
   for (const Group& group : groups_) {
-    if (group.kind == GroupKind::planes || !group.tiles.empty(t)) differentiate(context, group, widest_, t, work);
+    if (group.kind == GroupKind::planes || !group.tiles.empty(t))
+      differentiate(context, group, widest_, t, work);
   }
   if (!dense_rows_) {
     for (int plane = 0; plane < widest_ * channels_; ++plane) {
@@ -82,8 +88,10 @@ void Evaluator::store_rows(const TileContext& context, int t, Workspace& work, R
   const Block& block = linearization_.groups()[0].blocks[0];
   for (int c = 0; c < channels_; ++c) {
     for (int k = 0; k < block.width(); ++k) {
-      const float* column = mix_column(block, k, work.rows.data() + c * widest_ * tile_pixels, work.residual.data());
-      store_plane(grid_, t, column, plane_at(c * row_planes_ + block.columns[static_cast<std::size_t>(k)]), grid_.width, 1);
+      const float* column =
+          mix_column(block, k, work.rows.data() + c * widest_ * tile_pixels, work.residual.data());
+      store_plane(grid_, t, column, plane_at(c * row_planes_ + block.columns[static_cast<std::size_t>(k)]),
+                  grid_.width, 1);
     }
   }
 }

@@ -8,7 +8,8 @@
 namespace diffrt::renderer {
 
 template <class F>
-void Evaluator::evaluate_cost(Span<const double> theta, const Observation& observation, const Loss& loss, NormalEquations& result, F&& after) {
+void Evaluator::evaluate_cost(Span<const double> theta, const Observation& observation, const Loss& loss,
+                              NormalEquations& result, F&& after) {
   if (observation.image.empty()) throw ArgumentError("observed: is empty");
   const KernelLoss robust = kernel_loss(loss);
   prepare(theta);
@@ -36,12 +37,14 @@ void Evaluator::evaluate_cost(Span<const double> theta, const Observation& obser
     compare(context, robust, t, work, sums_.data());
     after(context, t, work);
   });
-  if (!weights_valid) throw ArgumentError("weights: some are negative; weights are >= 0, and 0 or NaN drops a pixel");
+  if (!weights_valid)
+    throw ArgumentError("weights: some are negative; weights are >= 0, and 0 or NaN drops a pixel");
 
   double cost = 0, count = 0, squares = 0;
   for (const int t : active_) {
     const float* sums = sums_.data() + static_cast<std::size_t>(t) * kernels::residual_sums;
-    cost += static_cast<double>(sums[0]), count += static_cast<double>(sums[1]), squares += static_cast<double>(sums[2]);
+    cost += static_cast<double>(sums[0]), count += static_cast<double>(sums[1]),
+        squares += static_cast<double>(sums[2]);
   }
   result.cost = cost;
   result.count = static_cast<std::size_t>(count);
@@ -64,15 +67,16 @@ void Evaluator::assemble(Span<const double> theta, PoseDerivative pose, Span<dou
   const std::size_t P = parameters_.size();
   if (P == 0) return;
   for (std::size_t k = 0; k < groups_.size(); ++k) {
-    assembly_.add(groups_[k], linearization_.groups()[k], linearization_, camera_slots_, active_, records_[k].data(), H, g);
+    assembly_.add(groups_[k], linearization_.groups()[k], linearization_, camera_slots_, active_,
+                  records_[k].data(), H, g);
   }
   for (std::size_t i = 0; i < P; ++i) {
     for (std::size_t j = 0; j < i; ++j) H[i * P + j] = H[j * P + i];
   }
 }
 
-void Evaluator::normal_equations(Span<const double> theta, const Observation& observation, const Loss& loss, NormalEquations& result, PoseDerivative pose,
-                                 bool remember) {
+void Evaluator::normal_equations(Span<const double> theta, const Observation& observation, const Loss& loss,
+                                 NormalEquations& result, PoseDerivative pose, bool remember) {
   const std::size_t block = static_cast<std::size_t>(channels_) * tile_pixels;
   if (remember) {
     remembered_.resize(all_tiles_.size() * block);
@@ -92,7 +96,8 @@ void Evaluator::normal_equations(Span<const double> theta, const Observation& ob
   assemble(theta, pose, result.H, result.g);
 }
 
-void Evaluator::gradient_scatter(Span<const double> theta, const Observation& observation, const Loss& loss, Span<double> M) {
+void Evaluator::gradient_scatter(Span<const double> theta, const Observation& observation, const Loss& loss,
+                                 Span<double> M) {
   scatter_.g.resize(parameters_.size());
   evaluate_cost(theta, observation, loss, scatter_, [&](const TileContext& context, int t, Workspace& work) {
     for (std::size_t p = 0; p < work.robust.size(); ++p) {
@@ -104,12 +109,14 @@ void Evaluator::gradient_scatter(Span<const double> theta, const Observation& ob
   assemble(theta, PoseDerivative::tangent, M, scatter_.g);
 }
 
-void Evaluator::cost(Span<const double> theta, const Observation& observation, const Loss& loss, NormalEquations& result, SharedCost* shared) {
+void Evaluator::cost(Span<const double> theta, const Observation& observation, const Loss& loss,
+                     NormalEquations& result, SharedCost* shared) {
   if (shared == nullptr) {
     evaluate_cost(theta, observation, loss, result, [](const TileContext&, int, Workspace&) {});
     return;
   }
-  if (remembers_.empty()) throw ArgumentError("shared: there is no call of normal_equations to compare with that was to remember");
+  if (remembers_.empty())
+    throw ArgumentError("shared: there is no call of normal_equations to compare with that was to remember");
   const std::size_t block = static_cast<std::size_t>(channels_) * tile_pixels;
   shared_.assign(all_tiles_.size(), SharedCost());
   evaluate_cost(theta, observation, loss, result, [&](const TileContext&, int t, Workspace& work) {
@@ -125,7 +132,8 @@ void Evaluator::cost(Span<const double> theta, const Observation& observation, c
     }
   });
   *shared = SharedCost();
-  for (const SharedCost& sums : shared_) shared->count += sums.count, shared->before += 0.5 * sums.before, shared->now += 0.5 * sums.now;
+  for (const SharedCost& sums : shared_)
+    shared->count += sums.count, shared->before += 0.5 * sums.before, shared->now += 0.5 * sums.now;
 }
 
 }  // namespace diffrt::renderer

@@ -16,8 +16,8 @@ struct Interval {
   double low, high;
 };
 
-// The projection of a sphere on one axis of the image, where the whole sphere is in front of the camera: the tangents from
-// the camera centre in the plane of that axis and z, u = f tan(angle) + c.
+// The projection of a sphere on one axis of the image, where the whole sphere is in front of the camera: the
+// tangents from the camera centre in the plane of that axis and z, u = f tan(angle) + c.
 Interval project_sphere(double x, double z, double radius, double focal, double center) {
   const double d2 = x * x + z * z, reach = std::sqrt(d2 - radius * radius);
   // tan(a +- b), tan a = x / z, tan b = radius / reach
@@ -34,26 +34,30 @@ void prepare_spheres(Group& group, const Scene& scene, const scene::State& state
     if (!std::holds_alternative<Sphere>(scene.shapes[i].second)) continue;
     const Vector3d c = T_camera_world * state.shapes[i].center;
     const double r = state.shapes[i].radius, cc = c.squaredNorm();
-    // The roots are gap / (b +- root), gap = c.c - r^2. On the surface itself neither is defined: count that as inside.
+    // The roots are gap / (b +- root), gap = c.c - r^2. On the surface itself neither is defined: count that
+    // as inside.
     double gap = (std::sqrt(cc) - r) * (std::sqrt(cc) + r);
     if (std::abs(gap) <= 1e-12 * cc) gap = -1e-12 * (cc > 0 ? cc : r * r);
     const bool outside = gap > 0;
     float* row = group.table.data() + static_cast<std::ptrdiff_t>(k) * kernels::sphere_components;
-    row[0] = static_cast<float>(c.x()), row[1] = static_cast<float>(c.y()), row[2] = static_cast<float>(c.z());
+    row[0] = static_cast<float>(c.x()), row[1] = static_cast<float>(c.y()),
+    row[2] = static_cast<float>(c.z());
     row[3] = static_cast<float>(r), row[4] = static_cast<float>(1 / gap), row[5] = outside ? 1.0f : -1.0f;
 
     double x0 = 0, y0 = 0, x1 = last_x, y1 = last_y;
     if (outside && c.z() <= -r) {
       x0 = y0 = nowhere, x1 = y1 = -1;  // behind the camera
     } else if (outside && c.z() > r * (1 + 1e-6)) {
-      const Interval u = project_sphere(c.x(), c.z(), r, state.fx, state.cx), v = project_sphere(c.y(), c.z(), r, state.fy, state.cy);
+      const Interval u = project_sphere(c.x(), c.z(), r, state.fx, state.cx),
+                     v = project_sphere(c.y(), c.z(), r, state.fy, state.cy);
       constexpr double margin = 0.01;
       x0 = std::ceil(std::max(u.low - margin, 0.0)), x1 = std::floor(std::min(u.high + margin, last_x));
       y0 = std::ceil(std::max(v.low - margin, 0.0)), y1 = std::floor(std::min(v.high + margin, last_y));
       if (!(x0 <= x1 && y0 <= y1)) x0 = y0 = nowhere, x1 = y1 = -1;
     }
     const double bounds[4] = {x0, y0, x1, y1};
-    for (int c4 = 0; c4 < 4; ++c4) group.bounds[static_cast<std::size_t>(c4 * group.stride + k)] = static_cast<float>(bounds[c4]);
+    for (int c4 = 0; c4 < 4; ++c4)
+      group.bounds[static_cast<std::size_t>(c4 * group.stride + k)] = static_cast<float>(bounds[c4]);
     ++k;
   }
   group.tiles.update(frame.kernels, frame.pool, frame.grid, group.bounds.data(), group.count, group.stride);
@@ -66,7 +70,8 @@ void prepare_planes(Group& group, const Scene& scene, const scene::State& state)
     const Vector3d unit = state.shapes[i].normal.normalized();
     const Vector3d n = state.T_world_camera.R.transpose() * unit;
     const double offset = unit.dot(state.shapes[i].point - state.T_world_camera.t);
-    row[0] = static_cast<float>(n.x()), row[1] = static_cast<float>(n.y()), row[2] = static_cast<float>(n.z());
+    row[0] = static_cast<float>(n.x()), row[1] = static_cast<float>(n.y()),
+    row[2] = static_cast<float>(n.z());
     row[3] = static_cast<float>(offset);
     // A plane through the camera centre is seen edge-on: nowhere.
     row[4] = std::abs(offset) > 1e-30 ? static_cast<float>(1 / offset) : 0.0f;
@@ -93,7 +98,8 @@ void prepare_mesh(Group& group, const scene::State& state, const Frame& frame) {
   group.pivot = center.cast<float>();
   float T[12];
   for (int row = 0; row < 3; ++row) {
-    for (int column = 0; column < 3; ++column) T[4 * row + column] = static_cast<float>(T_camera_mesh.R(row, column));
+    for (int column = 0; column < 3; ++column)
+      T[4 * row + column] = static_cast<float>(T_camera_mesh.R(row, column));
     T[4 * row + 3] = static_cast<float>(center[row]);
   }
 
@@ -112,7 +118,8 @@ void prepare_mesh(Group& group, const scene::State& state, const Frame& frame) {
     a.width = static_cast<float>(frame.grid.width), a.height = static_cast<float>(frame.grid.height);
     a.fx = static_cast<float>(state.fx), a.fy = static_cast<float>(state.fy);
     a.cx = static_cast<float>(state.cx), a.cy = static_cast<float>(state.cy);
-    a.faces = runtime::array(group.faces.data()), a.vertices_camera = runtime::array(group.vertices_camera.data());
+    a.faces = runtime::array(group.faces.data()),
+    a.vertices_camera = runtime::array(group.vertices_camera.data());
     a.triangles = runtime::array(group.table.data()), a.bounds = runtime::array(group.bounds.data());
     runtime::launch(frame.kernels.prepare_triangles, a, begin, end);
   });
@@ -128,7 +135,9 @@ bool degenerate(const Vector3d& a, const Vector3d& b, const Vector3d& c) {
 void upload_mesh(Group& group) {
   const std::vector<double>& vertices = *group.mesh->vertices;
   const std::vector<std::int32_t>& faces = *group.mesh->faces;
-  const auto point = [&](std::int32_t v) { return Vector3d(Eigen::Map<const Vector3d>(&vertices[3 * static_cast<std::size_t>(v)])); };
+  const auto point = [&](std::int32_t v) {
+    return Vector3d(Eigen::Map<const Vector3d>(&vertices[3 * static_cast<std::size_t>(v)]));
+  };
   Vector3d low = point(0), high = point(0);
   for (std::size_t v = 0; v < vertices.size(); v += 3) {
     const Vector3d X = Eigen::Map<const Vector3d>(&vertices[v]);
@@ -145,9 +154,11 @@ void upload_mesh(Group& group) {
   for (std::size_t f = 0; f < stride; ++f) {
     // Padding and degenerate faces are single points, which no ray hits.
     const bool exists = f < static_cast<std::size_t>(group.count);
-    const bool collapsed = !exists || degenerate(point(faces[3 * f]), point(faces[3 * f + 1]), point(faces[3 * f + 2]));
+    const bool collapsed =
+        !exists || degenerate(point(faces[3 * f]), point(faces[3 * f + 1]), point(faces[3 * f + 2]));
     if (exists && collapsed) ++group.degenerate;
-    for (std::size_t corner = 0; corner < 3; ++corner) group.faces[corner * stride + f] = collapsed ? (exists ? faces[3 * f] : 0) : faces[3 * f + corner];
+    for (std::size_t corner = 0; corner < 3; ++corner)
+      group.faces[corner * stride + f] = collapsed ? (exists ? faces[3 * f] : 0) : faces[3 * f + corner];
   }
   group.table.resize(static_cast<std::size_t>(kernels::triangle_components) * stride);
 }
@@ -158,13 +169,15 @@ void whole_image(runtime::Buffer<float>& bounds, const TileGrid& grid, int entri
   bounds.resize(4 * n);
   for (std::size_t i = 0; i < n; ++i) {
     bounds[i] = 0, bounds[n + i] = 0;
-    bounds[2 * n + i] = static_cast<float>(grid.width - 1), bounds[3 * n + i] = static_cast<float>(grid.height - 1);
+    bounds[2 * n + i] = static_cast<float>(grid.width - 1),
+                   bounds[3 * n + i] = static_cast<float>(grid.height - 1);
   }
 }
 
 }  // namespace
 
-std::vector<Group> make_groups(const Scene& scene, const scene::Parameters& parameters, const TileGrid& grid) {
+std::vector<Group> make_groups(const Scene& scene, const scene::Parameters& parameters,
+                               const TileGrid& grid) {
   std::vector<Group> groups;
   Group spheres, planes;
   for (const auto& [name, shape] : scene.shapes) {
@@ -220,9 +233,12 @@ std::vector<Group> make_groups(const Scene& scene, const scene::Parameters& para
 
 void prepare(Group& group, const Scene& scene, const scene::State& state, const Frame& frame) {
   switch (group.kind) {
-    case GroupKind::spheres: return prepare_spheres(group, scene, state, frame);
-    case GroupKind::planes: return prepare_planes(group, scene, state);
-    default: return prepare_mesh(group, state, frame);
+    case GroupKind::spheres:
+      return prepare_spheres(group, scene, state, frame);
+    case GroupKind::planes:
+      return prepare_planes(group, scene, state);
+    default:
+      return prepare_mesh(group, state, frame);
   }
 }
 

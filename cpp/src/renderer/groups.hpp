@@ -1,4 +1,5 @@
-// The scene as the kernels see it: tables of spheres and planes, prepared meshes, and the tiles that each may touch.
+// The scene as the kernels see it: tables of spheres and planes, prepared meshes, and the tiles that each may
+// touch.
 #pragma once
 
 #include <Eigen/Core>
@@ -20,18 +21,18 @@ struct Frame {
 struct Group {
   GroupKind kind = GroupKind::spheres;
   int first_id = 0, count = 0;
-  int surface = 0;        // index of the kernels' surface
-  int slots = 0;          // its own, without the intrinsics'
+  int surface = 0;  // index of the kernels' surface
+  int slots = 0;    // its own, without the intrinsics'
 
-  TileLists tiles;        // for visibility
-  TileLists sums;         // for normal equations where entries are not the tile's candidates (planes, rigid meshes)
+  TileLists tiles;  // for visibility
+  TileLists sums;   // for normal equations where entries are not the tile's candidates (planes, rigid meshes)
   bool own_sums = false;  // whether `sums` is in use
   int sum_span = 1;       // ids per entry
 
-  runtime::Buffer<float> table;   // spheres and planes by rows, triangles by components
-  runtime::Buffer<float> bounds;  // [4, stride] px
+  runtime::Buffer<float> table;       // spheres and planes by rows, triangles by components
+  runtime::Buffer<float> bounds;      // [4, stride] px
   runtime::Buffer<float> sum_bounds;  // of the entries of `sums`
-  int stride = 0;                 // of `bounds`, and of a mesh's table and faces
+  int stride = 0;                     // of `bounds`, and of a mesh's table and faces
 
   // Meshes.
   const Mesh* mesh = nullptr;
@@ -39,9 +40,9 @@ struct Group {
   int vertex_stride = 0;
   Eigen::Vector3d centroid = Eigen::Vector3d::Zero();  // mesh frame: the kernels' vertices are relative to it
   Eigen::Vector3f pivot = Eigen::Vector3f::Zero();     // the centroid in the camera frame
-  runtime::Buffer<float> vertices;         // [3, vertex_stride]
-  runtime::Buffer<float> vertices_camera;  // [3, vertex_stride]
-  runtime::Buffer<std::int32_t> faces;     // [3, stride]; degenerate ones collapsed to a vertex
+  runtime::Buffer<float> vertices;                     // [3, vertex_stride]
+  runtime::Buffer<float> vertices_camera;              // [3, vertex_stride]
+  runtime::Buffer<std::int32_t> faces;                 // [3, stride]; degenerate ones collapsed to a vertex
   std::size_t degenerate = 0;
 
   const TileLists& sum_entries() const { return own_sums ? sums : tiles; }

@@ -15,7 +15,8 @@ using renderer::GroupLinearization;
 
 void check_size(const char* name, std::size_t got, std::size_t expected, const char* meaning) {
   if (got != expected) {
-    throw ArgumentError(std::string(name) + ": has " + std::to_string(got) + " numbers, expected " + std::to_string(expected) + " (" + meaning + ")");
+    throw ArgumentError(std::string(name) + ": has " + std::to_string(got) + " numbers, expected " +
+                        std::to_string(expected) + " (" + meaning + ")");
   }
 }
 
@@ -44,12 +45,14 @@ class SlotVectors {
       const auto slots = static_cast<std::size_t>(renderer::slots_of(group.kind) + data.camera_slots);
       starts_.push_back(size);
       slots_.push_back(slots);
-      size += slots * static_cast<std::size_t>(group.kind == renderer::GroupKind::rigid_mesh ? 1 : group.count);
+      size +=
+          slots * static_cast<std::size_t>(group.kind == renderer::GroupKind::rigid_mesh ? 1 : group.count);
     }
     values_.assign(size, 0.0);
   }
   double* at(std::size_t group_index, const GroupLinearization& group, std::int32_t id) {
-    const std::size_t k = group.kind == renderer::GroupKind::rigid_mesh ? 0 : static_cast<std::size_t>(id - group.first_id);
+    const std::size_t k =
+        group.kind == renderer::GroupKind::rigid_mesh ? 0 : static_cast<std::size_t>(id - group.first_id);
     return values_.data() + starts_[group_index] + k * slots_[group_index];
   }
   std::size_t slots(std::size_t group_index) const { return slots_[group_index]; }
@@ -89,7 +92,8 @@ void Jacobian::multiply(Span<const double> v, Span<double> out) const {
       for (int k = 0; k < d.planes; ++k) {
         const float* plane = d.plane(static_cast<int>(c), k);
         const double factor = v[static_cast<std::size_t>(k)];
-        for (std::size_t p = 0; p < pixels; ++p) out[p * channels + c] += factor * static_cast<double>(plane[p]);
+        for (std::size_t p = 0; p < pixels; ++p)
+          out[p * channels + c] += factor * static_cast<double>(plane[p]);
       }
     }
     return;
@@ -99,7 +103,9 @@ void Jacobian::multiply(Span<const double> v, Span<double> out) const {
   for_each_block(d, [&](std::size_t g, const GroupLinearization& group, int i, const Block& block) {
     double* slots = vectors.at(g, group, group.first_id + i);
     for (std::size_t s = 0; s < vectors.slots(g); ++s) {
-      for (int k = 0; k < block.width(); ++k) slots[s] += block.at(static_cast<int>(s), k) * v[static_cast<std::size_t>(block.columns[static_cast<std::size_t>(k)])];
+      for (int k = 0; k < block.width(); ++k)
+        slots[s] += block.at(static_cast<int>(s), k) *
+                    v[static_cast<std::size_t>(block.columns[static_cast<std::size_t>(k)])];
     }
   });
   GroupFinder find(d.linearization.groups());
@@ -110,7 +116,9 @@ void Jacobian::multiply(Span<const double> v, Span<double> out) const {
     const double* slots = vectors.at(find.index(), group, id);
     for (std::size_t c = 0; c < channels; ++c) {
       double sum = 0;
-      for (std::size_t s = 0; s < vectors.slots(find.index()); ++s) sum += slots[s] * static_cast<double>(d.plane(static_cast<int>(c), d.plane_of(group, static_cast<int>(s)))[p]);
+      for (std::size_t s = 0; s < vectors.slots(find.index()); ++s)
+        sum += slots[s] *
+               static_cast<double>(d.plane(static_cast<int>(c), d.plane_of(group, static_cast<int>(s)))[p]);
       out[p * channels + c] = sum;
     }
   }
@@ -143,13 +151,17 @@ void Jacobian::multiply_transposed(Span<const double> w, Span<double> out) const
     double* slots = vectors.at(find.index(), group, id);
     for (std::size_t c = 0; c < channels; ++c) {
       const double weight = w[p * channels + c];
-      for (std::size_t s = 0; s < vectors.slots(find.index()); ++s) slots[s] += weight * static_cast<double>(d.plane(static_cast<int>(c), d.plane_of(group, static_cast<int>(s)))[p]);
+      for (std::size_t s = 0; s < vectors.slots(find.index()); ++s)
+        slots[s] += weight * static_cast<double>(
+                                 d.plane(static_cast<int>(c), d.plane_of(group, static_cast<int>(s)))[p]);
     }
   }
   for_each_block(d, [&](std::size_t g, const GroupLinearization& group, int i, const Block& block) {
     const double* slots = vectors.at(g, group, group.first_id + i);
     for (std::size_t s = 0; s < vectors.slots(g); ++s) {
-      for (int k = 0; k < block.width(); ++k) out[static_cast<std::size_t>(block.columns[static_cast<std::size_t>(k)])] += block.at(static_cast<int>(s), k) * slots[s];
+      for (int k = 0; k < block.width(); ++k)
+        out[static_cast<std::size_t>(block.columns[static_cast<std::size_t>(k)])] +=
+            block.at(static_cast<int>(s), k) * slots[s];
     }
   });
 }
@@ -158,7 +170,8 @@ const float* Jacobian::dense_planes() const { return data_->dense ? data_->rows-
 
 namespace {
 
-// Calls body(pixel, channel, block, values) for every row that is not empty; values: one per column of the block.
+// Calls body(pixel, channel, block, values) for every row that is not empty; values: one per column of the
+// block.
 template <class F>
 void for_each_row(const JacobianData& d, F&& body) {
   GroupFinder find(d.linearization.groups());
@@ -179,7 +192,8 @@ void for_each_row(const JacobianData& d, F&& body) {
       for (int s = 0; s < slots; ++s) {
         const auto partial = static_cast<double>(d.plane(c, d.plane_of(group, s))[p]);
         if (partial == 0) continue;
-        for (int k = 0; k < block->width(); ++k) values[static_cast<std::size_t>(k)] += block->at(s, k) * partial;
+        for (int k = 0; k < block->width(); ++k)
+          values[static_cast<std::size_t>(k)] += block->at(s, k) * partial;
       }
       body(p, c, *block, values);
     }
@@ -191,7 +205,8 @@ void for_each_row(const JacobianData& d, F&& body) {
 void Jacobian::to_dense(Span<float> out) const {
   const JacobianData& d = *data_;
   const std::size_t pixels = d.pixels();
-  check_size("out", out.size(), pixels * static_cast<std::size_t>(d.channels) * d.parameters, "C x P x H x W");
+  check_size("out", out.size(), pixels * static_cast<std::size_t>(d.channels) * d.parameters,
+             "C x P x H x W");
   if (d.dense) {
     std::memcpy(out.data(), d.rows->planes.get(), out.size() * sizeof(float));
     return;
@@ -199,7 +214,8 @@ void Jacobian::to_dense(Span<float> out) const {
   std::fill(out.begin(), out.end(), 0.0f);
   for_each_row(d, [&](std::size_t p, int c, const Block& block, const std::vector<double>& values) {
     for (std::size_t k = 0; k < values.size(); ++k) {
-      const std::size_t plane = static_cast<std::size_t>(c) * d.parameters + static_cast<std::size_t>(block.columns[k]);
+      const std::size_t plane =
+          static_cast<std::size_t>(c) * d.parameters + static_cast<std::size_t>(block.columns[k]);
       out[plane * pixels + p] = static_cast<float>(values[k]);
     }
   });
@@ -225,7 +241,8 @@ Jacobian::Sparse Jacobian::to_sparse() const {
     for (std::size_t p = 0; p < pixels; ++p) {
       if (d.rows->ids[p] < 0) continue;
       for (std::size_t c = 0; c < channels; ++c) {
-        for (std::size_t k = 0; k < values.size(); ++k) values[k] = d.plane(static_cast<int>(c), static_cast<int>(k))[p];
+        for (std::size_t k = 0; k < values.size(); ++k)
+          values[k] = d.plane(static_cast<int>(c), static_cast<int>(k))[p];
         append(p * channels + c, columns, values);
       }
     }
@@ -234,7 +251,8 @@ Jacobian::Sparse Jacobian::to_sparse() const {
       append(p * channels + static_cast<std::size_t>(c), block.columns, values);
     });
   }
-  for (std::size_t row = 0; row < pixels * channels; ++row) result.row_starts[row + 1] += result.row_starts[row];
+  for (std::size_t row = 0; row < pixels * channels; ++row)
+    result.row_starts[row + 1] += result.row_starts[row];
   return result;
 }
 

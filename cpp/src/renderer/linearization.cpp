@@ -9,15 +9,15 @@
 namespace diffrt::renderer {
 namespace {
 
-using scene::Matrix6;
-using scene::Rigid;
-using scene::skew;
 using Eigen::Matrix3d;
 using Eigen::MatrixXd;
 using Eigen::Vector3d;
+using scene::Matrix6;
+using scene::Rigid;
+using scene::skew;
 
-// Puts a block together from pieces (rows from first_slot on, columns from `column` on) and sorts its columns. The
-// intrinsics' slots, if they are free, come after the primitive's own.
+// Puts a block together from pieces (rows from first_slot on, columns from `column` on) and sorts its
+// columns. The intrinsics' slots, if they are free, come after the primitive's own.
 class BlockBuilder {
  public:
   BlockBuilder(int own_slots, const scene::CameraColumns& camera)
@@ -47,7 +47,8 @@ class BlockBuilder {
     block.coefficients.clear();
     for (int k = 0; k < width_; ++k) block.columns.push_back(columns_[order[static_cast<std::size_t>(k)]]);
     for (int slot = 0; slot < slots_; ++slot) {
-      for (int k = 0; k < width_; ++k) block.coefficients.push_back(values_[order[static_cast<std::size_t>(k)]][slot]);
+      for (int k = 0; k < width_; ++k)
+        block.coefficients.push_back(values_[order[static_cast<std::size_t>(k)]][slot]);
     }
   }
 
@@ -77,8 +78,9 @@ Matrix36 point_by_mesh(const Vector3d& X, const Matrix3d& R, const Vector3d& ori
   return M;
 }
 
-void sphere_block(Block& block, const scene::ShapeState& shape, const scene::ShapeColumns& columns, const Rigid& T_camera_world,
-                   const scene::CameraColumns& camera, const Matrix6& camera_pose) {
+void sphere_block(Block& block, const scene::ShapeState& shape, const scene::ShapeColumns& columns,
+                  const Rigid& T_camera_world, const scene::CameraColumns& camera,
+                  const Matrix6& camera_pose) {
   BlockBuilder builder(4, camera);
   Matrix43 center = Matrix43::Zero();
   center.topRows<3>() = T_camera_world.R;
@@ -90,8 +92,9 @@ void sphere_block(Block& block, const scene::ShapeState& shape, const scene::Sha
   builder.build(block);
 }
 
-void plane_block(Block& block, const scene::ShapeState& shape, const scene::ShapeColumns& columns, const Rigid& T_world_camera,
-                  const scene::CameraColumns& camera, const Matrix6& camera_pose) {
+void plane_block(Block& block, const scene::ShapeState& shape, const scene::ShapeColumns& columns,
+                 const Rigid& T_world_camera, const scene::CameraColumns& camera,
+                 const Matrix6& camera_pose) {
   // Slots (n, offset): n = R_cw N / |N|, offset = (N / |N|) . (point - t_world_camera).
   BlockBuilder builder(4, camera);
   const double length = shape.normal.norm();
@@ -111,8 +114,8 @@ void plane_block(Block& block, const scene::ShapeState& shape, const scene::Shap
   builder.build(block);
 }
 
-void mesh_block(Block& block, const Vector3d& pivot, const Rigid& T_camera_mesh, int mesh_column, const Matrix6& mesh_pose,
-                 const scene::CameraColumns& camera, const Matrix6& camera_pose) {
+void mesh_block(Block& block, const Vector3d& pivot, const Rigid& T_camera_mesh, int mesh_column,
+                const Matrix6& mesh_pose, const scene::CameraColumns& camera, const Matrix6& camera_pose) {
   // X + rho_l + phi_l x (X - pivot): phi_l is the rotation, rho_l the motion of the pivot.
   BlockBuilder builder(6, camera);
   Matrix6 by_mesh = Matrix6::Zero(), by_camera = Matrix6::Zero();
@@ -129,16 +132,21 @@ void mesh_block(Block& block, const Vector3d& pivot, const Rigid& T_camera_mesh,
 
 int slots_of(GroupKind kind) {
   switch (kind) {
-    case GroupKind::spheres: return kernels::slots_sphere;
-    case GroupKind::planes: return kernels::slots_plane;
-    case GroupKind::rigid_mesh: return kernels::slots_triangle;
-    case GroupKind::free_mesh: return kernels::slots_free_triangle;
+    case GroupKind::spheres:
+      return kernels::slots_sphere;
+    case GroupKind::planes:
+      return kernels::slots_plane;
+    case GroupKind::rigid_mesh:
+      return kernels::slots_triangle;
+    case GroupKind::free_mesh:
+      return kernels::slots_free_triangle;
   }
   return 0;
 }
 
-void Linearization::update(const Scene& scene, const scene::Parameters& parameters, const scene::State& state, Span<const double> theta,
-                           PoseDerivative kind, const std::vector<Vector3d>& pivots) {
+void Linearization::update(const Scene& scene, const scene::Parameters& parameters, const scene::State& state,
+                           Span<const double> theta, PoseDerivative kind,
+                           const std::vector<Vector3d>& pivots) {
   const scene::CameraColumns& camera = parameters.camera_columns();
   const Rigid T_camera_world = state.T_world_camera.inverse();
   const Matrix6 camera_pose =
@@ -165,14 +173,16 @@ void Linearization::update(const Scene& scene, const scene::Parameters& paramete
     const auto i = static_cast<std::size_t>(group.shape);
     const scene::ShapeColumns& columns = parameters.columns(i);
     const Rigid T_camera_mesh = T_camera_world * state.shapes[i].T_world_mesh;
-    const Matrix6 mesh_pose = columns.pose >= 0 ? parameters.pose_derivative(theta, columns.pose, kind) : Matrix6(Matrix6::Identity());
+    const Matrix6 mesh_pose = columns.pose >= 0 ? parameters.pose_derivative(theta, columns.pose, kind)
+                                                : Matrix6(Matrix6::Identity());
     if (group.kind == GroupKind::rigid_mesh) {
       mesh_block(group.blocks[0], pivots[i], T_camera_mesh, columns.pose, mesh_pose, camera, camera_pose);
       continue;
     }
     auto& free = group.mesh;
     for (std::size_t v = 0; v < free.vertices_camera.size(); v += 3) {
-      Eigen::Map<Vector3d>(&free.vertices_camera[v]) = T_camera_mesh * Vector3d(Eigen::Map<const Vector3d>(state.shapes[i].vertices + v));
+      Eigen::Map<Vector3d>(&free.vertices_camera[v]) =
+          T_camera_mesh * Vector3d(Eigen::Map<const Vector3d>(state.shapes[i].vertices + v));
     }
     free.R_camera_mesh = T_camera_mesh.R;
     free.mesh_origin = T_camera_mesh.t;
@@ -227,7 +237,8 @@ void Linearization::free_triangle(const GroupLinearization::FreeMesh& mesh, int 
     Eigen::Matrix<double, 9, 3> by_vertex = Eigen::Matrix<double, 9, 3>::Zero();
     by_vertex.middleRows<3>(3 * corner) = mesh.R_camera_mesh;
     builder.add(mesh.vertices_column + 3 * v, by_vertex);
-    by_mesh.middleRows<3>(3 * corner) = point_by_mesh(X, mesh.R_camera_mesh, mesh.mesh_origin) * mesh.mesh_pose;
+    by_mesh.middleRows<3>(3 * corner) =
+        point_by_mesh(X, mesh.R_camera_mesh, mesh.mesh_origin) * mesh.mesh_pose;
     by_camera.middleRows<3>(3 * corner) = point_by_camera(X) * mesh.camera_pose;
   }
   builder.add(mesh.mesh_column, by_mesh);

@@ -42,7 +42,8 @@ int channels(Output output) { return traits(output).channels; }
 namespace renderer {
 
 std::vector<OutputChannels> make_outputs(const RendererOptions& options) {
-  if (options.outputs.empty()) throw ArgumentError("outputs: is empty; name at least one of distance, depth, mask, normal, shade");
+  if (options.outputs.empty())
+    throw ArgumentError("outputs: is empty; name at least one of distance, depth, mask, normal, shade");
   if (!options.background.empty() && options.background.size() != options.outputs.size()) {
     throw ArgumentError("background: has " + std::to_string(options.background.size()) + " entries for " +
                         std::to_string(options.outputs.size()) + " outputs; give one for each, or none");
@@ -58,12 +59,16 @@ std::vector<OutputChannels> make_outputs(const RendererOptions& options) {
       background = 0;
     }
     if (background && !std::isfinite(*background)) {
-      throw ArgumentError("background: must be a finite number, or none for rays that miss to be NaN and carry no residual");
+      throw ArgumentError(
+          "background: must be a finite number, or none for rays that miss to be NaN and carry no residual");
     }
     for (const OutputChannels& other : result) {
-      if (other.output == t.output) throw ArgumentError(std::string("outputs: '") + t.name + "' is given twice");
+      if (other.output == t.output)
+        throw ArgumentError(std::string("outputs: '") + t.name + "' is given twice");
     }
-    result.push_back({t.output, first, t.channels, background ? static_cast<float>(*background) : std::numeric_limits<float>::quiet_NaN()});
+    result.push_back(
+        {t.output, first, t.channels,
+         background ? static_cast<float>(*background) : std::numeric_limits<float>::quiet_NaN()});
     first += t.channels;
   }
   return result;

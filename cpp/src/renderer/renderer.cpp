@@ -12,7 +12,8 @@ class Renderer::Implementation : public renderer::Evaluator {
   using Evaluator::Evaluator;
 };
 
-Renderer::Renderer(Scene scene, RendererOptions options) : implementation_(std::make_unique<Implementation>(std::move(scene), std::move(options))) {}
+Renderer::Renderer(Scene scene, RendererOptions options)
+    : implementation_(std::make_unique<Implementation>(std::move(scene), std::move(options))) {}
 Renderer::~Renderer() = default;
 Renderer::Renderer(Renderer&&) noexcept = default;
 Renderer& Renderer::operator=(Renderer&&) noexcept = default;
@@ -23,27 +24,31 @@ const std::vector<double>& Renderer::theta0() const { return implementation_->pa
 const std::vector<ParameterBlock>& Renderer::blocks() const { return implementation_->parameters().blocks(); }
 std::size_t Renderer::parameters() const { return implementation_->parameters().size(); }
 int Renderer::channels() const { return implementation_->channels(); }
-std::size_t Renderer::pixels() const {
-  return implementation_->pixels();
-}
+std::size_t Renderer::pixels() const { return implementation_->pixels(); }
 int Renderer::threads() const { return implementation_->threads(); }
 std::size_t Renderer::degenerate_triangles() const { return implementation_->degenerate_triangles(); }
 const std::vector<std::string>& Renderer::warnings() const { return implementation_->warnings(); }
 
 void Renderer::render(Span<const double> theta, Span<float> image) { implementation_->render(theta, image); }
-Jacobian Renderer::jacobian(Span<const double> theta, Span<float> image) { return implementation_->jacobian(theta, image); }
-void Renderer::normal_equations(Span<const double> theta, const Observation& observation, const Loss& loss, NormalEquations& result,
-                                PoseDerivative pose, bool remember) {
+Jacobian Renderer::jacobian(Span<const double> theta, Span<float> image) {
+  return implementation_->jacobian(theta, image);
+}
+void Renderer::normal_equations(Span<const double> theta, const Observation& observation, const Loss& loss,
+                                NormalEquations& result, PoseDerivative pose, bool remember) {
   implementation_->normal_equations(theta, observation, loss, result, pose, remember);
 }
-void Renderer::cost(Span<const double> theta, const Observation& observation, const Loss& loss, NormalEquations& result, SharedCost* shared) {
+void Renderer::cost(Span<const double> theta, const Observation& observation, const Loss& loss,
+                    NormalEquations& result, SharedCost* shared) {
   implementation_->cost(theta, observation, loss, result, shared);
 }
-void Renderer::gradient_scatter(Span<const double> theta, const Observation& observation, const Loss& loss, Span<double> M) {
+void Renderer::gradient_scatter(Span<const double> theta, const Observation& observation, const Loss& loss,
+                                Span<double> M) {
   implementation_->gradient_scatter(theta, observation, loss, M);
 }
 void Renderer::check(Span<const double> theta) const { implementation_->parameters().check(theta); }
-Scene Renderer::scene_at(Span<const double> theta) const { return implementation_->parameters().scene_at(theta); }
+Scene Renderer::scene_at(Span<const double> theta) const {
+  return implementation_->parameters().scene_at(theta);
+}
 void Renderer::plus(Span<const double> theta, Span<const double> delta, Span<double> out) const {
   implementation_->parameters().plus(theta, delta, out);
 }

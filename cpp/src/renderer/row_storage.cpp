@@ -3,7 +3,8 @@
 namespace diffrt::renderer {
 
 RowStorage::RowStorage(const TileGrid& grid, int planes_in_all)
-    : ids(static_cast<std::size_t>(grid.width) * static_cast<std::size_t>(grid.height), -1), dirty(static_cast<std::size_t>(grid.tiles()), 0) {
+    : ids(static_cast<std::size_t>(grid.width) * static_cast<std::size_t>(grid.height), -1),
+      dirty(static_cast<std::size_t>(grid.tiles()), 0) {
   // calloc: pages of zeros that cost nothing until they are touched.
   const std::size_t size = ids.size() * static_cast<std::size_t>(std::max(planes_in_all, 1));
   planes.reset(static_cast<float*>(std::calloc(size, sizeof(float))));
@@ -28,7 +29,8 @@ std::shared_ptr<RowStorage> RowStoragePool::take() {
 }
 
 void RowStoragePool::give_back(std::unique_ptr<RowStorage> storage) {
-  // Two suffice: a loop that binds the next result to the same names holds the last one while it computes the next.
+  // Two suffice: a loop that binds the next result to the same names holds the last one while it computes the
+  // next.
   const std::lock_guard<std::mutex> lock(mutex_);
   if (idle_.size() < 2) idle_.push_back(std::move(storage));
 }

@@ -1,7 +1,8 @@
 // Where Jacobian rows live: planes [H, W], recycled when the Jacobian that held them is gone.
 //
-// Most tiles of most images see nothing, and their rows are zero. Each storage remembers which of its tiles hold anything, so
-// that an empty tile is cleared once and then skipped: writing zeros over zeros would be most of the work.
+// Most tiles of most images see nothing, and their rows are zero. Each storage remembers which of its tiles
+// hold anything, so that an empty tile is cleared once and then skipped: writing zeros over zeros would be
+// most of the work.
 #pragma once
 
 #include <cstdint>

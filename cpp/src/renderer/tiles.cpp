@@ -61,24 +61,35 @@ void Workspace::resize(int channels, int planes) {
   inverse_depth.resize(tile_pixels);
   ids.resize(tile_pixels);
   const auto pixels = static_cast<std::size_t>(channels * tile_pixels);
-  for (runtime::Buffer<float>* block : {&rendered, &observed, &weights, &residual, &robust, &costs}) block->resize(pixels);
+  for (runtime::Buffer<float>* block : {&rendered, &observed, &weights, &residual, &robust, &costs})
+    block->resize(pixels);
   rows.resize(pixels * static_cast<std::size_t>(planes));
 }
 
 KernelLoss kernel_loss(const Loss& loss) {
   if (loss.kind == Loss::Kind::none) return {kernels::loss_least_squares, 1, 1};
   if (!(loss.scale > 0) || !std::isfinite(loss.scale)) {
-    throw ArgumentError("loss: its scale must be positive and finite, in units of the residual, got " + scene::text(loss.scale));
+    throw ArgumentError("loss: its scale must be positive and finite, in units of the residual, got " +
+                        scene::text(loss.scale));
   }
   KernelLoss result{0, static_cast<float>(loss.scale), static_cast<float>(loss.alpha)};
   switch (loss.kind) {
-    case Loss::Kind::huber: result.index = kernels::loss_huber; break;
-    case Loss::Kind::cauchy: result.index = kernels::loss_cauchy; break;
-    case Loss::Kind::geman_mcclure: result.index = kernels::loss_geman_mcclure; break;
-    case Loss::Kind::tukey: result.index = kernels::loss_tukey; break;
+    case Loss::Kind::huber:
+      result.index = kernels::loss_huber;
+      break;
+    case Loss::Kind::cauchy:
+      result.index = kernels::loss_cauchy;
+      break;
+    case Loss::Kind::geman_mcclure:
+      result.index = kernels::loss_geman_mcclure;
+      break;
+    case Loss::Kind::tukey:
+      result.index = kernels::loss_tukey;
+      break;
     default:
       if (std::isnan(loss.alpha) || loss.alpha > 2) {
-        throw ArgumentError("loss: Barron's alpha must be at most 2 (least squares), got " + scene::text(loss.alpha));
+        throw ArgumentError("loss: Barron's alpha must be at most 2 (least squares), got " +
+                            scene::text(loss.alpha));
       }
       // At its limits the general formula divides by zero; close to them it loses its digits in float32.
       result.index = kernels::loss_barron;
@@ -133,7 +144,8 @@ void find_visible(const TileContext& context, int tile_index, Workspace& work) {
 void show(const TileContext& context, int tile_index, Workspace& work) {
   for (const OutputChannels& output : context.outputs) {
     const auto o = static_cast<std::size_t>(output.output);
-    if (o < std::size(context.kernels.value_of_depth) && context.kernels.value_of_depth[o].function != nullptr) {
+    if (o < std::size(context.kernels.value_of_depth) &&
+        context.kernels.value_of_depth[o].function != nullptr) {
       kernels::value_of_depth_arguments a;
       set_pixels(a, context, tile_index);
       set_camera(a, context.state);
@@ -143,7 +155,8 @@ void show(const TileContext& context, int tile_index, Workspace& work) {
       launch(context.kernels.value_of_depth[o], a, tile_index, tile_index + 1);
       continue;
     }
-    std::fill_n(work.rendered.data() + output.first * tile_pixels, output.count * tile_pixels, output.background);
+    std::fill_n(work.rendered.data() + output.first * tile_pixels, output.count * tile_pixels,
+                output.background);
     for (const Group& group : context.groups) {
       if (!touches(group, tile_index)) continue;
       kernels::value_of_surface_arguments a;
@@ -157,12 +170,15 @@ void show(const TileContext& context, int tile_index, Workspace& work) {
   }
 }
 
-void differentiate(const TileContext& context, const Group& group, int planes, int tile_index, Workspace& work) {
+void differentiate(const TileContext& context, const Group& group, int planes, int tile_index,
+                   Workspace& work) {
   for (const OutputChannels& output : context.outputs) {
     const auto o = static_cast<std::size_t>(output.output);
-    const bool has_kernel = o < std::size(context.kernels.rows) && context.kernels.rows[o][group.surface][0].function != nullptr;
+    const bool has_kernel =
+        o < std::size(context.kernels.rows) && context.kernels.rows[o][group.surface][0].function != nullptr;
     if (!has_kernel) {  // an output without partials: the mask
-      std::fill_n(work.rows.data() + output.first * planes * tile_pixels, output.count * planes * tile_pixels, 0.0f);
+      std::fill_n(work.rows.data() + output.first * planes * tile_pixels, output.count * planes * tile_pixels,
+                  0.0f);
       continue;
     }
     kernels::rows_arguments a;
@@ -172,23 +188,28 @@ void differentiate(const TileContext& context, const Group& group, int planes, i
     a.pivot_x = group.pivot.x(), a.pivot_y = group.pivot.y(), a.pivot_z = group.pivot.z();
     a.channels = context.channels, a.channel = output.first, a.planes = planes;
     a.row_planes = array(work.rows.data());
-    launch(context.kernels.rows[o][group.surface][context.camera_slots > 0 ? 1 : 0], a, tile_index, tile_index + 1);
+    launch(context.kernels.rows[o][group.surface][context.camera_slots > 0 ? 1 : 0], a, tile_index,
+           tile_index + 1);
   }
 }
 
-void compare(const TileContext& context, const KernelLoss& loss, int tile_index, Workspace& work, float* sums) {
+void compare(const TileContext& context, const KernelLoss& loss, int tile_index, Workspace& work,
+             float* sums) {
   kernels::residuals_arguments a;
   a.first_tile = tile_index;
   a.channels = context.channels, a.scale = loss.scale, a.alpha = loss.alpha;
-  a.rendered = array(work.rendered.data()), a.observed = array(work.observed.data()), a.weights = array(work.weights.data());
-  a.residual = array(work.residual.data()), a.weight = array(work.robust.data()), a.costs = array(work.costs.data());
+  a.rendered = array(work.rendered.data()), a.observed = array(work.observed.data()),
+  a.weights = array(work.weights.data());
+  a.residual = array(work.residual.data()), a.weight = array(work.robust.data()),
+  a.costs = array(work.costs.data());
   a.sums = array(sums);
   launch(context.kernels.residuals[loss.index], a, tile_index, tile_index + 1);
 }
 
 int record_size(int slots) { return slots * (slots + 1) / 2 + slots; }
 
-void accumulate(const TileContext& context, const Group& group, int tile_index, Workspace& work, float* records) {
+void accumulate(const TileContext& context, const Group& group, int tile_index, Workspace& work,
+                float* records) {
   const int slots = group.slots + context.camera_slots;
   const TileLists& entries = group.sum_entries();
   kernels::normal_equations_arguments a;
@@ -203,7 +224,8 @@ void accumulate(const TileContext& context, const Group& group, int tile_index, 
   launch(context.kernels.normal_equations[slots], a, tile_index, tile_index + 1);
 }
 
-void store_plane(const TileGrid& grid, int tile_index, const float* block, float* image, std::ptrdiff_t row_stride, std::ptrdiff_t column_stride) {
+void store_plane(const TileGrid& grid, int tile_index, const float* block, float* image,
+                 std::ptrdiff_t row_stride, std::ptrdiff_t column_stride) {
   const Part part = part_in_image(grid, tile_index);
   float* out = image + part.top * row_stride + part.left * column_stride;
   for (int row = 0; row < part.rows; ++row, out += row_stride, block += tile) {
@@ -223,7 +245,8 @@ void store_ids(const TileGrid& grid, int tile_index, const std::int32_t* block, 
   }
 }
 
-void fill_plane(const TileGrid& grid, int tile_index, float value, float* image, std::ptrdiff_t row_stride, std::ptrdiff_t column_stride) {
+void fill_plane(const TileGrid& grid, int tile_index, float value, float* image, std::ptrdiff_t row_stride,
+                std::ptrdiff_t column_stride) {
   const Part part = part_in_image(grid, tile_index);
   float* out = image + part.top * row_stride + part.left * column_stride;
   for (int row = 0; row < part.rows; ++row, out += row_stride) {
@@ -236,8 +259,10 @@ namespace {
 // Loads one channel; what is not a finite number becomes NaN. Pixels beyond the image get `outside`.
 template <class T>
 void load_channel(const ImageView& view, int channel, const Part& part, float outside, float* block) {
-  const char* first = static_cast<const char*>(view.data) + part.top * view.row_stride + part.left * view.column_stride + channel * view.channel_stride;
-  const bool dense = sizeof(T) == sizeof(float) && view.column_stride == static_cast<std::ptrdiff_t>(sizeof(float)) && part.columns == tile;
+  const char* first = static_cast<const char*>(view.data) + part.top * view.row_stride +
+                      part.left * view.column_stride + channel * view.channel_stride;
+  const bool dense = sizeof(T) == sizeof(float) &&
+                     view.column_stride == static_cast<std::ptrdiff_t>(sizeof(float)) && part.columns == tile;
   if (part.columns < tile || part.rows < tile) std::fill_n(block, tile_pixels, outside);
   for (int row = 0; row < part.rows; ++row, first += view.row_stride, block += tile) {
     if (dense) {
@@ -262,7 +287,8 @@ void load(const ImageView& view, int channel, const Part& part, float outside, f
 
 }  // namespace
 
-bool load_observation(const TileContext& context, const Observation& observation, int tile_index, Workspace& work) {
+bool load_observation(const TileContext& context, const Observation& observation, int tile_index,
+                      Workspace& work) {
   const Part part = part_in_image(context.grid, tile_index);
   float lowest = 0;
   for (int c = 0; c < context.channels; ++c) {
@@ -275,9 +301,12 @@ bool load_observation(const TileContext& context, const Observation& observation
       load(observation.weights, c, part, 0.0f, weights);
       for (int p = 0; p < tile_pixels; ++p) lowest = weights[p] < lowest ? weights[p] : lowest;
     }
-    // Infinity is not a measurement. Its difference times itself would be infinite, which the kernel's test admits.
+    // Infinity is not a measurement. Its difference times itself would be infinite, which the kernel's test
+    // admits.
     for (int p = 0; p < tile_pixels; ++p) {
-      observed[p] = std::abs(observed[p]) <= std::numeric_limits<float>::max() ? observed[p] : std::numeric_limits<float>::quiet_NaN();
+      observed[p] = std::abs(observed[p]) <= std::numeric_limits<float>::max()
+                        ? observed[p]
+                        : std::numeric_limits<float>::quiet_NaN();
     }
   }
   return lowest >= 0;

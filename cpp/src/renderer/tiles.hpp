@@ -1,5 +1,5 @@
-// One tile through all its kernels: visibility, values, rows, residuals, normal equations. What passes between them lies in
-// a block of the thread's own that stays in the first-level cache.
+// One tile through all its kernels: visibility, values, rows, residuals, normal equations. What passes
+// between them lies in a block of the thread's own that stays in the first-level cache.
 #pragma once
 
 #include <vector>
@@ -34,8 +34,8 @@ struct TileContext {
   const scene::State& state;
   const std::vector<Group>& groups;
   const std::vector<OutputChannels>& outputs;
-  int channels = 1;       // of all outputs
-  int camera_slots = 0;   // 0, or kernels::camera_slots
+  int channels = 1;      // of all outputs
+  int camera_slots = 0;  // 0, or kernels::camera_slots
 };
 
 // Whether any primitive may touch a tile.
@@ -47,23 +47,31 @@ void find_visible(const TileContext& context, int tile_index, Workspace& work);
 // Block rendered: what each pixel shows.
 void show(const TileContext& context, int tile_index, Workspace& work);
 
-// Block rows: partials of the pixels that see `group`, `planes` of them per channel. Other pixels are left alone.
-void differentiate(const TileContext& context, const Group& group, int planes, int tile_index, Workspace& work);
+// Block rows: partials of the pixels that see `group`, `planes` of them per channel. Other pixels are left
+// alone.
+void differentiate(const TileContext& context, const Group& group, int planes, int tile_index,
+                   Workspace& work);
 
-// Blocks residual, robust (weights) and costs (w rho, -1 where there is no residual), and this tile's three sums.
-void compare(const TileContext& context, const KernelLoss& loss, int tile_index, Workspace& work, float* sums);
+// Blocks residual, robust (weights) and costs (w rho, -1 where there is no residual), and this tile's three
+// sums.
+void compare(const TileContext& context, const KernelLoss& loss, int tile_index, Workspace& work,
+             float* sums);
 
 // Records of a group's entries in this tile: see pipeline/normal_equations.py.
-void accumulate(const TileContext& context, const Group& group, int tile_index, Workspace& work, float* records);
+void accumulate(const TileContext& context, const Group& group, int tile_index, Workspace& work,
+                float* records);
 int record_size(int slots);
 
 // Copies between a tile's block and an image [height, width] with the given strides [floats].
-void store_plane(const TileGrid& grid, int tile_index, const float* block, float* image, std::ptrdiff_t row_stride, std::ptrdiff_t column_stride);
+void store_plane(const TileGrid& grid, int tile_index, const float* block, float* image,
+                 std::ptrdiff_t row_stride, std::ptrdiff_t column_stride);
 void store_ids(const TileGrid& grid, int tile_index, const std::int32_t* block, std::int32_t* image);
-void fill_plane(const TileGrid& grid, int tile_index, float value, float* image, std::ptrdiff_t row_stride, std::ptrdiff_t column_stride);
+void fill_plane(const TileGrid& grid, int tile_index, float value, float* image, std::ptrdiff_t row_stride,
+                std::ptrdiff_t column_stride);
 
-// Loads the observed image and its weights into the blocks observed and weights; pixels beyond the image get weight 0.
-// Returns false if a weight is negative.
-bool load_observation(const TileContext& context, const Observation& observation, int tile_index, Workspace& work);
+// Loads the observed image and its weights into the blocks observed and weights; pixels beyond the image get
+// weight 0. Returns false if a weight is negative.
+bool load_observation(const TileContext& context, const Observation& observation, int tile_index,
+                      Workspace& work);
 
 }  // namespace diffrt::renderer

@@ -9,10 +9,12 @@
 namespace diffrt::runtime {
 namespace {
 
-// The levels of the x86-64 psABI, section 3.1.1. __builtin_cpu_supports also asks the operating system for the registers.
+// The levels of the x86-64 psABI, section 3.1.1. __builtin_cpu_supports also asks the operating system for
+// the registers.
 bool has_v2() {
-  return __builtin_cpu_supports("sse3") && __builtin_cpu_supports("ssse3") && __builtin_cpu_supports("sse4.1") &&
-         __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt");
+  return __builtin_cpu_supports("sse3") && __builtin_cpu_supports("ssse3") &&
+         __builtin_cpu_supports("sse4.1") && __builtin_cpu_supports("sse4.2") &&
+         __builtin_cpu_supports("popcnt");
 }
 
 bool has_v3() {
@@ -20,18 +22,20 @@ bool has_v3() {
   const bool basic = __get_cpuid(1, &a, &b, &c, &d) != 0;
   const bool f16c = basic && (c & (1u << 29)) != 0, movbe = basic && (c & (1u << 22)) != 0;
   const bool lzcnt = __get_cpuid(0x80000001u, &a, &b, &c, &d) != 0 && (c & (1u << 5)) != 0;
-  return has_v2() && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
-         __builtin_cpu_supports("bmi2") && f16c && movbe && lzcnt;
+  return has_v2() && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+         __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") && f16c && movbe && lzcnt;
 }
 
 bool has_v4() {
   return has_v3() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+         __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512vl");
 }
 
 IsaLevel choose() {
   const std::vector<IsaLevel> levels = supported_levels();
-  if (levels.empty()) throw DeviceError("this processor lacks x86-64-v2 (SSE4.2, POPCNT), which the kernels need");
+  if (levels.empty())
+    throw DeviceError("this processor lacks x86-64-v2 (SSE4.2, POPCNT), which the kernels need");
   const char* forced = std::getenv("DIFFRT_ISA");
   if (forced == nullptr || *forced == '\0') return levels.back();
   std::string names;

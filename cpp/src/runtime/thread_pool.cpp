@@ -14,7 +14,8 @@
 namespace diffrt::runtime {
 namespace {
 
-// How long a worker stays awake for the next loop. Longer than the gaps inside one evaluation, shorter than a time slice.
+// How long a worker stays awake for the next loop. Longer than the gaps inside one evaluation, shorter than a
+// time slice.
 constexpr auto spin_time = std::chrono::microseconds(60);
 
 }  // namespace
@@ -101,8 +102,8 @@ int available_processors() {
   CPU_ZERO(&set);
   int processors = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) processors = CPU_COUNT(&set);
-  // A container may have many processors and a small share of their time ("quota period", or "max"): threads beyond it
-  // would spin while the others wait for their turn.
+  // A container may have many processors and a small share of their time ("quota period", or "max"): threads
+  // beyond it would spin while the others wait for their turn.
   std::ifstream cgroup("/sys/fs/cgroup/cpu.max");
   double quota = 0, period = 0;
   if (cgroup >> quota >> period && quota > 0 && period > 0) {

@@ -1,7 +1,8 @@
 // A pool of threads for short parallel loops: a few microseconds of work must be worth splitting.
 //
-// Workers spin for a moment after each loop, then sleep. The caller takes part. Work is handed out in grains by one atomic
-// counter; which thread gets which grain is not fixed, so what is computed must not depend on it.
+// Workers spin for a moment after each loop, then sleep. The caller takes part. Work is handed out in grains
+// by one atomic counter; which thread gets which grain is not fixed, so what is computed must not depend on
+// it.
 #pragma once
 
 #include <atomic>
@@ -24,12 +25,15 @@ class ThreadPool {
 
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
-  // Calls function(begin, end, thread) for consecutive grains of [0, count), thread in [0, threads()). Serial where another
-  // loop is running in this pool, or after fork(), which leaves the workers behind. `function` must not throw.
+  // Calls function(begin, end, thread) for consecutive grains of [0, count), thread in [0, threads()). Serial
+  // where another loop is running in this pool, or after fork(), which leaves the workers behind. `function`
+  // must not throw.
   template <class F>
   void parallel_for(int count, int grain, F&& function) {
     using Function = std::remove_reference_t<F>;
-    run(count, grain, [](void* f, int begin, int end, int thread) { (*static_cast<Function*>(f))(begin, end, thread); },
+    run(
+        count, grain,
+        [](void* f, int begin, int end, int thread) { (*static_cast<Function*>(f))(begin, end, thread); },
         const_cast<void*>(static_cast<const void*>(&function)));
   }
 

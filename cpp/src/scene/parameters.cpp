@@ -26,19 +26,23 @@ std::size_t find_shape(const Scene& scene, const std::string& name) {
 
 }  // namespace
 
-Parameters::Parameters(const Scene& scene, const std::vector<std::string>& free) : scene_(scene), shape_columns_(scene.shapes.size()) {
+Parameters::Parameters(const Scene& scene, const std::vector<std::string>& free)
+    : scene_(scene), shape_columns_(scene.shapes.size()) {
   const std::vector<std::string> valid = valid_free_names(scene);
   std::set<std::string> seen;
   for (const std::string& name : free) {
     if (std::find(valid.begin(), valid.end(), name) == valid.end()) {
-      throw ArgumentError("free: unknown name '" + name + "'." + suggestion(name, valid) + " Valid names: " + joined(valid) + ".");
+      throw ArgumentError("free: unknown name '" + name + "'." + suggestion(name, valid) +
+                          " Valid names: " + joined(valid) + ".");
     }
     if (!seen.insert(name).second) throw ArgumentError("free: '" + name + "' is given twice");
 
     const std::size_t dot = name.find('.');
     const std::string owner = name.substr(0, dot), field = name.substr(dot + 1);
     const int offset = static_cast<int>(theta0_.size());
-    const auto append = [&](const double* values, std::size_t count) { theta0_.insert(theta0_.end(), values, values + count); };
+    const auto append = [&](const double* values, std::size_t count) {
+      theta0_.insert(theta0_.end(), values, values + count);
+    };
     const double zeros[6] = {};
     if (owner == "camera") {
       const PinholeCamera& camera = scene.camera;
@@ -60,7 +64,8 @@ Parameters::Parameters(const Scene& scene, const std::vector<std::string>& free)
         columns.vertices = offset, append(vertices.data(), vertices.size());
       }
     }
-    blocks_.push_back({name, static_cast<std::size_t>(offset), theta0_.size() - static_cast<std::size_t>(offset), field == "pose"});
+    blocks_.push_back({name, static_cast<std::size_t>(offset),
+                       theta0_.size() - static_cast<std::size_t>(offset), field == "pose"});
   }
 }
 
@@ -76,7 +81,8 @@ void Parameters::check(Span<const double> theta) const {
   for (const ParameterBlock& block : blocks_) {
     for (std::size_t i = block.offset; i < block.offset + block.size; ++i) {
       if (!std::isfinite(theta[i])) {
-        refuse("entry " + std::to_string(i) + " (" + block.name + "[" + std::to_string(i - block.offset) + "]) is not finite");
+        refuse("entry " + std::to_string(i) + " (" + block.name + "[" + std::to_string(i - block.offset) +
+               "]) is not finite");
       }
     }
   }
@@ -87,11 +93,13 @@ void Parameters::check(Span<const double> theta) const {
       refuse(name + ".radius must be positive, got " + text(theta[static_cast<std::size_t>(columns.radius)]) +
              ". In a fit, a lower bound keeps it so.");
     }
-    if (columns.normal >= 0 && vector3(&theta[static_cast<std::size_t>(columns.normal)]).isZero(0)) refuse(name + ".normal must not be zero");
+    if (columns.normal >= 0 && vector3(&theta[static_cast<std::size_t>(columns.normal)]).isZero(0))
+      refuse(name + ".normal must not be zero");
   }
   if (camera_columns_.focal >= 0) {
     const double* f = &theta[static_cast<std::size_t>(camera_columns_.focal)];
-    if (!(f[0] > 0 && f[1] > 0)) refuse("camera.focal must be positive, got " + text(f[0]) + ", " + text(f[1]));
+    if (!(f[0] > 0 && f[1] > 0))
+      refuse("camera.focal must be positive, got " + text(f[0]) + ", " + text(f[1]));
   }
 }
 
@@ -99,10 +107,13 @@ void Parameters::apply(Span<const double> theta, State& state) const {
   const double* t = theta.data();
   const PinholeCamera& camera = scene_.camera;
   state.fx = camera.fx, state.fy = camera.fy, state.cx = camera.cx, state.cy = camera.cy;
-  if (camera_columns_.focal >= 0) state.fx = t[camera_columns_.focal], state.fy = t[camera_columns_.focal + 1];
-  if (camera_columns_.principal >= 0) state.cx = t[camera_columns_.principal], state.cy = t[camera_columns_.principal + 1];
+  if (camera_columns_.focal >= 0)
+    state.fx = t[camera_columns_.focal], state.fy = t[camera_columns_.focal + 1];
+  if (camera_columns_.principal >= 0)
+    state.cx = t[camera_columns_.principal], state.cy = t[camera_columns_.principal + 1];
   state.T_world_camera = to_rigid(camera.T_world_camera);
-  if (camera_columns_.pose >= 0) state.T_world_camera = state.T_world_camera * exp(vector6(t + camera_columns_.pose));
+  if (camera_columns_.pose >= 0)
+    state.T_world_camera = state.T_world_camera * exp(vector6(t + camera_columns_.pose));
 
   state.shapes.resize(scene_.shapes.size());
   for (std::size_t i = 0; i < scene_.shapes.size(); ++i) {
@@ -132,7 +143,8 @@ Scene Parameters::scene_at(Span<const double> theta) const {
   State state;
   apply(theta, state);
   Scene scene = scene_;
-  scene.camera.fx = state.fx, scene.camera.fy = state.fy, scene.camera.cx = state.cx, scene.camera.cy = state.cy;
+  scene.camera.fx = state.fx, scene.camera.fy = state.fy, scene.camera.cx = state.cx,
+  scene.camera.cy = state.cy;
   const auto rounded = [](const Rigid& T) { return to_matrix({orthonormalised(T.R), T.t}); };
   if (camera_columns_.pose >= 0) scene.camera.T_world_camera = rounded(state.T_world_camera);
   for (std::size_t i = 0; i < scene.shapes.size(); ++i) {
@@ -146,7 +158,8 @@ Scene Parameters::scene_at(Span<const double> theta) const {
     } else {
       Mesh& mesh = std::get<Mesh>(scene.shapes[i].second);
       if (shape_columns_[i].pose >= 0) mesh.T_world_mesh = rounded(shape.T_world_mesh);
-      if (shape_columns_[i].vertices >= 0) mesh.vertices = std::make_shared<const std::vector<double>>(shape.moved_vertices);
+      if (shape_columns_[i].vertices >= 0)
+        mesh.vertices = std::make_shared<const std::vector<double>>(shape.moved_vertices);
     }
   }
   return scene;
@@ -156,7 +169,8 @@ void Parameters::plus(Span<const double> theta, Span<const double> delta, Span<d
   for (std::size_t i = 0; i < size(); ++i) out[i] = theta[i] + delta[i];
   for (const ParameterBlock& block : blocks_) {
     if (!block.is_pose) continue;
-    Eigen::Map<Vector6>(out.data() + block.offset) = log(exp(vector6(theta.data() + block.offset)) * exp(vector6(delta.data() + block.offset)));
+    Eigen::Map<Vector6>(out.data() + block.offset) =
+        log(exp(vector6(theta.data() + block.offset)) * exp(vector6(delta.data() + block.offset)));
   }
 }
 
@@ -166,7 +180,8 @@ void Parameters::tangent_row(Span<const double> theta, std::size_t i, Span<doubl
     if (!block.is_pose || i < block.offset || i >= block.offset + block.size) continue;
     const Matrix6 inverse = right_jacobian(vector6(theta.data() + block.offset)).inverse();
     for (std::size_t k = 0; k < 6; ++k) {
-      row[block.offset + k] = inverse(static_cast<Eigen::Index>(i - block.offset), static_cast<Eigen::Index>(k));
+      row[block.offset + k] =
+          inverse(static_cast<Eigen::Index>(i - block.offset), static_cast<Eigen::Index>(k));
     }
     return;
   }
@@ -174,7 +189,8 @@ void Parameters::tangent_row(Span<const double> theta, std::size_t i, Span<doubl
 }
 
 Matrix6 Parameters::pose_derivative(Span<const double> theta, int column, PoseDerivative kind) const {
-  return kind == PoseDerivative::tangent ? Matrix6(Matrix6::Identity()) : right_jacobian(vector6(theta.data() + column));
+  return kind == PoseDerivative::tangent ? Matrix6(Matrix6::Identity())
+                                         : right_jacobian(vector6(theta.data() + column));
 }
 
 }  // namespace diffrt::scene

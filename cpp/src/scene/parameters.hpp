@@ -54,7 +54,8 @@ class Parameters {
 
   void plus(Span<const double> theta, Span<const double> delta, Span<double> out) const;
   void tangent_row(Span<const double> theta, std::size_t i, Span<double> row) const;
-  // d (increment of the pose at column) / d theta: right_jacobian, or the identity for PoseDerivative::tangent.
+  // d (increment of the pose at column) / d theta: right_jacobian, or the identity for
+  // PoseDerivative::tangent.
   Matrix6 pose_derivative(Span<const double> theta, int column, PoseDerivative kind) const;
 
  private:

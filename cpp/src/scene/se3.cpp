@@ -7,8 +7,8 @@ namespace {
 
 // Coefficients of the series in [phi], with their Taylor expansions where the angle is small.
 struct Coefficients {
-  double a, b, c;     // sin(t)/t, (1 - cos t)/t^2, (t - sin t)/t^3
-  double q1, q2;      // (t^2/2 + cos t - 1)/t^4, (t - sin t - t^3/6)/t^5
+  double a, b, c;  // sin(t)/t, (1 - cos t)/t^2, (t - sin t)/t^3
+  double q1, q2;   // (t^2/2 + cos t - 1)/t^4, (t - sin t - t^3/6)/t^5
 };
 
 Coefficients coefficients(double t) {
@@ -58,7 +58,8 @@ Vector6 log(const Rigid& T) {
   if (q.w() < 0) q.coeffs() = -q.coeffs();
   const double sine = q.vec().norm();
   const double angle = 2 * std::atan2(sine, q.w());
-  const Eigen::Vector3d phi = sine > 1e-12 ? Eigen::Vector3d(q.vec() * (angle / sine)) : Eigen::Vector3d(2 * q.vec());
+  const Eigen::Vector3d phi =
+      sine > 1e-12 ? Eigen::Vector3d(q.vec() * (angle / sine)) : Eigen::Vector3d(2 * q.vec());
   const Coefficients k = coefficients(phi.norm());
   const Eigen::Matrix3d S = skew(phi);
   // V^-1 = I - [phi]/2 + (1 - a / (2 b)) / t^2 [phi]^2
@@ -75,13 +76,16 @@ Matrix6 right_jacobian(const Vector6& xi) {
   const Coefficients k = coefficients(phi.norm());
   const Eigen::Matrix3d P = skew(phi), R = skew(rho), P2 = P * P;
   const Eigen::Matrix3d J = Eigen::Matrix3d::Identity() + k.b * P + k.c * P2;
-  const Eigen::Matrix3d Q = 0.5 * R + k.c * (P * R + R * P + P * R * P) + k.q1 * (P2 * R + R * P2 - 3 * P * R * P) +
+  const Eigen::Matrix3d Q = 0.5 * R + k.c * (P * R + R * P + P * R * P) +
+                            k.q1 * (P2 * R + R * P2 - 3 * P * R * P) +
                             0.5 * (k.q1 + 3 * k.q2) * (P * R * P2 + P2 * R * P);
   Matrix6 result;
   result << J, Q, Eigen::Matrix3d::Zero(), J;
   return result;
 }
 
-Eigen::Matrix3d orthonormalised(const Eigen::Matrix3d& R) { return Eigen::Quaterniond(R).normalized().toRotationMatrix(); }
+Eigen::Matrix3d orthonormalised(const Eigen::Matrix3d& R) {
+  return Eigen::Quaterniond(R).normalized().toRotationMatrix();
+}
 
 }  // namespace diffrt::scene

@@ -1,5 +1,5 @@
-// SE(3): exponential, logarithm and Jacobians, translation first: xi = (rho, phi). Sola, Deray and Atchuthan 2018, "A micro
-// Lie theory for state estimation in robotics", section D and appendix.
+// SE(3): exponential, logarithm and Jacobians, translation first: xi = (rho, phi). Sola, Deray and Atchuthan
+// 2018, "A micro Lie theory for state estimation in robotics", section D and appendix.
 #pragma once
 
 #include <Eigen/Core>

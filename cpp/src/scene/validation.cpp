@@ -28,21 +28,24 @@ void check_rigid(const Matrix4& T, const std::string& name) {
   const Eigen::Matrix3d R = to_rigid(T).R;
   const double deviation = (R.transpose() * R - Eigen::Matrix3d::Identity()).cwiseAbs().maxCoeff();
   if (deviation > 1e-6 || R.determinant() < 0) {
-    refuse(name + ": its 3x3 part is not a rotation (R'R deviates from I by " + text(deviation) + ", det " +
-           text(R.determinant()) + "). Scale is not allowed in a pose: scale the vertices instead; rounded rotations: orthonormalise.");
+    refuse(
+        name + ": its 3x3 part is not a rotation (R'R deviates from I by " + text(deviation) + ", det " +
+        text(R.determinant()) +
+        "). Scale is not allowed in a pose: scale the vertices instead; rounded rotations: orthonormalise.");
   }
 }
 
 void check_camera(const PinholeCamera& camera) {
   if (camera.width < 1 || camera.height < 1 || camera.width > max_side || camera.height > max_side) {
-    refuse("camera: width and height must be 1 to " + std::to_string(max_side) + ", got " + std::to_string(camera.width) +
-           " x " + std::to_string(camera.height));
+    refuse("camera: width and height must be 1 to " + std::to_string(max_side) + ", got " +
+           std::to_string(camera.width) + " x " + std::to_string(camera.height));
   }
   for (const double x : {camera.fx, camera.fy, camera.cx, camera.cy}) {
     if (!std::isfinite(x)) refuse("camera: fx, fy, cx, cy must be finite numbers, in pixels");
   }
   if (!(camera.fx > 0) || !(camera.fy > 0)) {
-    refuse("camera: fx and fy must be positive, got " + text(camera.fx) + " and " + text(camera.fy) + " [px]");
+    refuse("camera: fx and fy must be positive, got " + text(camera.fx) + " and " + text(camera.fy) +
+           " [px]");
   }
   check_rigid(camera.T_world_camera, "camera.T_world_camera");
 }
@@ -72,14 +75,16 @@ struct ShapeChecker {
     }
     if (mesh.faces->size() / 3 > max_faces) refuse(name + ".faces: more than 200 million");
     for (std::size_t i = 0; i < mesh.vertices->size(); ++i) {
-      if (!std::isfinite((*mesh.vertices)[i])) refuse(name + ".vertices: vertex " + std::to_string(i / 3) + " is not finite");
+      if (!std::isfinite((*mesh.vertices)[i]))
+        refuse(name + ".vertices: vertex " + std::to_string(i / 3) + " is not finite");
     }
     const auto count = static_cast<std::int64_t>(mesh.vertices->size() / 3);
     for (std::size_t i = 0; i < mesh.faces->size(); ++i) {
       const std::int32_t v = (*mesh.faces)[i];
       if (v < 0 || v >= count) {
-        refuse(name + ".faces: face " + std::to_string(i / 3) + " has vertex " + std::to_string(v) + ", but there are " +
-               std::to_string(count) + " vertices. Indices start at 0" + (v == count ? " (the file's may start at 1)." : "."));
+        refuse(name + ".faces: face " + std::to_string(i / 3) + " has vertex " + std::to_string(v) +
+               ", but there are " + std::to_string(count) + " vertices. Indices start at 0" +
+               (v == count ? " (the file's may start at 1)." : "."));
       }
     }
   }
@@ -104,11 +109,13 @@ std::size_t edit_distance(const std::string& a, const std::string& b) {
 
 void check(const Scene& scene) {
   check_camera(scene.camera);
-  if (scene.shapes.empty()) refuse("scene: has no shapes. Give at least one, as in {\"ball\": Sphere(center, radius)}.");
+  if (scene.shapes.empty())
+    refuse("scene: has no shapes. Give at least one, as in {\"ball\": Sphere(center, radius)}.");
   std::set<std::string> seen;
   for (const auto& [name, shape] : scene.shapes) {
     if (name.empty() || name.find('.') != std::string::npos || name == "camera") {
-      refuse("scene: '" + name + "' cannot name a shape: names are not empty, have no '.', and are not 'camera'");
+      refuse("scene: '" + name +
+             "' cannot name a shape: names are not empty, have no '.', and are not 'camera'");
     }
     if (!seen.insert(name).second) refuse("scene: two shapes are named '" + name + "'");
     std::visit(ShapeChecker{name}, shape);
@@ -147,7 +154,8 @@ const Shape& Scene::shape(const std::string& name) const {
     if (other == name) return shape;
     names.push_back(other);
   }
-  throw ArgumentError("scene has no shape '" + name + "'." + scene::suggestion(name, names) + " It has " + scene::joined(names) + ".");
+  throw ArgumentError("scene has no shape '" + name + "'." + scene::suggestion(name, names) + " It has " +
+                      scene::joined(names) + ".");
 }
 
 std::vector<std::string> valid_free_names(const Scene& scene) {

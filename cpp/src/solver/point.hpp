@@ -37,7 +37,8 @@ inline bool overlaps(const Point& from, const Point& to, double min_kept) {
 inline bool few_came_or_went(const Point& from, const Point& to) {
   const auto before = static_cast<double>(from.data.count), now = static_cast<double>(to.data.count);
   const SharedResiduals& shared = to.data.shared;
-  const double changed = shared.known ? before + now - 2 * static_cast<double>(shared.count) : std::abs(now - before);
+  const double changed =
+      shared.known ? before + now - 2 * static_cast<double>(shared.count) : std::abs(now - before);
   return changed > 0 && changed <= 0.01 * before;
 }
 

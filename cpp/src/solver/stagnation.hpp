@@ -1,5 +1,5 @@
-// When residuals come and go, each step changes what the next one fits: near the minimum a solver could go on for
-// ever about nothing.
+// When residuals come and go, each step changes what the next one fits: near the minimum a solver could go on
+// for ever about nothing.
 #pragma once
 
 #include <algorithm>
@@ -8,9 +8,9 @@
 
 namespace diffrt::solver {
 
-// Watches the last trials. They stagnate if in one of them a few residuals came or went, together they lowered the
-// cost by at most `kNegligible` of it, and either all were accepted or damping is strong (lambda >= 1): a shorter step
-// would do no better. Where the residuals stay the same they never stagnate.
+// Watches the last trials. They stagnate if in one of them a few residuals came or went, together they
+// lowered the cost by at most `kNegligible` of it, and either all were accepted or damping is strong (lambda
+// >= 1): a shorter step would do no better. Where the residuals stay the same they never stagnate.
 class Stagnation {
  public:
   void start() { trials_ = 0; }
