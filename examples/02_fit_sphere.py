@@ -1,8 +1,8 @@
-"""Fit a sphere to a noisy, partly covered image: what a robust loss is for, and how sure the answer is.
+"""Fit a sphere to a noisy image with something in front: what a robust loss is for, and how sure the answer is.
 
     python examples/02_fit_sphere.py [FOLDER]
 
-The image has noise of 0.05, and a board stands before a fifth of the sphere.
+The image has noise of 0.05, and a bar stands before an eighth of the sphere.
 """
 
 import argparse
@@ -24,10 +24,10 @@ def scene_of(radius: float, center: np.ndarray) -> dr.Scene:
 
 
 def observe(rng: np.random.Generator) -> np.ndarray:
-    """Return the distance image of the true sphere with noise, and the board before its left fifth."""
+    """Return the distance image of the true sphere with noise, and a bar 5 units before it."""
     image = dr.Renderer(scene_of(TRUTH[0], TRUTH[1:])).render()
     image += rng.normal(0, NOISE, image.shape).astype(np.float32)
-    image[:, 320:336] = 88.0
+    image[270:285, 340:380] -= 5
     return image
 
 
@@ -36,7 +36,7 @@ def main(folder: Path) -> None:
     start = scene_of(START[0], START[1:])
     renderer = dr.Renderer(start, free=["ball.radius", "ball.center"])
 
-    # The board's residuals are 60 times the noise: squared, they decide; by Huber they pull like small ones;
+    # The bar's residuals are 100 times the noise: squared, they decide; by Huber they pull like small ones;
     # by Cauchy they hardly count. A loss begins to bend at a residual of about twice the noise
     rendered = []
     for loss in (None, dr.Huber(2 * NOISE), dr.Cauchy(2 * NOISE)):

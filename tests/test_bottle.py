@@ -67,7 +67,7 @@ class Bottle(NamedTuple):
 
 @pytest.fixture(scope="module")
 def bottle() -> Bottle:
-    from tests.oracles.icp import fit_pose_icp, sample_mesh
+    from oracles.icp import fit_pose_icp, sample_mesh
 
     camera, _ = EXAMPLE["read_camera"](DATA / "depth_camera.yaml")
     observed = load_observed(DATA / "depth_camera_image_200.png", scale=0.001)

@@ -146,7 +146,7 @@ def fit_overview(
     image, start, end = image[box], start[box], end[box]
     dense = np.asarray(columns)[box]
     across = max(4, len(labels))
-    panel = 12.5 / across
+    panel = 9.6 / across
     height = panel * image.shape[0] / image.shape[1] + 0.5
     figure = _new_figure(panel * across + 1.5, 2.0 * height)
     top, bottom = np.atleast_1d(np.asarray(figure.subfigures(2, 1)))
