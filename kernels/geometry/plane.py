@@ -3,11 +3,15 @@
 from kernels.numbers import implicit_root, value_of, where
 
 SLOTS = ("normal_x", "normal_y", "normal_z", "offset")
+# Where n . d is a smaller part than this of its terms, single precision cannot tell whether ray and plane meet.
+GRAZING = 1e-6
 
 
 def inverse_depth_plane(direction, normal, inverse_offset):
-    """1/z = n . d / offset; <= 0 where the ray runs away from the plane."""
-    return normal.dot(direction) * inverse_offset
+    """1/z = n . d / offset; <= 0 where the ray runs away from the plane, or along it."""
+    product = normal.dot(direction)
+    terms = abs(normal.x * direction.x) + abs(normal.y * direction.y) + abs(normal.z * direction.z)
+    return where(abs(product) > GRAZING * terms, product * inverse_offset, 0.0)
 
 
 def differentiate_plane(z, direction, normal, offset):

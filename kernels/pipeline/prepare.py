@@ -6,7 +6,7 @@ consecutive items. The kernels here count `stride` in numbers (packets), `vertex
 
 import taichi as ti
 
-from kernels.geometry.triangle import edges_of_triangle, plane_of_triangle
+from kernels.geometry.triangle import edge_roundings, edges_of_triangle, plane_of_triangle
 from kernels.numbers import Vec3, ceil, floor, maximum, minimum, where
 from kernels.numbers.traced import Traced, element
 
@@ -78,11 +78,17 @@ def prepare_triangles(target):
                 Vec3(*(target.gather(vertices_camera, [axis * vertex_stride + k for k in ids]) for axis in range(3)))
             )
         normal, offset = plane_of_triangle(*corners)
-        edges = edges_of_triangle(*corners)
+        edges, roundings = edges_of_triangle(*corners), edge_roundings(*corners)
         toward = where(offset > 0.0, 1.0, -1.0)
+        # Narrower than its edges' rounding a triangle would be seen along its line, beyond its ends.
         visible = abs(offset) > 1e-37
+        for rounding, corner in zip(roundings, corners, strict=True):
+            visible = visible & (abs(offset) > rounding * abs(corner.z))
         inverse = where(visible, 1.0 / where(visible, offset, 1.0), 0.0)
-        components = [e * toward for edge in edges for e in edge]
+        components = []
+        for edge, rounding in zip(edges, roundings, strict=True):
+            x, y, z = edge * toward
+            components += [x, y, z + rounding]
         components += [*normal, offset, inverse]
         for c, component in enumerate(components):
             element(triangles, c * stride + i)._assign(component.expression)

@@ -14,7 +14,7 @@ from kernels.geometry import triangle as triangle_geometry
 from kernels.numbers import Vec3, seed
 from kernels.numbers.traced import Traced
 from kernels.pipeline.prepare import NORMAL, OFFSET
-from kernels.pipeline.visibility import PLANE_COMPONENTS, SPHERE_COMPONENTS
+from kernels.pipeline.visibility import PLANE_COMPONENTS, SIDE, SPHERE_COMPONENTS
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def sphere(target, tables, ids, direction, z, seeded):
     values = [target.gather(table, [k + c for k in first]) for c in range(4)]
     x, y, depth, radius = _seeded(values, seeded)
     center = Vec3(x, y, depth)
-    side = target.gather(table, [k + 5 for k in first])
+    side = target.gather(table, [k + SIDE for k in first])
     z = sphere_geometry.differentiate_sphere(z, direction, center, radius)
     return z, lambda: sphere_geometry.normal_sphere(z, direction, center, radius, side)
 

@@ -14,7 +14,7 @@ from kernels.pipeline.prepare import EDGES, INVERSE_OFFSET, NORMAL
 from kernels.pipeline.target import TILE, pixel_x, pixel_y
 
 # Components of a prepared sphere (centre, radius, 1 / (c.c - r^2), side) and plane (normal, offset, 1 / offset).
-SPHERE_COMPONENTS = 6
+SPHERE_COMPONENTS, SIDE = 6, 5
 PLANE_COMPONENTS = 5
 
 
@@ -43,11 +43,11 @@ def load_scalar(table, index):
     return Traced(element(table, index))
 
 
-def sphere_in_front(target, x, y, spheres, k):
-    """Inverse depth of sphere k, along the rays (x, y, 1)."""
+def sphere_in_front(target, x, y, spheres, k, side):
+    """Inverse depth of sphere k, along the rays (x, y, 1). `side` is a constant: each has code of its own."""
     direction = Vec3(target.packet(x), Traced(y), 1.0)
     first = k * SPHERE_COMPONENTS
-    radius, inverse_gap, side = (load_scalar(spheres, first + c) for c in (3, 4, 5))
+    radius, inverse_gap = (load_scalar(spheres, first + c) for c in (3, 4))
     return inverse_depth_sphere(direction, load_vector(spheres, first), radius, inverse_gap, side).expression
 
 
@@ -82,7 +82,11 @@ def visible_spheres(target):
                     best = inverse_depth[p]
                     best_id = ids[p]
                     for k in range(offsets[tile], offsets[tile + 1]):
-                        inverse = sphere_in_front(target, x, y, spheres, candidates[k])
+                        inverse = target.splat(0.0)
+                        if spheres[candidates[k] * SPHERE_COMPONENTS + SIDE] > 0.0:
+                            inverse = sphere_in_front(target, x, y, spheres, candidates[k], 1.0)
+                        else:
+                            inverse = sphere_in_front(target, x, y, spheres, candidates[k], -1.0)
                         nearer = inverse > best
                         best = ti.select(nearer, inverse, best)
                         best_id = ti.select(nearer, target.splat(first_id + candidates[k], ti.i32), best_id)

@@ -152,13 +152,17 @@ void upload_mesh(Group& group) {
   const auto stride = static_cast<std::size_t>(group.stride);
   group.faces.resize(3 * stride);
   for (std::size_t f = 0; f < stride; ++f) {
-    // Padding and degenerate faces are single points, which no ray hits.
-    const bool exists = f < static_cast<std::size_t>(group.count);
-    const bool collapsed =
-        !exists || degenerate(point(faces[3 * f]), point(faces[3 * f + 1]), point(faces[3 * f + 2]));
-    if (exists && collapsed) ++group.degenerate;
-    for (std::size_t corner = 0; corner < 3; ++corner)
-      group.faces[corner * stride + f] = collapsed ? (exists ? faces[3 * f] : 0) : faces[3 * f + corner];
+    if (f >= static_cast<std::size_t>(group.count)) {  // padding: a single point, which no ray hits
+      for (std::size_t corner = 0; corner < 3; ++corner) group.faces[corner * stride + f] = 0;
+      continue;
+    }
+    const bool flat = degenerate(point(faces[3 * f]), point(faces[3 * f + 1]), point(faces[3 * f + 2]));
+    if (flat) ++group.degenerate;
+    // In a rigid mesh it becomes a point, too. Free vertices may open it.
+    const bool collapsed = flat && group.kind == GroupKind::rigid_mesh;
+    for (std::size_t corner = 0; corner < 3; ++corner) {
+      group.faces[corner * stride + f] = faces[3 * f + (collapsed ? 0 : corner)];
+    }
   }
   group.table.resize(static_cast<std::size_t>(kernels::triangle_components) * stride);
 }

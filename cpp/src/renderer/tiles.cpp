@@ -91,11 +91,11 @@ KernelLoss kernel_loss(const Loss& loss) {
         throw ArgumentError("loss: Barron's alpha must be at most 2 (least squares), got " +
                             scene::text(loss.alpha));
       }
-      // At its limits the general formula divides by zero; close to them it loses its digits in float32.
+      // At its limits the general formula divides by zero, or by infinity.
       result.index = kernels::loss_barron;
-      if (loss.alpha > 2 - 1e-4) result.index = kernels::loss_least_squares;
-      if (std::abs(loss.alpha) < 1e-4) result.index = kernels::loss_barron_zero;
-      if (loss.alpha < -1e4) result.index = kernels::loss_welsch;
+      if (loss.alpha > 2 - 1e-6) result.index = kernels::loss_least_squares;
+      if (std::abs(loss.alpha) < 1e-6) result.index = kernels::loss_barron_zero;
+      if (loss.alpha < -1e8) result.index = kernels::loss_welsch;
   }
   return result;
 }
