@@ -101,7 +101,9 @@ class TransposedJacobian:
         image = _real("w", w)
         expected = self._jacobian.shape[:-1]
         if image.shape != expected and image.shape != (int(np.prod(expected)),):
-            raise InvalidValueError(f"J.T @ w: w has shape {image.shape}, expected the image's, {expected}, or the same flat")
+            raise InvalidValueError(
+                f"J.T @ w: w has shape {image.shape}, expected the image's, {expected}, or the same flat"
+            )
         return self._jacobian._core.multiply_transposed(np.ascontiguousarray(image))
 
     def __repr__(self) -> str:
