@@ -42,9 +42,7 @@ class Player:
         self.process.stdin.flush()
         answer = self.answers.readline()
         if not answer:
-            raise RuntimeError(
-                f"{self.name} died with status {self.process.wait()} while it ran {request.case}"
-            )
+            raise RuntimeError(f"{self.name} died with status {self.process.wait()} while it ran {request.case}")
         return [float(t) for t in json.loads(answer)]
 
 
@@ -63,9 +61,7 @@ class Arena:
             player.process.kill()
             player.process.wait()
 
-    def start(
-        self, name: str, module: str, options: dict[str, Any], pythons: Iterable[str], needs: str = ""
-    ) -> bool:
+    def start(self, name: str, module: str, options: dict[str, Any], pythons: Iterable[str], needs: str = "") -> bool:
         """Starts the module with the first of `pythons` that has the package `needs`; False: skipped."""
         python = next((p for p in pythons if not needs or has_package(p, needs)), None)
         if python is None:

@@ -39,9 +39,7 @@ def time_line(what: str, rounds: Rounds, unit: str = "ms", bar: float | None = N
     return Line(what, in_unit(pooled(rounds), UNITS[unit]), unit, None if bar is None else Bar(bar), note)
 
 
-def ratio_line(
-    what: str, over: Rounds, under: Rounds, bar: float | None = None, at_least: bool = False
-) -> Line:
+def ratio_line(what: str, over: Rounds, under: Rounds, bar: float | None = None, at_least: bool = False) -> Line:
     """`over` / `under`, round by round."""
     return Line(what, ratio(over, under), "x", None if bar is None else Bar(bar, at_least))
 
@@ -52,14 +50,10 @@ def contender_note(arena: Arena, name: str, case: str) -> str:
     parts = [hello["cases"][case]["note"]]
     deviation = hello["deviations"].get(case)
     if deviation is not None:
-        parts.append(
-            f"differs from float64 by at most {deviation:.0e}" + (" WRONG" if deviation > 1e-2 else "")
-        )
+        parts.append(f"differs from float64 by at most {deviation:.0e}" + (" WRONG" if deviation > 1e-2 else ""))
     return "; ".join(part for part in parts if part)
 
 
 def versions(arena: Arena) -> dict[str, str]:
     """Of all contenders that are here."""
-    return {
-        name: text for player in arena.players.values() for name, text in player.hello["versions"].items()
-    }
+    return {name: text for player in arena.players.values() for name, text in player.hello["versions"].items()}

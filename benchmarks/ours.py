@@ -7,31 +7,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import diffrt_aot as dr
 import numpy as np
 
+import diffrt_aot as dr
 from benchmarks import scenes
 from benchmarks.contender import Case, Contender, main
 
 
 def camera(width: int = scenes.WIDTH, height: int = scenes.HEIGHT) -> dr.PinholeCamera:
     """The issue's camera; its principal point is the middle of the image whatever the size."""
-    return dr.PinholeCamera(
-        width=width, height=height, fx=scenes.FOCAL, fy=scenes.FOCAL, cx=width / 2, cy=height / 2
-    )
+    return dr.PinholeCamera(width=width, height=height, fx=scenes.FOCAL, fy=scenes.FOCAL, cx=width / 2, cy=height / 2)
 
 
-def sphere_renderer(
-    sphere: np.ndarray, width: int = scenes.WIDTH, height: int = scenes.HEIGHT
-) -> dr.Renderer:
+def sphere_renderer(sphere: np.ndarray, width: int = scenes.WIDTH, height: int = scenes.HEIGHT) -> dr.Renderer:
     """One sphere (radius, centre), distance, 0 where it misses, by radius and centre."""
     scene = dr.Scene(camera(width, height), {"ball": dr.Sphere(center=sphere[1:], radius=sphere[0])})
     return dr.Renderer(scene, free=["ball.radius", "ball.center"], output="distance", background=0.0)
 
 
-def spheres_renderer(
-    spheres: np.ndarray, width: int = scenes.WIDTH, height: int = scenes.HEIGHT
-) -> dr.Renderer:
+def spheres_renderer(spheres: np.ndarray, width: int = scenes.WIDTH, height: int = scenes.HEIGHT) -> dr.Renderer:
     """Any number of spheres (n, 4), all free, in the order of the array."""
     shapes = {f"s{k}": dr.Sphere(center=row[1:], radius=row[0]) for k, row in enumerate(spheres)}
     free = [f"{name}.{part}" for name in shapes for part in ("radius", "center")]
@@ -47,7 +41,7 @@ def build_issue() -> Contender:
     """Cases `jacobian` (value and dense columns) and `render`."""
     renderer = sphere_renderer(scenes.ISSUE_SPHERE)
     thetas = variations(renderer.theta0)
-    image, J = renderer.jacobian(thetas[0])
+    _image, J = renderer.jacobian(thetas[0])
     right = scenes.reference(scenes.ISSUE_SPHERE)
     columns = np.moveaxis(J.dense(), -1, 0)
     deviations = {
@@ -73,9 +67,7 @@ def build_hundred() -> Contender:
     deviations = {"render": scenes.deviation(image, right.value, right.compare)}
     direction = np.random.default_rng(0).normal(size=spheres.shape)
     push = np.where(right.seen >= 0, (right.partials * np.moveaxis(direction[right.seen], -1, 0)).sum(0), 0.0)
-    deviations["jacobian"] = scenes.deviation(
-        (J @ direction.reshape(-1)).reshape(image.shape), push, right.compare
-    )
+    deviations["jacobian"] = scenes.deviation((J @ direction.reshape(-1)).reshape(image.shape), push, right.compare)
     observed = image + np.random.default_rng(1).normal(0, 0.01, image.shape).astype(np.float32)
     cases = {
         "render": Case(lambda k: renderer.render(thetas[k % 2])),
@@ -88,9 +80,7 @@ def build_hundred() -> Contender:
 def build_bottle(data: Path) -> Contender:
     """Cases `render` and `normal_equations` (Huber loss, everything included), the pose free."""
     frame = scenes.bottle(data)
-    view = dr.PinholeCamera(
-        width=frame.width, height=frame.height, fx=frame.fx, fy=frame.fy, cx=frame.cx, cy=frame.cy
-    )
+    view = dr.PinholeCamera(width=frame.width, height=frame.height, fx=frame.fx, fy=frame.fy, cx=frame.cx, cy=frame.cy)
     mesh = dr.Mesh(frame.vertices, frame.faces, T_world_mesh=dr.nearest_rigid(frame.T_camera_mesh))
     renderer = dr.Renderer(dr.Scene(view, {"bottle": mesh}), free=["bottle.pose"], output="depth")
     thetas = variations(renderer.theta0, 1e-5)

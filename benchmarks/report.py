@@ -74,9 +74,7 @@ def plain(results: Sequence[Result], machine: Machine) -> str:
         rows = [HEADER, *(cells(line) for line in result.lines)] if result.lines else []
         widths = [max(len(row[k]) for row in rows) for k in range(len(HEADER))] if rows else []
         parts.append(f"\n{result.title}")
-        parts += [
-            "  " + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
-        ]
+        parts += ["  " + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
         parts += [f"  {remark}" for remark in below(result)]
     return "\n".join(parts)
 

@@ -13,27 +13,23 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import report  # noqa: E402
-from benchmarks.context import Context  # noqa: E402
-from benchmarks.machine import machine  # noqa: E402
-from benchmarks.measure import Result  # noqa: E402
-from benchmarks.rows import ROWS  # noqa: E402
-from benchmarks.scenes import default_data  # noqa: E402
+from benchmarks import report
+from benchmarks.context import Context
+from benchmarks.machine import machine
+from benchmarks.measure import Result
+from benchmarks.rows import ROWS
+from benchmarks.scenes import default_data
 
 
 def arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--only", action="append", choices=ROWS, metavar="NAME", help=f"one of {', '.join(ROWS)}; repeatable"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there")
     parser.add_argument("--markdown", action="store_true", help="print Markdown instead of a table")
-    parser.add_argument(
-        "--data", type=Path, default=default_data(), metavar="DIR", help="folder of the bottle's frame"
-    )
+    parser.add_argument("--data", type=Path, default=default_data(), metavar="DIR", help="folder of the bottle's frame")
     parser.add_argument(
         "--peer-python", action="append", default=[], metavar="PYTHON", help="an interpreter that has rivals"
     )
@@ -48,9 +44,7 @@ def progress(names: list[str]) -> tuple[Callable[[str], None], Callable[[], None
         from tqdm import tqdm
     except ImportError:
         return lambda text: print(text, file=sys.stderr), lambda: None, lambda: None
-    bar = tqdm(
-        total=len(names), unit="benchmark", bar_format="{n_fmt}/{total_fmt} [{elapsed}] {desc}", leave=False
-    )
+    bar = tqdm(total=len(names), unit="benchmark", bar_format="{n_fmt}/{total_fmt} [{elapsed}] {desc}", leave=False)
     return bar.set_description_str, lambda: (bar.update(), None)[1], bar.close
 
 

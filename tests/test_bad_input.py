@@ -2,9 +2,10 @@
 it.
 """
 
-import diffrt_aot as dr
 import numpy as np
 import pytest
+
+import diffrt_aot as dr
 
 CAMERA = dr.PinholeCamera(40, 30, 35, 35, 19.5, 14.5)
 BALL = dr.Sphere((0.1, -0.2, 5), 1)

@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import pytest
+
 from diffrt_aot.camera import PinholeCamera
 from diffrt_aot.errors import DiffrtError, UnknownNameError
 from diffrt_aot.rigid import nearest_rigid

@@ -5,9 +5,10 @@ import signal
 import subprocess
 import sys
 
-import diffrt_aot as dr
 import numpy as np
 import pytest
+
+import diffrt_aot as dr
 from diffrt_aot.cli import fit as fit_command
 from diffrt_aot.cli import main
 from diffrt_aot.cli.demo import without_silhouette
@@ -102,9 +103,7 @@ def test_demo_recovers_the_sphere_and_draws_it(capsys, tmp_path):
     assert code == 0
     assert (tmp_path / "new" / "demo.png").stat().st_size > 10_000
     assert "fit: " in err and "step" in err
-    fitted = {
-        line.split()[0]: float(line.split()[2]) for line in out.splitlines() if line.startswith("ball.")
-    }
+    fitted = {line.split()[0]: float(line.split()[2]) for line in out.splitlines() if line.startswith("ball.")}
     assert fitted == pytest.approx(
         {"ball.radius": 10, "ball.center.x": 10, "ball.center.y": 10, "ball.center.z": 100}, abs=1e-4
     )
@@ -116,9 +115,7 @@ def test_demo_goes_on_without_matplotlib(capsys, tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, module, None)
     code, out, err = run(capsys, "demo", "--output-dir", tmp_path, "--quiet")
     assert (code, err) == (0, "")
-    assert (
-        "no picture: drawing pictures needs matplotlib, which is not installed: pip install matplotlib" in out
-    )
+    assert "no picture: drawing pictures needs matplotlib, which is not installed: pip install matplotlib" in out
     assert not list(tmp_path.iterdir())
 
 
@@ -157,9 +154,7 @@ def test_fit_writes_scene_report_and_pictures(capsys, folder):
     )
     assert report["status"].startswith("converged") and report["null_directions"] == []
     assert report["residuals"]["start"]["median"] > 1e-3 > report["residuals"]["fitted"]["median"]
-    assert (
-        report["residuals"]["fitted"]["inliers"] == report["residuals"]["fitted"]["count"] == report["count"]
-    )
+    assert report["residuals"]["fitted"]["inliers"] == report["residuals"]["fitted"]["count"] == report["count"]
     assert report["stages"][0]["history"][0]["step"] == 0
     assert report["stages"][0]["history"][-1]["cost"] == pytest.approx(report["cost"], abs=1e-9)
 

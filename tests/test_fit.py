@@ -1,12 +1,14 @@
 """Fits: what they recover, how they end, and what they say about it."""
 
+import itertools
 import signal
 import subprocess
 import sys
 
-import diffrt_aot as dr
 import numpy as np
 import pytest
+
+import diffrt_aot as dr
 
 CAMERA = dr.PinholeCamera(120, 90, 110, 108, 60.5, 44.0)
 TRUTH = dr.Scene(
@@ -90,7 +92,7 @@ def test_history_tells_every_trial(image):
     assert accepted == sorted(accepted, reverse=True)
     assert np.array_equal(records[0].theta, renderer.theta0)
     assert np.array_equal(records[-1].theta, result.theta)
-    assert all(b.seconds >= a.seconds for a, b in zip(records, records[1:], strict=False))
+    assert all(b.seconds >= a.seconds for a, b in itertools.pairwise(records))
 
 
 def test_callback_stops_the_fit(image):

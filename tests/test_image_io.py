@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from diffrt_aot.errors import ImageFileError
 from diffrt_aot.image_io import load_color, load_observed, save_color, save_depth
 
@@ -22,9 +23,7 @@ def test_sixteen_bit_png(tmp_path):
 def test_integers_need_a_scale(tmp_path):
     path = tmp_path / "depth.png"
     Image.fromarray(MILLIMETRES).save(path)
-    with pytest.raises(
-        ImageFileError, match=r"holds integers \(uint16\), so a scale is needed: 0.001 if they"
-    ):
+    with pytest.raises(ImageFileError, match=r"holds integers \(uint16\), so a scale is needed: 0.001 if they"):
         load_observed(path)
     np.save(tmp_path / "depth.npy", MILLIMETRES)
     with pytest.raises(ImageFileError, match="a scale is needed"):
@@ -120,9 +119,7 @@ def test_depth_round_trip(tmp_path):
     depth = np.array([[np.nan, 1.0], [0.25, 65.535]])
     save_depth(tmp_path / "d.png", depth, 0.001)
     np.testing.assert_array_equal(load_observed(tmp_path / "d.png", 0.001), depth.astype(np.float32))
-    with pytest.raises(
-        ValueError, match=r"between 0 and 65.535 at scale 0.001, got 0 to 66; use a larger scale"
-    ):
+    with pytest.raises(ValueError, match=r"between 0 and 65.535 at scale 0.001, got 0 to 66; use a larger scale"):
         save_depth(tmp_path / "d.png", [[66.0, np.nan]])
     with pytest.raises(ValueError, match="got -1 to 0"):
         save_depth(tmp_path / "d.png", [[-1.0, np.nan]])

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from diffrt_aot.errors import DiffrtError
 from diffrt_aot.losses import (
     LOSSES,
@@ -69,9 +70,7 @@ def test_values_by_hand():
     s, c2 = 4 * C**2, C**2
     assert Huber(C).rho(s) == pytest.approx(3 * c2) and Huber(C).weight(s) == pytest.approx(0.5)
     assert Cauchy(C).rho(s) == pytest.approx(c2 * math.log(5)) and Cauchy(C).weight(s) == pytest.approx(0.2)
-    assert GemanMcClure(C).rho(s) == pytest.approx(0.8 * c2) and GemanMcClure(C).weight(s) == pytest.approx(
-        0.04
-    )
+    assert GemanMcClure(C).rho(s) == pytest.approx(0.8 * c2) and GemanMcClure(C).weight(s) == pytest.approx(0.04)
     assert Tukey(C).rho(s) == pytest.approx(c2 / 3) and Tukey(C).weight(s) == 0.0
     assert Tukey(C).rho(c2 / 2) == pytest.approx(c2 / 3 * (1 - 0.5**3))
 
@@ -167,9 +166,7 @@ def test_parse_errors(text, message):
 
 def test_check_loss():
     assert check_loss(None) is None and check_loss(Tukey(1)) == Tukey(1)
-    with pytest.raises(
-        TypeError, match=r"loss: must be None or one of Huber, Cauchy.*call it with its scale"
-    ):
+    with pytest.raises(TypeError, match=r"loss: must be None or one of Huber, Cauchy.*call it with its scale"):
         check_loss(Huber)
     with pytest.raises(TypeError, match="got 'huber'"):
         check_loss("huber")

@@ -94,9 +94,7 @@ def test_one_pixel(tmp_path):
 
 
 def test_channels_are_refused():
-    with pytest.raises(
-        ValueError, match=r"before: must have shape \(H, W\), got \(2, 2, 3\); pick a channel"
-    ):
+    with pytest.raises(ValueError, match=r"before: must have shape \(H, W\), got \(2, 2, 3\); pick a channel"):
         pictures.compare_residuals(np.zeros((2, 2, 3)), np.zeros((2, 2)))
 
 

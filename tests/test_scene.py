@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
 from diffrt_aot.camera import PinholeCamera
 from diffrt_aot.errors import DiffrtError, UnknownNameError
 from diffrt_aot.scene import Scene, check_free_names, free_labels, free_sizes, valid_free_names
@@ -100,9 +101,7 @@ def test_free_names(scene):
 def test_free_names_are_checked(scene):
     assert check_free_names(scene, ["ball.radius", "camera.pose"]) == ("ball.radius", "camera.pose")
     assert check_free_names(scene, []) == ()
-    with pytest.raises(
-        UnknownNameError, match=r"'ball.centre'. Perhaps you meant 'ball.center'. Valid: ball.cen"
-    ):
+    with pytest.raises(UnknownNameError, match=r"'ball.centre'. Perhaps you meant 'ball.center'. Valid: ball.cen"):
         check_free_names(scene, ["ball.centre"])
     with pytest.raises(TypeError, match=r"got the string 'ball.radius'; pass \['ball.radius'\]"):
         check_free_names(scene, "ball.radius")

@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+
 from diffrt_aot.camera import PinholeCamera
 from diffrt_aot.errors import SceneFileError
 from diffrt_aot.losses import Barron, Cauchy, Tukey
@@ -204,9 +205,7 @@ def test_rounded_transforms_are_repaired_and_noted(write):
     transform = file.scene.shapes["m"].T_world_mesh
     np.testing.assert_allclose(transform[0], [0.65072, 0.72627, -0.22158, 1], atol=2e-5)
     (note,) = file.notes
-    assert re.match(
-        r"\[shapes.m\] T_world_mesh: off a rotation by \S+, as if rounded; took the nearest", note
-    )
+    assert re.match(r"\[shapes.m\] T_world_mesh: off a rotation by \S+, as if rounded; took the nearest", note)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+
 from diffrt_aot.errors import DiffrtError
 from diffrt_aot.shapes import Mesh, Plane, Sphere
 
@@ -139,9 +140,7 @@ def test_reprs_do_not_dump_arrays():
     assert repr(Plane((0, 0, 1), (0, 1, 0))) == "Plane(point=(0, 0, 1), normal=(0, 1, 0))"
     assert repr(Mesh(TETRAHEDRON, FACES)) == "Mesh(vertices=<4x3>, faces=<4x3>)"
     pose = np.diag([-1.0, -1.0, 1.0, 1.0])
-    assert repr(Mesh(TETRAHEDRON, FACES, pose)).endswith(
-        "T_world_mesh=<rotation 180 deg, translation (0, 0, 0)>)"
-    )
+    assert repr(Mesh(TETRAHEDRON, FACES, pose)).endswith("T_world_mesh=<rotation 180 deg, translation (0, 0, 0)>)")
 
 
 def test_free_sizes():

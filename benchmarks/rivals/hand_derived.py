@@ -37,9 +37,7 @@ def load(folder: Path) -> ctypes.CDLL:
     os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)  # read when libgomp is loaded
     library = folder / "hand_derived.so"
     source = Path(__file__).with_name("hand_derived.cpp")
-    built = subprocess.run(
-        [compiler(), *FLAGS, str(source), "-o", str(library)], capture_output=True, text=True
-    )
+    built = subprocess.run([compiler(), *FLAGS, str(source), "-o", str(library)], capture_output=True, text=True)
     if built.returncode:
         raise Skip(f"hand_derived.cpp does not compile: {built.stderr.strip().splitlines()[-1]}")
     return ctypes.CDLL(str(library))

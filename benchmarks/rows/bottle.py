@@ -18,9 +18,7 @@ def run(context: Context) -> Result:
         context.start_ours(arena, scene="bottle", data=context.data)
         context.start(arena, MITSUBA, "benchmarks.rivals.mitsuba_forward", "mitsuba", data=context.data)
         turns = {("diffrt_aot", case): Request(case) for case in BARS}
-        turns |= {
-            (MITSUBA, case): Request(case, least=1) for case in ("jacobian", "render", "render, same pose")
-        }
+        turns |= {(MITSUBA, case): Request(case, least=1) for case in ("jacobian", "render", "render, same pose")}
         context.say(f"{context.rounds} rounds")
         for (name, case), rounds in arena.run(turns, context.rounds).items():
             bar = BARS[case] if name == "diffrt_aot" else None

@@ -26,10 +26,7 @@ def run(context: Context) -> Result:
         turns = {}
         for name, (module, needs, cases) in RIVALS.items():
             context.start(arena, name, module, needs, scene="hundred")
-            turns |= {
-                (name, case): Request(case, SLOW.budget, SLOW.least, SLOW.most, SLOW.warmups)
-                for case in cases
-            }
+            turns |= {(name, case): Request(case, SLOW.budget, SLOW.least, SLOW.most, SLOW.warmups) for case in cases}
         context.say("the rivals")
         slow = arena.run(turns, 3)
         for (name, case), rounds in times.items():

@@ -22,14 +22,8 @@ def run(_: Context) -> Result:
     paths = {Path(str(found.locate_file(file))).resolve() for file in found.files or []}
     sizes = {path: path.stat().st_size for path in paths if path.is_file()}
     result.lines.append(Line(f"{len(sizes)} files", number([sum(sizes.values()) / 1e6]), "MB", Bar(LIMIT_MB)))
-    if found.read_text("direct_url.json") and '"editable": true' in (
-        found.read_text("direct_url.json") or ""
-    ):
-        result.remarks.append(
-            "an editable install: most of its files are not in the list; measure a plain one"
-        )
+    if found.read_text("direct_url.json") and '"editable": true' in (found.read_text("direct_url.json") or ""):
+        result.remarks.append("an editable install: most of its files are not in the list; measure a plain one")
     largest = sorted(sizes.items(), key=lambda item: -item[1])[:3]
-    result.remarks.append(
-        "largest: " + ", ".join(f"{path.name} {size / 1e6:.2f} MB" for path, size in largest)
-    )
+    result.remarks.append("largest: " + ", ".join(f"{path.name} {size / 1e6:.2f} MB" for path, size in largest))
     return result

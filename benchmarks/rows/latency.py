@@ -43,7 +43,5 @@ def run(context: Context) -> Result:
 
 def launches(executable: Path) -> list[float]:
     """Times in seconds of one run of the executable."""
-    output = subprocess.run(
-        [executable.resolve()], capture_output=True, text=True, check=True, timeout=120
-    ).stdout
+    output = subprocess.run([executable.resolve()], capture_output=True, text=True, check=True, timeout=120).stdout
     return [float(t) for t in json.loads(output.strip().splitlines()[-1])]

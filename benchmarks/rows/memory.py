@@ -70,9 +70,7 @@ def run(context: Context) -> Result:
         note = f"dense float32 J would take {dense * 4 * count / MB:.0f} MB"
         result.lines.append(Line(f"P = {4 * count}", growth[count], "MB", note=note))
     more = growth[100].median - growth[1].median
-    limit = (
-        0.05 * dense * 396 / MB
-    )  # a twentieth of a buffer that holds one float32 per pixel and additional parameter
+    limit = 0.05 * dense * 396 / MB  # a twentieth of a buffer that holds one float32 per pixel and additional parameter
     result.lines.append(
         Line("P = 400 less P = 4", number([more]), "MB", Bar(round(limit)), "bar: 5% of the J that it adds")
     )

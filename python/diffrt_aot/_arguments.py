@@ -76,11 +76,7 @@ def bounded_integer(name: str, value: Any, low: int, high: int) -> int:
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
-        hint = (
-            f"; pass {int(float(value))}"
-            if isinstance(value, numbers.Real) and float(value).is_integer()
-            else ""
-        )
+        hint = f"; pass {int(float(value))}" if isinstance(value, numbers.Real) and float(value).is_integer() else ""
         raise InvalidTypeError(f"{name}: must be an integer, got {describe(value)}{hint}")
     number = int(value)
     if not low <= number <= high:

@@ -112,9 +112,7 @@ class Table:
 
 def format_table(header: str, table: Mapping[str, Any]) -> str:
     """Return `[header]` and one `key = value` line for each entry that is not None."""
-    lines = [
-        f"{format_key(key)} = {format_value(value)}" for key, value in table.items() if value is not None
-    ]
+    lines = [f"{format_key(key)} = {format_value(value)}" for key, value in table.items() if value is not None]
     return "\n".join([f"[{header}]", *lines]) + "\n"
 
 

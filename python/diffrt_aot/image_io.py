@@ -50,9 +50,7 @@ def load_observed(
     if is_integer if zero_is_missing is None else zero_is_missing:
         missing |= raw == 0
     if missing.all():
-        raise ImageFileError(
-            f"{path}: no pixel was measured, all {raw.shape[1]} x {raw.shape[0]} are 0 or NaN"
-        )
+        raise ImageFileError(f"{path}: no pixel was measured, all {raw.shape[1]} x {raw.shape[0]} are 0 or NaN")
     image: npt.NDArray[np.float32] = np.multiply(raw, scale, dtype=np.float64).astype(np.float32)
     image[missing] = np.nan
     return image
@@ -70,9 +68,7 @@ def save_depth(path: str | os.PathLike[str], image: npt.ArrayLike, scale: float 
 
     Raises InvalidValueError where a value does not fit into 16 bits; nothing is clipped.
     """
-    values = np.asarray(image, dtype=np.float64) / positive_float(
-        "scale", scale, advice="0.001 for millimetres"
-    )
+    values = np.asarray(image, dtype=np.float64) / positive_float("scale", scale, advice="0.001 for millimetres")
     if values.ndim != 2:
         raise InvalidValueError(f"image: must have shape (H, W), got {values.shape}")
     units = np.rint(np.where(np.isnan(values), 0.0, values))
@@ -130,9 +126,7 @@ def _load_array(path: Path) -> npt.NDArray[Any]:
 def _load_picture(path: Path) -> npt.NDArray[Any]:
     with _open_picture(path) as picture:
         if len(picture.getbands()) > 1 or picture.mode == "P":
-            kind = (
-                "a palette" if picture.mode == "P" else f"{len(picture.getbands())} channels ({picture.mode})"
-            )
+            kind = "a palette" if picture.mode == "P" else f"{len(picture.getbands())} channels ({picture.mode})"
             raise ImageFileError(
                 f"{path}: an observed image has one channel, this one has {kind}; is it a color picture or a "
                 "visualisation of the depth?"
@@ -146,9 +140,7 @@ def _open_picture(path: Path) -> Any:
         picture = image_module.open(path)
         picture.load()
     except Exception as error:  # Pillow's readers raise what they like on broken files
-        raise ImageFileError(
-            f"{path}: cannot be read as an image ({error}); PNG, .npy and .npz are known"
-        ) from None
+        raise ImageFileError(f"{path}: cannot be read as an image ({error}); PNG, .npy and .npz are known") from None
     return picture
 
 

@@ -128,8 +128,7 @@ def _check_name(name: object) -> None:
         raise InvalidTypeError(f"shapes: names must be strings, got {describe(name)}")
     if name == "camera":
         raise InvalidValueError(
-            "shapes: the name 'camera' is taken by the camera's own parameters (camera.pose, ...); choose "
-            "another"
+            "shapes: the name 'camera' is taken by the camera's own parameters (camera.pose, ...); choose another"
         )
     if name.isidentifier():
         return

@@ -216,9 +216,7 @@ def _read_transform(table: Table, key: str, notes: list[str]) -> FloatArray | No
     if not ROTATION_TOLERANCE < deviation <= REPAIR_LIMIT:
         return transform  # exact, or so wrong that the constructor shall say what is the matter
     repaired = nearest_rigid(transform)
-    notes.append(
-        f"[{table.header}] {key}: off a rotation by {deviation:.2g}, as if rounded; took the nearest"
-    )
+    notes.append(f"[{table.header}] {key}: off a rotation by {deviation:.2g}, as if rounded; took the nearest")
     return repaired
 
 
@@ -234,9 +232,7 @@ def _read_fit(table: Table, scene: Scene) -> FitSettings:
         max_steps = _read_max_steps(content.get("max_steps", defaults.max_steps))
         depth_scale = content.get("depth_scale")
         if depth_scale is not None:
-            depth_scale = positive_float(
-                "depth_scale", depth_scale, advice="write 0.001 for millimetres to metres"
-            )
+            depth_scale = positive_float("depth_scale", depth_scale, advice="write 0.001 for millimetres to metres")
     stages = []
     entries = content.get("stages", [])
     if not isinstance(entries, list):

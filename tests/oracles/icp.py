@@ -63,9 +63,7 @@ def sample_mesh(vertices: Array, faces: NDArray[np.integer], count: int, seed: i
     st = np.random.default_rng(seed).random((count, 2))
     st = np.where(st.sum(axis=1, keepdims=True) > 1, 1 - st, st)
     weights = np.column_stack([1 - st.sum(axis=1), st])
-    return OrientedPoints(
-        np.einsum("nk,nkx->nx", weights, corner[face]), cross[face] / twice_area[face, None]
-    )
+    return OrientedPoints(np.einsum("nk,nkx->nx", weights, corner[face]), cross[face] / twice_area[face, None])
 
 
 def points_of_depth(depth_m: Array, K: Array, half_window: int = 3, jump_m: float = 0.01) -> OrientedPoints:
@@ -140,9 +138,7 @@ def fit_pose_icp(
     return T
 
 
-def _step(
-    surface: OrientedPoints, observed: OrientedPoints, centre: Array, reach_m: float
-) -> tuple[Array, Array]:
+def _step(surface: OrientedPoints, observed: OrientedPoints, centre: Array, reach_m: float) -> tuple[Array, Array]:
     """A Gauss-Newton step of the surface to the pixels: a rotation vector about `centre`, a translation."""
     to_camera = -surface.points / np.linalg.norm(surface.points, axis=1, keepdims=True)
     seen = surface.where(np.einsum("nx,nx->n", surface.normals, to_camera) > NOT_GRAZING)
@@ -152,9 +148,7 @@ def _step(
 
     agree = np.einsum("nx,nx->n", pixel.normals, model.normals) > NORMALS_AGREE
     if agree.sum() < 100:
-        raise ValueError(
-            f"only {agree.sum()} pixels pair with the mesh; is the start pose within a few centimetres?"
-        )
+        raise ValueError(f"only {agree.sum()} pixels pair with the mesh; is the start pose within a few centimetres?")
     weight = agree * (1 - (distance / reach_m) ** 2) ** 2
 
     # A surface point p moves by rotation x (p - centre) + translation; its part along the normal counts

@@ -60,9 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, help="print the version and leave")
     parser.add_argument("--traceback", action="store_true", help="show where in the program an error arose")
-    subparsers = parser.add_subparsers(
-        dest="command", metavar="COMMAND", title="commands", parser_class=_Parser
-    )
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", parser_class=_Parser)
     for module in _COMMANDS:
         module.add_parser(subparsers)
     return parser

@@ -5,9 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-_HEADER = (
-    f"{'step':>5} {'cost':>12} {'residuals':>10} {'gradient':>9} {'step size':>9} {'damping':>8} {'gain':>7}"
-)
+_HEADER = f"{'step':>5} {'cost':>12} {'residuals':>10} {'gradient':>9} {'step size':>9} {'damping':>8} {'gain':>7}"
 
 
 class Progress:

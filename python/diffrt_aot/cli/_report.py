@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import diffrt_aot as dr
 import numpy as np
 import numpy.typing as npt
+
+import diffrt_aot as dr
 from diffrt_aot.losses import Loss
 from diffrt_aot.scene import Scene, free_labels
 from diffrt_aot.scene_file import FitStage

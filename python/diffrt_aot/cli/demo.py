@@ -15,9 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import diffrt_aot as dr
 import numpy as np
 import numpy.typing as npt
+
+import diffrt_aot as dr
 from diffrt_aot.errors import MissingDependencyError
 from diffrt_aot.pictures import fit_overview, save_figure
 from diffrt_aot.scene import free_labels
@@ -82,9 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
     errors = np.abs(result.theta - expected)
     print(f"{result.status.name}: {result.status}\n")
     print(f"{'parameter':15} {'start':>10} {'fitted':>12} {'true':>8} {'error':>9}")
-    for label, first, last, true, error in zip(
-        labels, renderer.theta0, result.theta, expected, errors, strict=True
-    ):
+    for label, first, last, true, error in zip(labels, renderer.theta0, result.theta, expected, errors, strict=True):
         print(f"{label:15} {first:10.4f} {last:12.7f} {true:8.4f} {error:9.1e}")
     print()
     for what, seconds in timings:

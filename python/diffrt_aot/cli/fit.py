@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import diffrt_aot as dr
 import numpy as np
 import numpy.typing as npt
+
+import diffrt_aot as dr
 from diffrt_aot import pictures
 from diffrt_aot.camera import PinholeCamera
 from diffrt_aot.errors import InvalidValueError, MissingDependencyError, SceneFileError, listing
@@ -116,9 +117,7 @@ def run(arguments: argparse.Namespace) -> int:
     print(report.text())
     written = _write_scene(arguments, file, settings, result.scene)
     written += report.write(arguments.output_dir)
-    written += _draw(
-        arguments.output_dir, observed, before, after, file.scene, result.scene, settings, backdrop
-    )
+    written += _draw(arguments.output_dir, observed, before, after, file.scene, result.scene, settings, backdrop)
     print("\nwrote " + "\n      ".join(map(str, written)))
     if interrupted:
         return 130
@@ -163,17 +162,13 @@ def _read_observed(arguments: argparse.Namespace, camera: PinholeCamera, setting
     return observed
 
 
-def _fit_stages(
-    renderer: Any, observed: Image, plan: Iterable[FitStage], progress: Progress
-) -> list[StageReport]:
+def _fit_stages(renderer: Any, observed: Image, plan: Iterable[FitStage], progress: Progress) -> list[StageReport]:
     reports: list[StageReport] = []
     plan = tuple(plan)
     theta = None
     for number, stage in enumerate(plan, start=1):
         progress.stage(f"fit {number} of {len(plan)}, {_loss_text(stage.loss)}")
-        result = dr.fit(
-            renderer, observed, theta, loss=stage.loss, max_steps=stage.max_steps, callback=progress
-        )
+        result = dr.fit(renderer, observed, theta, loss=stage.loss, max_steps=stage.max_steps, callback=progress)
         reports.append(StageReport(stage, result))
         theta = result.theta
         if result.status.name.lower() == "interrupted":
@@ -185,9 +180,7 @@ def _loss_text(loss: Loss | None) -> str:
     return "plain squares" if loss is None else repr(loss)
 
 
-def _write_scene(
-    arguments: argparse.Namespace, file: SceneFile, settings: FitSettings, fitted: Scene
-) -> list[Path]:
+def _write_scene(arguments: argparse.Namespace, file: SceneFile, settings: FitSettings, fitted: Scene) -> list[Path]:
     kept = {
         name: path
         for name, path in file.mesh_files.items()
