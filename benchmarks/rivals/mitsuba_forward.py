@@ -36,7 +36,7 @@ class Depth:
         parameters.update()
         self.scene = mi.load_dict({"type": "scene", "bottle": mesh})
         self.parameters = mi.traverse(self.scene)
-        self.key = next(key for key in self.parameters if key.endswith("vertex_positions"))
+        self.key = next(key for key in self.parameters.keys() if key.endswith("vertex_positions"))  # noqa: SIM118
         self.body = mi.Point3f(*(mi.Float(c.astype(np.float32)) for c in frame.vertices.T))
         self.T = frame.T_camera_mesh
         j, i = np.mgrid[: frame.height, : frame.width]
