@@ -76,3 +76,23 @@ TEST_CASE("the decrease over shared residuals decides, where it is known") {
   CHECK(overlaps(from, to, 0.9));
   CHECK_FALSE(overlaps(from, to, 0.91));
 }
+
+TEST_CASE("residuals that enter may not make the average one much dearer") {
+  using diffrt::solver::Point;
+  diffrt::solver::Cheapest cheapest;
+  const auto point = [](double cost, std::size_t count) {
+    Point p{{cost, count}, 0};
+    p.data.shared = {true, count, 0, 0};
+    return p;
+  };
+  cheapest.start(point(100, 100));
+  CHECK(cheapest.allows(point(124, 100)));
+  CHECK_FALSE(cheapest.allows(point(126, 100)));
+  cheapest.add(point(50, 100));
+  cheapest.add(point(60, 100));  // dearer: no new measure
+  CHECK_FALSE(cheapest.allows(point(63, 100)));
+  CHECK(cheapest.allows(point(500, 201)));  // a few residuals are no measure for many
+  cheapest.add(point(500, 201));
+  CHECK_FALSE(cheapest.allows(point(700, 201)));
+  CHECK(cheapest.allows({{700, 201}, 0}));  // where shared residuals are not known another rule holds
+}

@@ -248,8 +248,10 @@ class SolverArgumentError : public std::invalid_argument {
 // residuals it was built from. So a problem whose residuals come and go had better tell, in
 // Evaluation::shared, what those that exist at both points cost there and here:
 //
-//   decrease = shared.before - shared.now.
+//   decrease = shared.before - shared.now,
 //
+// and since that says nothing about residuals that enter, a trial may cost at most 1.25 times as much per
+// residual as the cheapest accepted point (of those with at least half as many residuals).
 // One that does not is judged by its cost per residual: a residual that leaves is presumed to cost elsewhere
 // what the average one costs here, and one that enters to have cost that before,
 //

@@ -95,6 +95,7 @@ void Loop::start(LeastSquaresProblem& problem, Span<const double> theta0) {
 
   const bool finite = build_model();
   start_cost_ = point_.cost();
+  cheapest_.start(point_);
   best_ = point_;
   StepRecord first;
   first.cost = point_.cost();
@@ -206,11 +207,12 @@ void Loop::try_damped(StepRecord& record) {
   const double saved = decrease(point_, trial_point_);
   record.gain_ratio = saved / step_.predicted;
   record.accepted = trial_point_.finite() && overlaps(point_, trial_point_, options_.min_kept) && saved > 0 &&
-                    step_.predicted > 0;
+                    step_.predicted > 0 && cheapest_.allows(trial_point_);
   const bool few_changed = trial_point_.finite() && few_came_or_went(point_, trial_point_);
   if (record.accepted) {
     theta_.swap(trial_);
     if (build_model()) {
+      cheapest_.add(trial_point_);
       point_ = trial_point_;  // costs of cost() are compared with each other only
       damping_.accept(record.gain_ratio);
     } else {

@@ -59,6 +59,7 @@ class Loop {
 
   Vector theta_, trial_, best_theta_;
   Point point_, trial_point_, best_;
+  Cheapest cheapest_;
   double start_cost_ = 0, gradient_norm_ = 0;
   Model model_;
   Chart chart_;

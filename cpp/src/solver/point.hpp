@@ -33,6 +33,30 @@ inline bool overlaps(const Point& from, const Point& to, double min_kept) {
   return kept > 0 && static_cast<double>(kept) >= min_kept * static_cast<double>(from.data.count);
 }
 
+// A bound on what residuals that come in may cost, of which the decrease over shared ones says nothing: on
+// average a residual may cost `kDearer` times what it cost at the cheapest point so far. One that has few
+// residuals is no measure for one that has many.
+class Cheapest {
+ public:
+  void start(const Point& point) { cheapest_ = point.data; }
+
+  void add(const Point& point) {
+    if (average(point.data) < average(cheapest_) || point.data.count > 2 * cheapest_.count)
+      cheapest_ = point.data;
+  }
+
+  bool allows(const Point& point) const {
+    return !point.data.shared.known || point.data.count > 2 * cheapest_.count ||
+           average(point.data) <= kDearer * average(cheapest_);
+  }
+
+ private:
+  static constexpr double kDearer = 1.25;
+  static double average(const Evaluation& e) { return e.cost / static_cast<double>(e.count); }
+
+  Evaluation cheapest_;
+};
+
 // Whether residuals came or went, at most a hundredth of them.
 inline bool few_came_or_went(const Point& from, const Point& to) {
   const auto before = static_cast<double>(from.data.count), now = static_cast<double>(to.data.count);
