@@ -33,28 +33,27 @@ inline bool overlaps(const Point& from, const Point& to, double min_kept) {
   return kept > 0 && static_cast<double>(kept) >= min_kept * static_cast<double>(from.data.count);
 }
 
-// A bound on what residuals that come in may cost, of which the decrease over shared ones says nothing: on
-// average a residual may cost `kDearer` times what it cost at the cheapest point so far. One that has few
-// residuals is no measure for one that has many.
+// A bound on what residuals that come in may cost, of which the decrease over shared ones says nothing: the
+// cost, priors included, shared out over the residuals, may be `kDearer` times what it was at the cheapest
+// point so far. One that has few residuals is no measure for one that has many.
 class Cheapest {
  public:
-  void start(const Point& point) { cheapest_ = point.data; }
+  void start(const Point& point) { cheapest_ = point; }
 
   void add(const Point& point) {
-    if (average(point.data) < average(cheapest_) || point.data.count > 2 * cheapest_.count)
-      cheapest_ = point.data;
+    if (average(point) < average(cheapest_) || many_more(point)) cheapest_ = point;
   }
 
   bool allows(const Point& point) const {
-    return !point.data.shared.known || point.data.count > 2 * cheapest_.count ||
-           average(point.data) <= kDearer * average(cheapest_);
+    return !point.data.shared.known || many_more(point) || average(point) <= kDearer * average(cheapest_);
   }
 
  private:
   static constexpr double kDearer = 1.25;
-  static double average(const Evaluation& e) { return e.cost / static_cast<double>(e.count); }
+  static double average(const Point& p) { return p.cost() / static_cast<double>(p.data.count); }
+  bool many_more(const Point& point) const { return point.data.count > 2 * cheapest_.data.count; }
 
-  Evaluation cheapest_;
+  Point cheapest_;
 };
 
 // Whether residuals came or went, at most a hundredth of them.
