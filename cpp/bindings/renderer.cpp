@@ -2,6 +2,7 @@
 #include <optional>
 
 #include "bindings.hpp"
+#include "image_pool.hpp"
 
 namespace diffrt::bindings {
 
@@ -165,8 +166,9 @@ class LockedRenderer {
 
   py::array_t<float> new_image() const {
     const PinholeCamera& camera = renderer_.scene().camera;
-    if (renderer_.channels() == 1) return py::array_t<float>({camera.height, camera.width});
-    return py::array_t<float>({camera.height, camera.width, renderer_.channels()});
+    std::vector<py::ssize_t> shape = {camera.height, camera.width};
+    if (renderer_.channels() > 1) shape.push_back(renderer_.channels());
+    return images_->take(std::move(shape));
   }
 
  private:
@@ -187,6 +189,8 @@ class LockedRenderer {
   }
 
   Renderer renderer_;
+  std::shared_ptr<ImagePool> images_ =
+      std::make_shared<ImagePool>(renderer_.pixels() * static_cast<std::size_t>(renderer_.channels()));
   std::mutex mutex_;
 };
 

@@ -1,5 +1,6 @@
 #include "renderer/tiles.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -250,7 +251,11 @@ void fill_plane(const TileGrid& grid, int tile_index, float value, float* image,
   const Part part = part_in_image(grid, tile_index);
   float* out = image + part.top * row_stride + part.left * column_stride;
   for (int row = 0; row < part.rows; ++row, out += row_stride) {
-    for (int k = 0; k < part.columns; ++k) out[k * column_stride] = value;
+    if (column_stride == 1) {
+      std::fill_n(out, part.columns, value);
+    } else {
+      for (int k = 0; k < part.columns; ++k) out[k * column_stride] = value;
+    }
   }
 }
 
