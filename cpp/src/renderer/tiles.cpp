@@ -249,10 +249,12 @@ void store_ids(const TileGrid& grid, int tile_index, const std::int32_t* block, 
 void fill_plane(const TileGrid& grid, int tile_index, float value, float* image, std::ptrdiff_t row_stride,
                 std::ptrdiff_t column_stride) {
   const Part part = part_in_image(grid, tile_index);
+  float values[tile];
+  std::fill_n(values, tile, value);
   float* out = image + part.top * row_stride + part.left * column_stride;
   for (int row = 0; row < part.rows; ++row, out += row_stride) {
-    if (column_stride == 1) {
-      std::fill_n(out, part.columns, value);
+    if (column_stride == 1 && part.columns == tile) {
+      std::memcpy(out, values, sizeof values);  // of constant size: a few stores
     } else {
       for (int k = 0; k < part.columns; ++k) out[k * column_stride] = value;
     }

@@ -20,7 +20,8 @@ constexpr auto spin_time = std::chrono::microseconds(60);
 
 }  // namespace
 
-ThreadPool::ThreadPool(int threads) : process_(getpid()) {
+ThreadPool::ThreadPool(int threads)
+    : parts_(std::make_unique<Part[]>(static_cast<std::size_t>(std::max(1, threads)))), process_(getpid()) {
   workers_.reserve(static_cast<std::size_t>(std::max(0, threads - 1)));
   for (int thread = 1; thread < threads; ++thread) workers_.emplace_back([this, thread] { work(thread); });
 }
@@ -40,10 +41,13 @@ ThreadPool::~ThreadPool() {
 }
 
 void ThreadPool::take_grains(int thread) {
-  for (;;) {
-    const int begin = next_.fetch_add(grain_, std::memory_order_relaxed);
-    if (begin >= count_) return;
-    body_(data_, begin, std::min(begin + grain_, count_), thread);
+  for (int k = 0; k < threads(); ++k) {
+    Part& part = parts_[static_cast<std::size_t>((thread + k) % threads())];
+    for (;;) {
+      const int begin = part.next.fetch_add(grain_, std::memory_order_relaxed);
+      if (begin >= part.end) break;
+      body_(data_, begin, std::min(begin + grain_, part.end), thread);
+    }
   }
 }
 
@@ -57,9 +61,15 @@ void ThreadPool::run(int count, int grain, Body body, void* data) {
   }
   body_ = body;
   data_ = data;
-  count_ = count;
   grain_ = grain;
-  next_.store(0, std::memory_order_relaxed);
+  for (int t = 0; t < threads(); ++t) {
+    Part& part = parts_[static_cast<std::size_t>(t)];
+    const auto boundary = [&](int k) {
+      return static_cast<int>(static_cast<std::int64_t>(count) * k / threads());
+    };
+    part.next.store(boundary(t), std::memory_order_relaxed);
+    part.end = boundary(t + 1);
+  }
   running_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
   generation_.fetch_add(1);
   if (sleepers_.load() > 0) {

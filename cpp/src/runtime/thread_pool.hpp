@@ -1,8 +1,9 @@
 // A pool of threads for short parallel loops: a few microseconds of work must be worth splitting.
 //
-// Workers spin for a moment after each loop, then sleep. The caller takes part. Work is handed out in grains
-// by one atomic counter; which thread gets which grain is not fixed, so what is computed must not depend on
-// it.
+// Workers spin for a moment after each loop, then sleep. The caller takes part. Each thread has a part of the
+// range of its own, the same in every loop of that length, so that it finds in its cache what it wrote there
+// last; when it is through it helps the others. Which thread does what is not fixed, so what is computed must
+// not depend on it.
 #pragma once
 
 #include <atomic>
@@ -50,8 +51,12 @@ class ThreadPool {
   // The loop at hand, published by the increment of generation_.
   Body body_ = nullptr;
   void* data_ = nullptr;
-  int count_ = 0, grain_ = 1;
-  std::atomic<int> next_{0};
+  int grain_ = 1;
+  struct alignas(64) Part {
+    std::atomic<int> next{0};
+    int end = 0;
+  };
+  std::unique_ptr<Part[]> parts_;  // per thread
   std::atomic<int> running_{0};
   std::atomic<std::uint64_t> generation_{0};
   std::atomic<bool> stop_{false};
