@@ -48,17 +48,14 @@ void Assembly::transform(const double* sums, int slots, const Block& block, Span
   const double* gradient = upper;
   for (int j = 0; j < width; ++j) {
     const auto row = static_cast<std::size_t>(block.columns[static_cast<std::size_t>(j)]);
-    double gj = 0;
-    for (int a = 0; a < slots; ++a) {
-      const double s = block.at(a, j);
-      if (s == 0) continue;
-      gj += s * gradient[a];
-      for (int k = j; k < width; ++k) {
-        H[row * P + static_cast<std::size_t>(block.columns[static_cast<std::size_t>(k)])] +=
-            s * product_[static_cast<std::size_t>(a * width + k)];
-      }
+    for (int a = 0; a < slots; ++a) g[row] += block.at(a, j) * gradient[a];
+    for (int k = j; k < width; ++k) {
+      const auto column = static_cast<std::size_t>(block.columns[static_cast<std::size_t>(k)]);
+      double h = 0;
+      for (int a = 0; a < slots; ++a) h += block.at(a, j) * product_[static_cast<std::size_t>(a * width + k)];
+      H[row * P + column] += h;
+      if (k != j) H[column * P + row] += h;
     }
-    g[row] += gj;
   }
 }
 

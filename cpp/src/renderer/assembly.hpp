@@ -8,7 +8,7 @@ namespace diffrt::renderer {
 
 class Assembly {
  public:
-  // Adds a group's contribution to H (P x P, upper triangle only) and g (P). `active`: the tiles that were
+  // Adds a group's contribution to H (P x P, row-major) and g (P). `active`: the tiles that were
   // evaluated, ascending.
   void add(const Group& group, const GroupLinearization& linear, const Linearization& linearization,
            int camera_slots, const std::vector<int>& active, const float* records, Span<double> H,

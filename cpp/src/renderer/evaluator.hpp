@@ -72,7 +72,7 @@ class Evaluator {
                      NormalEquations& result, F&& after);
   // Records of sum w J'J and sum w J'r of a tile.
   void sum_products(const TileContext& context, int t, Workspace& work);
-  // H and g from the records.
+  // Adds the records to H and g.
   void assemble(Span<const double> theta, PoseDerivative pose, Span<double> H, Span<double> g);
 
   const Scene scene_;

@@ -62,16 +62,9 @@ void Evaluator::sum_products(const TileContext& context, int t, Workspace& work)
 
 void Evaluator::assemble(Span<const double> theta, PoseDerivative pose, Span<double> H, Span<double> g) {
   update_linearization(theta, pose);
-  std::fill(H.begin(), H.end(), 0.0);
-  std::fill(g.begin(), g.end(), 0.0);
-  const std::size_t P = parameters_.size();
-  if (P == 0) return;
   for (std::size_t k = 0; k < groups_.size(); ++k) {
     assembly_.add(groups_[k], linearization_.groups()[k], linearization_, camera_slots_, active_,
                   records_[k].data(), H, g);
-  }
-  for (std::size_t i = 0; i < P; ++i) {
-    for (std::size_t j = 0; j < i; ++j) H[i * P + j] = H[j * P + i];
   }
 }
 
@@ -91,14 +84,15 @@ void Evaluator::normal_equations(Span<const double> theta, const Observation& ob
     sum_products(context, t, work);
   });
   const std::size_t P = parameters_.size();
-  result.H.resize(P * P);
-  result.g.resize(P);
+  result.H.assign(P * P, 0.0);
+  result.g.assign(P, 0.0);
   assemble(theta, pose, result.H, result.g);
 }
 
 void Evaluator::gradient_scatter(Span<const double> theta, const Observation& observation, const Loss& loss,
                                  Span<double> M) {
-  scatter_.g.resize(parameters_.size());
+  scatter_.g.assign(parameters_.size(), 0.0);
+  std::fill(M.begin(), M.end(), 0.0);
   evaluate_cost(theta, observation, loss, scatter_, [&](const TileContext& context, int t, Workspace& work) {
     for (std::size_t p = 0; p < work.robust.size(); ++p) {
       const float gradient = work.robust[p] * work.residual[p];
