@@ -74,12 +74,10 @@ class FitResult:
     rank                of H
     null_directions     (K, P), unit vectors along which the data say nothing: theta is where the start left it
     null_names          the same in words, one line each
-    covariance          (P, P), s^2 (J'WJ)^-1, in the tangent space; infinite for parameters in a null direction;
-    None if
-                        there are no more residuals than parameters, or P is beyond the dense limit (1000)
+    covariance          (P, P), s^2 (J'WJ)^-1, in the tangent space; infinite for parameters in a null direction; None
+                        if there are no more residuals than parameters, or P is beyond the dense limit (1000)
     covariance_sandwich (P, P), H^-1 M H^-1 with M = sum (w rho' r)^2 j j': to be preferred with a robust loss. Both
-    assume
-                        that residuals are independent, which neighbouring pixels of a depth camera are not
+                        assume that residuals are independent, which neighbouring pixels of a depth camera are not
     residual_variance   s^2 = 2 cost / (count - rank)
     seconds             of wall clock
     """

@@ -18,7 +18,6 @@ from .losses import Loss, check_loss
 from .scene import Scene, check_free_names
 
 Image = npt.NDArray[np.float32]
-OUTPUTS = ("distance", "depth", "mask", "normal", "shade")
 _NO_LOSS = (0, 1.0, 0.0)
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
