@@ -13,7 +13,7 @@ void Assembly::add(const Group& group, const GroupLinearization& linear, const L
   std::fill_n(local_.data(), local_.size(), 0.0);
   const TileLists& entries = group.sum_entries();
   for (const int t : active) {
-    if (group.kind != GroupKind::planes && group.tiles.empty(t)) continue;  // its records were not written
+    if (!group.touches(t)) continue;  // its records were not written
     for (int entry = entries.begin(t); entry < entries.end(t); ++entry) {
       const float* record = records + static_cast<std::size_t>(entry) * size;
       double* sums = local_.data() + static_cast<std::size_t>(together ? 0 : entries.candidate(entry)) * size;

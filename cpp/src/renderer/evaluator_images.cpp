@@ -75,8 +75,7 @@ void Evaluator::store_rows(const TileContext& context, int t, Workspace& work, R
   store_ids(grid_, t, work.ids.data(), rows.ids.data());
   std::fill_n(work.rows.data(), static_cast<std::size_t>(channels_ * widest_ * tile_pixels), 0.0f);
   for (const Group& group : groups_) {
-    if (group.kind == GroupKind::planes || !group.tiles.empty(t))
-      differentiate(context, group, widest_, t, work);
+    if (group.touches(t)) differentiate(context, group, widest_, t, work);
   }
   if (!dense_rows_) {
     for (int plane = 0; plane < widest_ * channels_; ++plane) {

@@ -54,7 +54,7 @@ void Evaluator::evaluate_cost(Span<const double> theta, const Observation& obser
 void Evaluator::sum_products(const TileContext& context, int t, Workspace& work) {
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     const Group& group = groups_[g];
-    if (group.kind != GroupKind::planes && group.tiles.empty(t)) continue;
+    if (!group.touches(t)) continue;
     differentiate(context, group, group.slots + camera_slots_, t, work);
     accumulate(context, group, t, work, records_[g].data());
   }

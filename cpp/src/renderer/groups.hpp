@@ -45,6 +45,8 @@ struct Group {
   runtime::Buffer<std::int32_t> faces;                 // [3, stride]; degenerate ones collapsed to a vertex
   std::size_t degenerate = 0;
 
+  // Whether any of its primitives may touch a tile. Planes have no bounds.
+  bool touches(int tile_index) const { return kind == GroupKind::planes || !tiles.empty(tile_index); }
   const TileLists& sum_entries() const { return own_sums ? sums : tiles; }
 };
 

@@ -42,10 +42,6 @@ void set_group(Arguments& a, const Group& group, const Workspace& work) {
   a.inverse_depth = array(work.inverse_depth.data()), a.ids = array(work.ids.data());
 }
 
-bool touches(const Group& group, int tile_index) {
-  return group.kind == GroupKind::planes || !group.tiles.empty(tile_index);
-}
-
 // The part of a tile that lies in the image.
 struct Part {
   int left, top, columns, rows;
@@ -103,7 +99,7 @@ KernelLoss kernel_loss(const Loss& loss) {
 
 bool touched(const TileContext& context, int tile_index) {
   for (const Group& group : context.groups) {
-    if (touches(group, tile_index)) return true;
+    if (group.touches(tile_index)) return true;
   }
   return false;
 }
@@ -115,7 +111,7 @@ void find_visible(const TileContext& context, int tile_index, Workspace& work) {
   launch(context.kernels.clear_visibility, clear, tile_index, tile_index + 1);
 
   for (const Group& group : context.groups) {
-    if (!touches(group, tile_index)) continue;
+    if (!group.touches(tile_index)) continue;
     const auto run = [&](auto kernel, auto a) {
       set_pixels(a, context, tile_index);
       set_rays(a, context.state);
@@ -159,7 +155,7 @@ void show(const TileContext& context, int tile_index, Workspace& work) {
     std::fill_n(work.rendered.data() + output.first * tile_pixels, output.count * tile_pixels,
                 output.background);
     for (const Group& group : context.groups) {
-      if (!touches(group, tile_index)) continue;
+      if (!group.touches(tile_index)) continue;
       kernels::value_of_surface_arguments a;
       set_pixels(a, context, tile_index);
       set_camera(a, context.state);
