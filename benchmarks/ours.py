@@ -22,14 +22,16 @@ def camera(width: int = scenes.WIDTH, height: int = scenes.HEIGHT) -> dr.Pinhole
 def sphere_renderer(sphere: np.ndarray, width: int = scenes.WIDTH, height: int = scenes.HEIGHT) -> dr.Renderer:
     """One sphere (radius, centre), distance, 0 where it misses, by radius and centre."""
     scene = dr.Scene(camera(width, height), {"ball": dr.Sphere(center=sphere[1:], radius=sphere[0])})
-    return dr.Renderer(scene, free=["ball.radius", "ball.center"], output="distance", background=0.0)
+    return dr.Renderer(scene, free=["ball.radius", "ball.center"], output="distance", background=0.0, boundary="none")
 
 
 def spheres_renderer(spheres: np.ndarray, width: int = scenes.WIDTH, height: int = scenes.HEIGHT) -> dr.Renderer:
     """Any number of spheres (n, 4), all free, in the order of the array."""
     shapes = {f"s{k}": dr.Sphere(center=row[1:], radius=row[0]) for k, row in enumerate(spheres)}
     free = [f"{name}.{part}" for name in shapes for part in ("radius", "center")]
-    return dr.Renderer(dr.Scene(camera(width, height), shapes), free=free, output="distance", background=0.0)
+    return dr.Renderer(
+        dr.Scene(camera(width, height), shapes), free=free, output="distance", background=0.0, boundary="none"
+    )
 
 
 def variations(theta: np.ndarray, step: float = 1e-4) -> list[np.ndarray]:
@@ -82,7 +84,7 @@ def build_bottle(data: Path) -> Contender:
     frame = scenes.bottle(data)
     view = dr.PinholeCamera(width=frame.width, height=frame.height, fx=frame.fx, fy=frame.fy, cx=frame.cx, cy=frame.cy)
     mesh = dr.Mesh(frame.vertices, frame.faces, T_world_mesh=dr.nearest_rigid(frame.T_camera_mesh))
-    renderer = dr.Renderer(dr.Scene(view, {"bottle": mesh}), free=["bottle.pose"], output="depth")
+    renderer = dr.Renderer(dr.Scene(view, {"bottle": mesh}), free=["bottle.pose"], output="depth", boundary="none")
     thetas = variations(renderer.theta0, 1e-5)
     loss = dr.Huber(0.01)
     cases = {

@@ -53,7 +53,7 @@ def main(folder: Path, data: Path) -> None:
     start = dr.Scene(camera, {"bottle": load_mesh(data / "schauma.obj", T_start)})
 
     begin = time.perf_counter()
-    renderer = dr.Renderer(start, free=["bottle.pose"], output="depth")
+    renderer = dr.Renderer(start, free=["bottle.pose"], output="depth", boundary="none")
     result = dr.fit(renderer, observed, loss=LOSS)
     seconds = time.perf_counter() - begin
     T_fitted = result.scene.shapes["bottle"].T_world_mesh
@@ -72,7 +72,7 @@ def main(folder: Path, data: Path) -> None:
     # The world is the depth camera's frame; the colour camera looks from T_depth_color
     color_camera, _ = read_camera(data / "color_camera.yaml", np.linalg.inv(T_color_depth))
     masks = {
-        label: dr.Renderer(scene.replace(camera=color_camera), output="mask").render()
+        label: dr.Renderer(scene.replace(camera=color_camera), output="mask", boundary="none").render()
         for label, scene in (("start", start), ("fitted", result.scene))
     }
     figures = {

@@ -47,11 +47,11 @@ def main(folder: Path) -> None:
     rng = np.random.default_rng(0)
     truth = scattered(rng)
     free = [f"ball{i}.{what}" for i in range(COUNT) for what in ("radius", "center")]
-    observed = dr.Renderer(scene_of(truth)).render()
+    observed = dr.Renderer(scene_of(truth), boundary="none").render()
     observed += rng.normal(0, 0.01, observed.shape).astype(np.float32)
 
     start = truth + rng.uniform(-0.1, 0.1, truth.shape)
-    renderer = dr.Renderer(scene_of(start), free=free)
+    renderer = dr.Renderer(scene_of(start), free=free, boundary="none")
     theta0 = renderer.theta0
     print(f"{COUNT} spheres, P = {len(theta0)}; the dense Jacobian would have {4e-6 * observed.size * 400:.0f} MB")
     print(f"  render            {median_ms(renderer.render):6.2f} ms")

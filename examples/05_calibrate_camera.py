@@ -31,7 +31,7 @@ BALLS = {
 
 def calibrate(shapes: dict[str, dr.Plane | dr.Sphere]) -> tuple[dr.Renderer, dr.FitResult, np.ndarray]:
     true_camera = dr.PinholeCamera(width=640, height=480, fx=525, fy=520, cx=322, cy=236)
-    observed = dr.Renderer(dr.Scene(true_camera, shapes), output="depth").render()
+    observed = dr.Renderer(dr.Scene(true_camera, shapes), output="depth", boundary="none").render()
     noise = NOISE * np.random.default_rng(0).normal(size=observed.shape)
     observed += noise.astype(np.float32)
 
@@ -41,7 +41,7 @@ def calibrate(shapes: dict[str, dr.Plane | dr.Sphere]) -> tuple[dr.Renderer, dr.
     T[:3, :3] = [[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]]
     T[:3, 3] = (0.02, -0.01, 0.02)
     guess = dr.PinholeCamera(width=640, height=480, fx=500, fy=500, cx=319.5, cy=239.5, T_world_camera=T)
-    renderer = dr.Renderer(dr.Scene(guess, shapes), free=FREE, output="depth")
+    renderer = dr.Renderer(dr.Scene(guess, shapes), free=FREE, output="depth", boundary="none")
     return renderer, dr.fit(renderer, observed, loss=dr.Cauchy(2 * NOISE)), observed
 
 

@@ -55,7 +55,7 @@ class Bottle(NamedTuple):
         at_origin = np.linalg.norm(difference[:3, 3])
         at_centroid = np.linalg.norm(difference[:3, :3] @ self.centroid_mesh + difference[:3, 3])
         bottle = self.scene.shapes["bottle"].replace(T_world_mesh=T)
-        image = dr.Renderer(self.scene.replace(shapes={"bottle": bottle}), output="depth").render()
+        image = dr.Renderer(self.scene.replace(shapes={"bottle": bottle}), output="depth", boundary="none").render()
         residual = np.abs(image - self.observed)
         inliers = residual[residual < EXAMPLE["INLIER"]]
         told = f"{degrees:.2f} deg, {1e3 * at_origin:.2f} mm, {1e3 * at_centroid:.2f} mm at the centroid"
@@ -82,7 +82,7 @@ def bottle() -> Bottle:
 def fit_from(bottle: Bottle, T_start: np.ndarray) -> dr.FitResult:
     mesh = bottle.scene.shapes["bottle"].replace(T_world_mesh=T_start)
     scene = bottle.scene.replace(shapes={"bottle": mesh})
-    renderer = dr.Renderer(scene, free=["bottle.pose"], output="depth")
+    renderer = dr.Renderer(scene, free=["bottle.pose"], output="depth", boundary="none")
     return dr.fit(renderer, bottle.observed, loss=EXAMPLE["LOSS"])
 
 

@@ -23,7 +23,7 @@ FREE = ("ball.center",)
 
 
 def render_truth():
-    image = dr.Renderer(TRUTH, free=FREE, output="depth").render()
+    image = dr.Renderer(TRUTH, free=FREE, output="depth", boundary="none").render()
     return without_silhouette(image, 2)
 
 

@@ -22,11 +22,13 @@ FREE = ["ball.center", "ball.radius"]
 
 
 def start(offset=0.03):
-    return dr.Renderer(TRUTH.replace(ball=dr.Sphere(TRUTH.shapes["ball"].center + offset, 1 + offset)), free=FREE)
+    return dr.Renderer(
+        TRUTH.replace(ball=dr.Sphere(TRUTH.shapes["ball"].center + offset, 1 + offset)), free=FREE, boundary="none"
+    )
 
 
 def observed(noise=0.0, seed=0):
-    image = dr.Renderer(TRUTH).render().astype(np.float64)
+    image = dr.Renderer(TRUTH, boundary="none").render().astype(np.float64)
     return image + noise * np.random.default_rng(seed).normal(size=image.shape)
 
 
@@ -39,7 +41,10 @@ def inside(renderer, image, margin=0.12):
     """The observed image with a strip around the silhouette left out: interior derivatives do not know it moves."""
     ball = TRUTH.shapes["ball"]
     seen = [
-        dr.Renderer(TRUTH.replace(ball=ball.replace(radius=ball.radius + d))).jacobian()[1].primitive_ids == 0
+        dr.Renderer(TRUTH.replace(ball=ball.replace(radius=ball.radius + d)), boundary="none")
+        .jacobian()[1]
+        .primitive_ids
+        == 0
         for d in (-margin, margin)
     ]
     return np.where(seen[0] == seen[1], image, np.nan)
@@ -71,14 +76,17 @@ def test_poses_are_relative_to_the_renderers_scene():
     )
     truth = dr.Scene(CAMERA, {"thing": dr.Mesh(vertices, faces, moved)})
     renderer = dr.Renderer(
-        dr.Scene(CAMERA, {"thing": dr.Mesh(vertices, faces, tilt)}), free=["thing.pose"], output="depth"
+        dr.Scene(CAMERA, {"thing": dr.Mesh(vertices, faces, tilt)}),
+        free=["thing.pose"],
+        output="depth",
+        boundary="none",
     )
-    image = dr.Renderer(truth, output="depth").render()
+    image = dr.Renderer(truth, output="depth", boundary="none").render()
     shifted = [np.roll(image, (i, j), (0, 1)) for i in (-5, 0, 5) for j in (-5, 0, 5)]
     result = dr.fit(renderer, np.where(np.isfinite(shifted).all(0), image, np.nan), loss=dr.Cauchy(0.01))
     assert np.allclose(result.scene.shapes["thing"].T_world_mesh, moved, atol=1e-3)
     assert np.allclose(result.theta, [0.02, -0.03, 0.04, 0.05, 0, 0], atol=2e-3)
-    again = dr.Renderer(result.scene, output="depth").render()
+    again = dr.Renderer(result.scene, output="depth", boundary="none").render()
     assert np.nanmax(np.abs(again - renderer.render(result.theta))) < 1e-5
 
 
@@ -129,7 +137,7 @@ import signal, numpy as np, diffrt_aot as dr
 signal.signal(signal.SIGALRM, signal.default_int_handler)  # as Ctrl-C would, at a time of our choosing
 spheres = {f"s{i}": dr.Sphere((i % 20 - 10, i // 20 - 10, 30), 0.6) for i in range(400)}
 scene = dr.Scene(dr.PinholeCamera(640, 480, 500, 500, 320, 240), spheres)
-renderer = dr.Renderer(scene, free=[f"{name}.center" for name in spheres])
+renderer = dr.Renderer(scene, free=[f"{name}.center" for name in spheres], boundary="none")
 observed = renderer.render() + 0.05 * np.random.default_rng(0).normal(size=(480, 640))
 signal.setitimer(signal.ITIMER_REAL, 0.02)
 result = dr.fit(renderer, observed, renderer.theta0 + 0.05)
@@ -191,7 +199,7 @@ def test_covariance_is_that_of_repeated_fits():
 
 def test_null_directions_are_named():
     """A plane's normal may grow without a change in the image."""
-    renderer = dr.Renderer(TRUTH, free=["floor.normal", "ball.radius"])
+    renderer = dr.Renderer(TRUTH, free=["floor.normal", "ball.radius"], boundary="none")
     result = dr.fit(renderer, observed(1e-3), loss=dr.Huber(0.01))
     assert result.rank == 3
     (direction,) = result.null_directions
@@ -203,7 +211,7 @@ def test_null_directions_are_named():
 
 def test_a_mask_alone_has_no_interior_derivative():
     """Which the result says, instead of a fit that pretends."""
-    renderer = dr.Renderer(dr.Scene(CAMERA, {"ball": TRUTH.shapes["ball"]}), free=FREE, output="mask")
+    renderer = dr.Renderer(dr.Scene(CAMERA, {"ball": TRUTH.shapes["ball"]}), free=FREE, output="mask", boundary="none")
     result = dr.fit(renderer, renderer.render())
     assert result.rank == 0
     assert len(result.null_directions) == 4

@@ -39,7 +39,7 @@ def test_against_differences_of_the_ray_caster(name, which):
     hits, steady = traced(name, which)
     expected = differences(name, which)
     columns = np.concatenate([expected.columns[output] for output in OUTPUTS], axis=2)
-    _, J = dr.Renderer(case.scene, free=case.free, output=OUTPUTS).jacobian(case.thetas()[which])
+    _, J = dr.Renderer(case.scene, free=case.free, output=OUTPUTS, boundary="none").jacobian(case.thetas()[which])
     assert J.shape == columns.shape
     # Towards a silhouette the differences of a step of 1e-6 are not exact to single precision.
     compared = expected.valid & (steady & (hits.cosine > 0.2))[..., None]
@@ -54,7 +54,7 @@ def test_against_the_reference(name, which):
     theta = case.thetas()[which]
     hits, steady = traced(name, which)
     _, expected = reference.jacobian(case.scene, OUTPUTS, free=case.free, theta=theta)
-    _, J = dr.Renderer(case.scene, free=case.free, output=OUTPUTS).jacobian(theta)
+    _, J = dr.Renderer(case.scene, free=case.free, output=OUTPUTS, boundary="none").jacobian(theta)
     compared = np.broadcast_to((steady & (hits.cosine > 0.02))[..., None], J.shape[:2] + J.shape[3:])
     assert_columns_agree(J.dense(), expected, compared, hits.cosine, case.amplify)
 
@@ -65,13 +65,13 @@ def test_each_name_alone_has_its_columns(name):
     case = CASES[name]
     theta = case.thetas()[1]
     hits, steady = traced(name, 1)
-    together = dr.Renderer(case.scene, free=case.free, output=OUTPUTS)
+    together = dr.Renderer(case.scene, free=case.free, output=OUTPUTS, boundary="none")
     columns = together.jacobian(theta)[1].dense()
     moved = together.scene_at(theta)
     for free_name, block in together.blocks.items():
         if free_name.endswith(("pose", "vertices")):  # alone, the others would be back where they were
             continue
-        alone = dr.Renderer(moved, free=[free_name], output=OUTPUTS).jacobian()[1].dense()
+        alone = dr.Renderer(moved, free=[free_name], output=OUTPUTS, boundary="none").jacobian()[1].dense()
         compared = np.broadcast_to((steady & (hits.cosine > 0.02))[..., None], alone.shape[:2] + alone.shape[3:])
         assert_columns_agree(alone, columns[..., block].astype(float), compared, hits.cosine, 2 * case.amplify)
 
@@ -80,7 +80,9 @@ def test_each_name_alone_has_its_columns(name):
 def test_order_of_the_names_is_the_order_of_the_columns(name):
     case = CASES[name]
     theta = case.thetas()[1]
-    given, reversed_ = (dr.Renderer(case.scene, free=free, output=OUTPUTS) for free in (case.free, case.free[::-1]))
+    given, reversed_ = (
+        dr.Renderer(case.scene, free=free, output=OUTPUTS, boundary="none") for free in (case.free, case.free[::-1])
+    )
     other_theta = np.empty_like(theta)
     for free_name, block in given.blocks.items():
         other_theta[reversed_.blocks[free_name]] = theta[block]
@@ -96,7 +98,7 @@ def test_order_of_the_names_is_the_order_of_the_columns(name):
 @pytest.mark.parametrize("outputs", ["distance", "normal", OUTPUTS], ids=["one channel", "three", "all"])
 def test_forms_and_products_agree(name, outputs):
     case = CASES[name]
-    renderer = dr.Renderer(case.scene, free=case.free, output=outputs)
+    renderer = dr.Renderer(case.scene, free=case.free, output=outputs, boundary="none")
     image, J = renderer.jacobian(case.thetas()[1])
     dense, P = J.dense(), len(renderer.theta0)
     rng = np.random.default_rng(4)
@@ -133,7 +135,7 @@ def test_forms_and_products_agree(name, outputs):
 
 
 def test_nothing_free():
-    image, J = dr.Renderer(CASES["plane"].scene, output=["depth", "mask"]).jacobian()
+    image, J = dr.Renderer(CASES["plane"].scene, output=["depth", "mask"], boundary="none").jacobian()
     assert J.shape == J.dense().shape == (*image.shape, 0)
     assert J.to_scipy().shape == (image.size, 0)
     assert np.array_equal(J @ np.zeros(0), np.zeros(image.shape))
@@ -154,7 +156,9 @@ def test_a_plane_has_directions_that_change_nothing(name):
     """Its point slides along it, its normal grows longer."""
     case = CASES[name]
     planes = [n for n, shape in case.scene.shapes.items() if isinstance(shape, dr.Plane)]
-    renderer = dr.Renderer(case.scene, free=[f"{n}.{x}" for n in planes for x in ("point", "normal")], output=OUTPUTS)
+    renderer = dr.Renderer(
+        case.scene, free=[f"{n}.{x}" for n in planes for x in ("point", "normal")], output=OUTPUTS, boundary="none"
+    )
     _, J = renderer.jacobian()
     v = np.zeros(len(renderer.theta0))
     for n in planes:
@@ -169,7 +173,7 @@ def test_moving_camera_and_shapes_alike_changes_nothing(name):
     case = CASES[name]
     places = {dr.Sphere: "center", dr.Plane: "point", dr.Mesh: "pose"}
     free = [f"{n}.{places[type(shape)]}" for n, shape in case.scene.shapes.items()]
-    renderer = dr.Renderer(case.scene, free=[*free, "camera.pose"], output=OUTPUTS)
+    renderer = dr.Renderer(case.scene, free=[*free, "camera.pose"], output=OUTPUTS, boundary="none")
     _, J = renderer.jacobian()
     shift_world = np.array([0.3, -0.5, 0.2])
     v = np.zeros(len(renderer.theta0))

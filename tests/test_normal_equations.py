@@ -92,7 +92,7 @@ def observation(image, scale, seed=5, holes=True):
 @pytest.mark.parametrize("outputs", ["distance", OUTPUTS], ids=["one channel", "all"])
 def test_every_scene(name, outputs):
     case = CASES[name]
-    renderer = dr.Renderer(case.scene, free=case.free, output=outputs)
+    renderer = dr.Renderer(case.scene, free=case.free, output=outputs, boundary="none")
     theta = case.thetas()[1]
     image, J = renderer.jacobian(theta)
     for holes in (False, True):
@@ -109,7 +109,7 @@ def test_every_loss(loss, ratio):
     """From residuals far beyond the scale to far below it, where the cost is the difference of nearly equal numbers."""
     case = CASES["overlapping shapes"]
     make, shape = LOSSES[loss]
-    renderer = dr.Renderer(case.scene, free=case.free, output=["depth", "normal"])
+    renderer = dr.Renderer(case.scene, free=case.free, output=["depth", "normal"], boundary="none")
     image, J = renderer.jacobian()
     observed, c = observation(image, 0.1), 0.1 / ratio
     rng = np.random.default_rng(6)
@@ -136,7 +136,7 @@ WEIGHTS = {
 @pytest.mark.parametrize("outputs", ["depth", ["depth", "shade"]], ids=["one channel", "two"])
 def test_weights(weights, outputs):
     case = CASES["overlapping shapes"]
-    renderer = dr.Renderer(case.scene, free=case.free, output=outputs)
+    renderer = dr.Renderer(case.scene, free=case.free, output=outputs, boundary="none")
     image, J = renderer.jacobian()
     observed = observation(image, 0.1)
     given = WEIGHTS[weights](np.random.default_rng(7), image.shape)
@@ -165,7 +165,7 @@ def layouts(observed):
 @pytest.mark.parametrize("name", ["overlapping shapes", "48 x 16 image"])
 def test_layout_of_the_observed_image_does_not_matter(name, outputs):
     case = CASES[name]
-    renderer = dr.Renderer(case.scene, free=case.free, output=outputs)
+    renderer = dr.Renderer(case.scene, free=case.free, output=outputs, boundary="none")
     observed = observation(renderer.render(), 0.1)
     expected = renderer.normal_equations(None, observed)
     assert expected.count > 0
@@ -177,7 +177,7 @@ def test_layout_of_the_observed_image_does_not_matter(name, outputs):
 
 def test_arguments_are_left_as_they_are():
     case = CASES["sphere"]
-    renderer = dr.Renderer(case.scene, free=case.free)
+    renderer = dr.Renderer(case.scene, free=case.free, boundary="none")
     theta = case.thetas()[1]
     arguments = [theta, observation(renderer.render(), 0.1), np.ones(case.scene.camera.image_shape)]
     copies = [argument.copy() for argument in arguments]
@@ -188,9 +188,9 @@ def test_arguments_are_left_as_they_are():
 
 def test_rays_that_miss_count_only_with_a_background():
     case = CASES["sphere"]
-    hit = np.isfinite(dr.Renderer(case.scene).render())
+    hit = np.isfinite(dr.Renderer(case.scene, boundary="none").render())
     observed = np.full(hit.shape, 2.0)
-    none, zero = (dr.Renderer(case.scene, free=case.free, background=value) for value in (None, 0.0))
+    none, zero = (dr.Renderer(case.scene, free=case.free, background=value, boundary="none") for value in (None, 0.0))
     assert none.normal_equations(None, observed).count == hit.sum()
     with_background = zero.normal_equations(None, observed)
     assert with_background.count == hit.size
@@ -202,14 +202,14 @@ def test_rays_that_miss_count_only_with_a_background():
 
 def test_the_rendered_image_itself_costs_nothing():
     for case in CASES.values():
-        renderer = dr.Renderer(case.scene, free=case.free, output=OUTPUTS)
+        renderer = dr.Renderer(case.scene, free=case.free, output=OUTPUTS, boundary="none")
         image = renderer.render()
         equations = renderer.normal_equations(None, image)
         assert equations.cost == 0.0 and not equations.g.any() and equations.count == np.isfinite(image).sum()
 
 
 def test_nothing_free():
-    renderer = dr.Renderer(CASES["plane"].scene)
+    renderer = dr.Renderer(CASES["plane"].scene, boundary="none")
     equations = renderer.normal_equations(None, np.zeros((23, 37)))
     assert equations.H.shape == (0, 0) and equations.g.shape == (0,)
     assert equations.cost == pytest.approx(0.5 * np.nansum(renderer.render().astype(float) ** 2), rel=1e-6)
@@ -219,7 +219,7 @@ def test_nothing_free():
 def test_sums_over_parts_of_the_image_add_up(name):
     """Each pixel goes into the sums once: two halves of the pixels add up to the whole, in any split."""
     case = CASES[name]
-    renderer = dr.Renderer(case.scene, free=case.free, output="depth")
+    renderer = dr.Renderer(case.scene, free=case.free, output="depth", boundary="none")
     observed = observation(renderer.render(), 0.1)
     whole = renderer.normal_equations(None, observed)
     chosen = np.random.default_rng(8).uniform(size=observed.shape) < 0.3

@@ -24,7 +24,7 @@ def test_image_is_the_ray_casters(name, which):
     case = CASES[name]
     hits, steady = traced(name, which)
     expected = oracle.image_of(hits, OUTPUTS)
-    image = dr.Renderer(case.scene, free=case.free, output=OUTPUTS).render(case.thetas()[which])
+    image = dr.Renderer(case.scene, free=case.free, output=OUTPUTS, boundary="none").render(case.thetas()[which])
     assert image.shape == expected.shape and image.dtype == np.float32
 
     assert np.array_equal(np.isnan(image[steady]), np.isnan(expected[steady]))
@@ -48,7 +48,7 @@ def test_few_pixels_are_excused():
 def test_primitive_ids_are_the_ray_casters(name, which):
     case = CASES[name]
     hits, steady = traced(name, which)
-    _, J = dr.Renderer(case.scene, free=case.free).jacobian(case.thetas()[which])
+    _, J = dr.Renderer(case.scene, free=case.free, boundary="none").jacobian(case.thetas()[which])
     assert J.primitive_ids.dtype == np.int32
     assert np.array_equal(J.primitive_ids[steady], hits.ids[steady])
 
@@ -57,12 +57,12 @@ def test_primitive_ids_are_the_ray_casters(name, which):
 def test_outputs_alone_are_those_of_the_list(name):
     case = CASES[name]
     theta = case.thetas()[1]
-    together = dr.Renderer(case.scene, free=case.free, output=OUTPUTS).render(theta)
+    together = dr.Renderer(case.scene, free=case.free, output=OUTPUTS, boundary="none").render(theta)
     for output, channels in zip(OUTPUTS, np.split(together, [1, 2, 3, 6], axis=2), strict=True):
-        alone = dr.Renderer(case.scene, free=case.free, output=output).render(theta)
+        alone = dr.Renderer(case.scene, free=case.free, output=output, boundary="none").render(theta)
         assert alone.shape == (channels.shape if output == "normal" else channels.shape[:2])
         assert np.array_equal(alone, channels.reshape(alone.shape), equal_nan=True)
-    some = dr.Renderer(case.scene, free=case.free, output=["shade", "normal", "depth"]).render(theta)
+    some = dr.Renderer(case.scene, free=case.free, output=["shade", "normal", "depth"], boundary="none").render(theta)
     assert np.array_equal(some, together[:, :, [6, 3, 4, 5, 1]], equal_nan=True)
 
 
@@ -84,8 +84,8 @@ def test_outputs_alone_are_those_of_the_list(name):
 @pytest.mark.parametrize("name", ["sphere", "rigid mesh", "nothing to see"])
 def test_background(name, outputs, background, missed):
     case = CASES[name]
-    image = dr.Renderer(case.scene, output=outputs, background=background).render()
-    plain = dr.Renderer(case.scene, output=outputs).render()
+    image = dr.Renderer(case.scene, output=outputs, background=background, boundary="none").render()
+    plain = dr.Renderer(case.scene, output=outputs, boundary="none").render()
     hits, steady = traced(name, 0)
     away = steady & (hits.ids < 0)
     channels = len(missed)
@@ -97,7 +97,7 @@ def test_background(name, outputs, background, missed):
 @EVERY
 def test_the_jacobian_comes_with_the_same_image(name):
     case = CASES[name]
-    renderer = dr.Renderer(case.scene, free=case.free, output=OUTPUTS)
+    renderer = dr.Renderer(case.scene, free=case.free, output=OUTPUTS, boundary="none")
     for theta in case.thetas():
         assert np.array_equal(renderer.jacobian(theta)[0], renderer.render(theta), equal_nan=True)
 
@@ -107,7 +107,7 @@ def test_scene_at_theta_is_what_is_rendered(name):
     """A scene that was moved once and for all looks like the scene that is moved by theta."""
     case = CASES[name]
     theta = case.thetas()[1]
-    moved = dr.Renderer(case.scene, free=case.free).scene_at(theta)
+    moved = dr.Renderer(case.scene, free=case.free, boundary="none").scene_at(theta)
     hits, steady = traced(name, 1)
     at_rest = oracle.trace(oracle.world_at(moved))
     assert np.array_equal(at_rest.ids[steady], hits.ids[steady])
@@ -126,7 +126,7 @@ def test_camera_near_the_surface_of_a_sphere(gap, side, toward):
     scene = dr.Scene(camera, {"ball": dr.Sphere((10 + side * gap) * np.array(toward), 10.0)})
     world = oracle.world_at(scene)
     hits, steady = oracle.trace(world), oracle.steady(world, 1e-3)
-    image = dr.Renderer(scene).render()
+    image = dr.Renderer(scene, boundary="none").render()
     seen = steady & (hits.ids >= 0)
     assert np.array_equal(np.isfinite(image[steady]), hits.ids[steady] >= 0)
     # The center, 10 away, is rounded, and with it the distance to a surface that is only `gap` away.
@@ -137,7 +137,7 @@ def test_camera_near_the_surface_of_a_sphere(gap, side, toward):
 
 def test_camera_on_the_surface_of_a_sphere_is_inside():
     scene = dr.Scene(CAMERA, {"ball": dr.Sphere((0, 0, 10), 10.0)})
-    image = dr.Renderer(scene, output="depth").render()
+    image = dr.Renderer(scene, output="depth", boundary="none").render()
     v, u = np.mgrid[0 : CAMERA.height, 0 : CAMERA.width]
     square = ((u - CAMERA.cx) / CAMERA.fx) ** 2 + ((v - CAMERA.cy) / CAMERA.fy) ** 2 + 1
     np.testing.assert_allclose(image, 20.0 / square, rtol=1e-5)
@@ -150,7 +150,7 @@ def test_plane_whose_horizon_runs_through_pixel_centres(normal):
     for focal in range(5, 45):
         scene = dr.Scene(dr.PinholeCamera(48, 9, focal, focal + 3, 47, 4), {"floor": plane})
         free = ["floor.point", "floor.normal", "camera.pose", *INTRINSICS]
-        renderer = dr.Renderer(scene, free=free, output=["distance", "shade", "normal"])
+        renderer = dr.Renderer(scene, free=free, output=["distance", "shade", "normal"], boundary="none")
         image, J = renderer.jacobian()
         assert np.all(np.isfinite(J.dense()))
         equations = renderer.normal_equations(None, np.ones_like(image))
@@ -159,20 +159,20 @@ def test_plane_whose_horizon_runs_through_pixel_centres(normal):
 
 def test_degenerate_triangles_are_skipped_and_counted():
     case = CASES["degenerate triangles"]
-    renderer = dr.Renderer(case.scene, free=case.free)
+    renderer = dr.Renderer(case.scene, free=case.free, boundary="none")
     assert renderer.warnings == ["3 of 15 triangles have no area and are skipped"]
     clean = dr.Scene(case.scene.camera, {"cube": dr.Mesh(*CUBE, case.scene.shapes["cube"].T_world_mesh)})
-    assert np.array_equal(renderer.render(), dr.Renderer(clean).render(), equal_nan=True)
-    assert dr.Renderer(clean).warnings == []
+    assert np.array_equal(renderer.render(), dr.Renderer(clean, boundary="none").render(), equal_nan=True)
+    assert dr.Renderer(clean, boundary="none").warnings == []
 
 
 def test_triangle_that_theta_opens_is_seen():
     """A triangle that has no area in the scene has one at another theta, if its vertices are free."""
     flat = dr.Mesh([[0, 0, 5], [1, 0, 5], [0.5, 0, 5.0]], [[0, 1, 2]])
-    renderer = dr.Renderer(dr.Scene(CAMERA, {"sail": flat}), free=["sail.vertices"], output="depth")
+    renderer = dr.Renderer(dr.Scene(CAMERA, {"sail": flat}), free=["sail.vertices"], output="depth", boundary="none")
     theta = renderer.theta0.copy()
     theta[7] = 1.0
-    opened = dr.Renderer(renderer.scene_at(theta), output="depth").render()
+    opened = dr.Renderer(renderer.scene_at(theta), output="depth", boundary="none").render()
     assert np.isfinite(opened).any() and not np.isfinite(renderer.render()).any()
     assert np.array_equal(renderer.render(theta), opened, equal_nan=True)
 
@@ -191,7 +191,7 @@ def test_units_do_not_matter(unit):
             T = shape.T_world_mesh @ np.diag([1.0, 1, 1, 1])
             T[:3, 3] *= unit
             scaled[name] = dr.Mesh(shape.vertices * unit, shape.faces, T)
-    image = dr.Renderer(dr.Scene(case.scene.camera, scaled), output=OUTPUTS).render()
+    image = dr.Renderer(dr.Scene(case.scene.camera, scaled), output=OUTPUTS, boundary="none").render()
     hits, steady = traced("overlapping shapes", 0)
     expected = oracle.image_of(hits, OUTPUTS) * np.array([unit, unit, 1, 1, 1, 1, 1])
     seen = steady & (hits.ids >= 0)
@@ -205,5 +205,5 @@ def test_of_coincident_surfaces_the_first_is_seen():
     square = dr.Mesh(
         [[-9, -9, 0], [9, -9, 0], [9, 9, 0], [-9, 9, 0]], [[0, 1, 2], [0, 2, 3]], pose(translation=(0, 0, 5))
     )
-    _, J = dr.Renderer(dr.Scene(CAMERA, {"square": square, "other": wall, "wall": wall})).jacobian()
+    _, J = dr.Renderer(dr.Scene(CAMERA, {"square": square, "other": wall, "wall": wall}), boundary="none").jacobian()
     assert np.all(J.primitive_ids == 0)

@@ -22,7 +22,7 @@ from renderer_cases import CASES, OUTPUTS
 
 results = {"level": np.array(dr.info()["isa_level"])}
 for k, case in enumerate(CASES.values()):
-    renderer = dr.Renderer(case.scene, free=case.free, output=OUTPUTS)
+    renderer = dr.Renderer(case.scene, free=case.free, output=OUTPUTS, boundary="none")
     theta = case.thetas()[1]
     image, J = renderer.jacobian(theta)
     equations = renderer.normal_equations(theta, np.nan_to_num(image, nan=3.0) + 0.25, loss=dr.Cauchy(0.1))

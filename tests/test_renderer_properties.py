@@ -60,7 +60,7 @@ def test_images_are_the_ray_casters(scene):
     assume(camera_is_clear_of(scene))
     world = oracle.world_at(scene)
     hits, steady = oracle.trace(world), oracle.steady(world, 1e-3)
-    image, J = dr.Renderer(scene, output=OUTPUTS).jacobian()
+    image, J = dr.Renderer(scene, output=OUTPUTS, boundary="none").jacobian()
     assert np.array_equal(J.primitive_ids[steady], hits.ids[steady])
     seen = steady & (hits.ids >= 0) & (hits.cosine > 0.1)
     expected = oracle.image_of(hits, OUTPUTS)[seen]
@@ -74,7 +74,7 @@ def test_images_are_the_ray_casters(scene):
 def test_derivatives_are_those_of_the_ray_casters_image(scene, seed):
     """One random direction: J v against a central difference."""
     assume(camera_is_clear_of(scene))
-    renderer = dr.Renderer(scene, free=everything(scene), output=OUTPUTS)
+    renderer = dr.Renderer(scene, free=everything(scene), output=OUTPUTS, boundary="none")
     theta, v = renderer.theta0, np.random.default_rng(seed).uniform(-1.0, 1.0, len(renderer.theta0))
     _, J = renderer.jacobian()
     h = 1e-6
@@ -95,7 +95,7 @@ def test_forms_of_the_derivative_agree(scene, seed):
     ]
     free = [name for name in rng.permutation(names) if rng.uniform() < 0.6]
     outputs = [str(o) for o in rng.permutation(OUTPUTS)[: rng.integers(1, 6)]]
-    renderer = dr.Renderer(scene, free=free, output=outputs)
+    renderer = dr.Renderer(scene, free=free, output=outputs, boundary="none")
     image, J = renderer.jacobian()
     dense = J.dense().astype(float)
     v, w = rng.normal(size=J.shape[-1]), rng.normal(size=image.shape)
@@ -129,8 +129,8 @@ def test_cropping_shifts_the_image(scene, left, top):
     )
     world = oracle.world_at(scene)
     hits, steady = oracle.trace(world), oracle.steady(world, 1e-3)
-    image = dr.Renderer(scene, output="depth").render()
-    larger = dr.Renderer(scene.replace(camera=window), output="depth").render()[top:, left:]
+    image = dr.Renderer(scene, output="depth", boundary="none").render()
+    larger = dr.Renderer(scene.replace(camera=window), output="depth", boundary="none").render()[top:, left:]
     assert np.array_equal(np.isnan(larger[steady]), np.isnan(image[steady]))
     seen = steady & (hits.cosine > 0.1)
     assume(camera_is_clear_of(scene))
@@ -142,7 +142,7 @@ def test_cropping_shifts_the_image(scene, left, top):
 def test_order_of_the_shapes_does_not_matter(scene):
     backwards = dr.Scene(scene.camera, dict(reversed(scene.shapes.items())))
     hits, steady = oracle.trace(oracle.world_at(scene)), oracle.steady(oracle.world_at(scene), 1e-4)
-    a, b = (dr.Renderer(s, output=OUTPUTS).render() for s in (scene, backwards))
+    a, b = (dr.Renderer(s, output=OUTPUTS, boundary="none").render() for s in (scene, backwards))
     seen = steady & (hits.ids >= 0)
     distances = hits.channels["distance"][seen]
     assume(len(np.unique(distances)) == len(distances))

@@ -40,9 +40,9 @@ def assert_same_bits(results, expected):
 def test_any_number_of_threads(name):
     case = BIG if name == "large" else CASES[name]
     theta = case.thetas()[1]
-    expected = everything_of(dr.Renderer(case.scene, free=case.free, output=OUTPUTS, threads=1), theta)
+    expected = everything_of(dr.Renderer(case.scene, free=case.free, output=OUTPUTS, threads=1, boundary="none"), theta)
     for threads in (1, 2, 3, 5):
-        renderer = dr.Renderer(case.scene, free=case.free, output=OUTPUTS, threads=threads)
+        renderer = dr.Renderer(case.scene, free=case.free, output=OUTPUTS, threads=threads, boundary="none")
         for _ in range(2):
             assert_same_bits(everything_of(renderer, theta), expected)
 
@@ -54,7 +54,7 @@ def test_whatever_was_computed_in_between(name, outputs):
     case = CASES[name]
     here, there = case.thetas()
     away = [there, here + 0.9 * (there - here), 2 * there - here]
-    renderer = dr.Renderer(case.scene, free=case.free, output=outputs)
+    renderer = dr.Renderer(case.scene, free=case.free, output=outputs, boundary="none")
     expected = {k: np.array(v) for k, v in everything_of(renderer, here).items()}
     held_image, held = renderer.jacobian(here)
     held_dense = held.dense()
@@ -78,23 +78,23 @@ def test_whatever_was_computed_in_between(name, outputs):
 @EVERY
 def test_a_fresh_renderer_agrees(name):
     case = CASES[name]
-    used = dr.Renderer(case.scene, free=case.free, output=OUTPUTS)
+    used = dr.Renderer(case.scene, free=case.free, output=OUTPUTS, boundary="none")
     for theta in case.thetas():
         everything_of(used, theta)
     for theta in case.thetas():
-        fresh = dr.Renderer(case.scene, free=case.free, output=OUTPUTS)
+        fresh = dr.Renderer(case.scene, free=case.free, output=OUTPUTS, boundary="none")
         assert_same_bits(everything_of(used, theta), everything_of(fresh, theta))
 
 
 def test_results_outlive_the_renderer():
     case = CASES["free vertices"]
-    renderer = dr.Renderer(case.scene, free=case.free, output=OUTPUTS)
+    renderer = dr.Renderer(case.scene, free=case.free, output=OUTPUTS, boundary="none")
     image, J = renderer.jacobian()
     dense, ids = J.dense().copy(), J.primitive_ids.copy()
     view, ids_view = J.dense(), J.primitive_ids
     del renderer
     gc.collect()
-    dr.Renderer(CASES["sphere"].scene, free=["ball.center"], output=OUTPUTS).jacobian()
+    dr.Renderer(CASES["sphere"].scene, free=["ball.center"], output=OUTPUTS, boundary="none").jacobian()
     assert np.array_equal(J.dense(), dense)
     assert np.array_equal((J @ np.eye(J.shape[-1])[0]).astype(np.float32), dense[..., 0])
     del J
@@ -104,7 +104,7 @@ def test_results_outlive_the_renderer():
 
 def test_two_renderers_do_not_share_storage():
     case = CASES["sphere, few parameters"]
-    one, two = (dr.Renderer(case.scene, free=case.free) for _ in range(2))
+    one, two = (dr.Renderer(case.scene, free=case.free, boundary="none") for _ in range(2))
     here, there = case.thetas()
     a = one.jacobian(here)[1]
     before = a.dense().copy()

@@ -30,7 +30,7 @@ def test_grid_whose_edges_run_through_pixel_centres(depth, step_pixels, free):
     columns, rows = width // step_pixels + 3, height // step_pixels + 3
     mesh = grid_mesh(columns, rows, step, (-33 * depth / focal - step, -22 * depth / focal - step), depth)
     scene = dr.Scene(dr.PinholeCamera(width, height, focal, focal, 33, 22), {"grid": dr.Mesh(*mesh)})
-    image = dr.Renderer(scene, free=free, output="depth").render()
+    image = dr.Renderer(scene, free=free, output="depth", boundary="none").render()
     assert np.all(np.isfinite(image))
     assert np.all(np.abs(image - depth) <= 1e-6 * depth)
 
@@ -41,7 +41,7 @@ def test_tilted_grid(turned):
     camera = dr.PinholeCamera(64, 48, 50, 50, 31.7, 23.4)
     vertices, faces = grid_mesh(240, 240, 0.05, (-6.0, -6.0), 0.0)
     scene = dr.Scene(camera, {"grid": dr.Mesh(vertices, faces, pose(turned, (0, 0, 2.0)))})
-    image = dr.Renderer(scene, output="depth").render()
+    image = dr.Renderer(scene, output="depth", boundary="none").render()
     assert np.all(np.isfinite(image))
 
 
@@ -55,7 +55,9 @@ def test_closed_sphere(subdivisions, origin, free):
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     inscribed = np.min(np.abs(np.sum(normals * corners[:, 0], axis=1)) / np.linalg.norm(normals, axis=1))
     camera = dr.PinholeCamera(150, 113, 140, 140, 74, 56, looking_at((0, 0, 0), origin))
-    renderer = dr.Renderer(dr.Scene(camera, {"ball": dr.Mesh(vertices, faces)}), free=free, output="depth")
+    renderer = dr.Renderer(
+        dr.Scene(camera, {"ball": dr.Mesh(vertices, faces)}), free=free, output="depth", boundary="none"
+    )
     image = renderer.render()
 
     v, u = np.mgrid[0 : camera.height, 0 : camera.width]
@@ -77,7 +79,7 @@ def test_fan_around_a_pixel_centre(spokes):
     rim = np.stack([10 * np.cos(angle), 10 * np.sin(angle), np.full(spokes, 5.0)], axis=1)
     faces = [(0, 1 + k, 1 + (k + 1) % spokes) for k in range(spokes)]
     scene = dr.Scene(dr.PinholeCamera(33, 33, 20, 20, 16, 16), {"fan": dr.Mesh([[0, 0, 5.0], *rim], faces)})
-    image = dr.Renderer(scene, output="depth").render()
+    image = dr.Renderer(scene, output="depth", boundary="none").render()
     v, u = np.mgrid[0:33, 0:33]
     inside = np.hypot(u - 16, v - 16) < 40 * np.cos(np.pi / spokes) - 0.1
     assert inside.sum() > 100 and np.all(np.isfinite(image[inside]))
@@ -87,5 +89,5 @@ def test_inside_a_closed_mesh_every_ray_hits():
     vertices, faces = ball_mesh(4)
     for turn in np.linspace(0, 3, 7):
         camera = dr.PinholeCamera(70, 50, 25, 25, 35, 25, pose((turn, 0.3 * turn, -0.7 * turn), (0.3, -0.2, 0.4)))
-        image = dr.Renderer(dr.Scene(camera, {"ball": dr.Mesh(vertices, faces)})).render()
+        image = dr.Renderer(dr.Scene(camera, {"ball": dr.Mesh(vertices, faces)}), boundary="none").render()
         assert np.all(np.isfinite(image))

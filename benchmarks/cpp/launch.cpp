@@ -51,6 +51,7 @@ int main() {
   // The whole of it, through the public interface: prepare, bin, visibility, values, image.
   RendererOptions options;
   options.free = {"ball.radius", "ball.center"};
+  options.boundary = Boundary::none;
   Renderer renderer({{16, 16, 20, 20, 8, 8}, {{"ball", Sphere{{0, 0, 5}, 1}}}}, options);
   std::vector<float> pixels(256);
   const std::vector<double> theta = renderer.theta0();

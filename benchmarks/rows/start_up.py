@@ -17,7 +17,7 @@ OURS = """
 import numpy, diffrt_aot as dr
 camera = dr.PinholeCamera(width=640, height=480, fx=400, fy=400, cx=320, cy=240)
 scene = dr.Scene(camera, {"ball": dr.Sphere(center=(10, 10, 100), radius=10)})
-renderer = dr.Renderer(scene, free=["ball.radius", "ball.center"], output="distance", background=0.0)
+renderer = dr.Renderer(scene, free=["ball.radius", "ball.center"], output="distance", background=0.0, boundary="none")
 image, J = renderer.jacobian(renderer.theta0)
 J.dense()
 """

@@ -18,6 +18,7 @@ diffrt::Renderer make_renderer(const std::vector<double>& sphere) {
   diffrt::RendererOptions options;
   options.free = {"ball.radius", "ball.center"};
   options.outputs = {diffrt::Output::distance};
+  options.boundary = diffrt::Boundary::none;
   return {{camera, {{"ball", diffrt::Sphere{{sphere[1], sphere[2], sphere[3]}, sphere[0]}}}}, options};
 }
 

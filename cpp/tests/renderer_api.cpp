@@ -38,6 +38,7 @@ RendererOptions options(std::vector<std::string> free, int threads = 0) {
   RendererOptions result;
   result.free = std::move(free);
   result.outputs = {Output::depth, Output::normal};
+  result.boundary = Boundary::none;
   result.threads = threads;
   return result;
 }
@@ -176,6 +177,7 @@ TEST_CASE("costs of the pixels that two images share") {
   Scene ball{{width, height, 80, 82, 44.5, 34.5}, {{"ball", Sphere{{0, 0, 5}, 1}}}};
   RendererOptions simple;
   simple.free = {"ball.center"};
+  simple.boundary = Boundary::none;
   Renderer renderer(ball, simple);
   const std::vector<double> here = renderer.theta0(), there = {0.2, 0.1, 5.05};
   std::vector<float> first(renderer.pixels()), second(renderer.pixels()), observed(renderer.pixels(), 4.2f);

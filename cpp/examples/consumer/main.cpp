@@ -9,6 +9,7 @@ int main() {
   diffrt::RendererOptions options;
   options.free = {"ball.center"};
   options.outputs = {diffrt::Output::depth};
+  options.boundary = diffrt::Boundary::none;
   diffrt::Renderer renderer({camera, {{"ball", diffrt::Sphere{{0, 0, 2}, 0.5}}}}, options);
 
   std::vector<float> observed(renderer.pixels());
