@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "scene/triangles.hpp"
+
 namespace diffrt::renderer {
 namespace {
 
@@ -126,12 +128,6 @@ void prepare_mesh(Group& group, const scene::State& state, const Frame& frame) {
   group.tiles.update(frame.kernels, frame.pool, frame.grid, group.bounds.data(), group.count, group.stride);
 }
 
-// Twice the area below which a triangle is a line or a point: relative to its longest side.
-bool degenerate(const Vector3d& a, const Vector3d& b, const Vector3d& c) {
-  const double longest = std::max({(b - a).squaredNorm(), (c - b).squaredNorm(), (a - c).squaredNorm()});
-  return !((b - a).cross(c - a).norm() > 1e-10 * longest);
-}
-
 void upload_mesh(Group& group) {
   const std::vector<double>& vertices = *group.mesh->vertices;
   const std::vector<std::int32_t>& faces = *group.mesh->faces;
@@ -156,7 +152,8 @@ void upload_mesh(Group& group) {
       for (std::size_t corner = 0; corner < 3; ++corner) group.faces[corner * stride + f] = 0;
       continue;
     }
-    const bool flat = degenerate(point(faces[3 * f]), point(faces[3 * f + 1]), point(faces[3 * f + 2]));
+    const bool flat =
+        scene::degenerate(point(faces[3 * f]), point(faces[3 * f + 1]), point(faces[3 * f + 2]));
     if (flat) ++group.degenerate;
     // In a rigid mesh it becomes a point, too. Free vertices may open it.
     const bool collapsed = flat && group.kind == GroupKind::rigid_mesh;
