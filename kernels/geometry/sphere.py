@@ -1,6 +1,7 @@
 """Sphere |X - c| = r, seen from the camera centre, in front of it or around it."""
 
 from kernels.numbers import implicit_root, sqrt, value_of, where
+from kernels.silhouettes.conic import Conic
 
 SLOTS = ("center_x", "center_y", "center_z", "radius")
 
@@ -40,3 +41,47 @@ def differentiate_sphere(z, direction, center, radius):
 def normal_sphere(z, direction, center, radius, side):
     """Unit normal at depth z, towards the camera: outward where side is 1, inward where it is -1."""
     return (direction * z - center) * (side / radius)
+
+
+def silhouette_sphere(direction, center, radius, scale):
+    """q: positive along rays that meet the sphere's line, 0 where they touch it; a quadratic form in the direction.
+
+    r^2 |d|^2 - |c x d|^2, times `scale`: 1 / r^2, a plain number, so that q is of the order of 1.
+    """
+    offset = center.cross(direction)
+    return (direction.dot(direction) * (radius * radius) - offset.dot(offset)) * scale
+
+
+def conic_of_sphere(direction, center, radius, fx, fy):
+    """The silhouette around the pixel of a ray, for the camera outside the sphere; all plain numbers.
+
+    `branch` distinguishes the sphere from its mirror image behind the camera, where it is needed: center.z <= radius.
+    """
+    scale, offset = 1.0 / (radius * radius), center.cross(direction)
+    x, y, _ = (direction * (radius * radius) - offset.cross(center)) * (2.0 * scale)
+    xx = 2.0 * scale * (radius * radius - center.y * center.y - center.z * center.z)
+    yy = 2.0 * scale * (radius * radius - center.x * center.x - center.z * center.z)
+    xy = 2.0 * scale * center.x * center.y
+    return Conic(
+        silhouette_sphere(direction, center, radius, scale),
+        (x / fx, y / fy),
+        (xx / (fx * fx), xy / (fx * fy), yy / (fy * fy)),
+        (center.dot(direction), center.x / fx, center.y / fy),
+    )
+
+
+def mean_depth_sphere(direction, center, radius, gap, spread):
+    """z that stands for the part of a pixel around `direction` that lies within the silhouette.
+
+    z = gap / (b + root) has a square root at the silhouette. The mean of root over the part is `spread` times its
+    value at the centroid, spread < 1. Outside the silhouette root is 0.
+
+    Args:
+        gap: c.c - r^2 > 0, with its partials.
+        spread: `kernels.silhouettes.spread` of the area, or 1.
+    """
+    offset, square, along = center.cross(direction), direction.dot(direction), direction.dot(center)
+    discriminant = square * (radius * radius) - offset.dot(offset)
+    inside = value_of(discriminant) > 0.0
+    root = where(inside, sqrt(where(inside, discriminant, 1.0)), 0.0)
+    return gap / (along + spread * root)

@@ -62,3 +62,28 @@ def move_plane(normal, offset, pivot, first_slot=0):
 def differentiate_triangle(z, direction, a, b, c):
     """z, the root of n . (z d - a) = 0, with its partials, for vertices that are free."""
     return differentiate_plane(z, direction, *plane_of_triangle(a, b, c))
+
+
+def silhouette_edge(direction, middle, span, side):
+    """q of an edge, an edge function: 0 along rays that meet its line, positive on the covered side.
+
+    Args:
+        middle: of the edge, with its partials.
+        span: end minus start, with its partials. (Of the ends' own partials what moves both would not cancel exactly.)
+        side: 1 or -1: which side is covered.
+    """
+    return middle.cross(span).dot(direction) * side
+
+
+def move_edge(start, end, pivot, first_slot=0):
+    """(middle, span) of an edge under a small rigid motion, as `move_plane`."""
+    rho, phi = range(first_slot, first_slot + 3), range(first_slot + 3, first_slot + 6)
+    middle, span = (start + end) * 0.5, end - start
+    x, y, z = middle - pivot
+    moved = Vec3(
+        Dual(middle.x, {rho[0]: 1.0, phi[1]: z, phi[2]: -y}),
+        Dual(middle.y, {rho[1]: 1.0, phi[2]: x, phi[0]: -z}),
+        Dual(middle.z, {rho[2]: 1.0, phi[0]: y, phi[1]: -x}),
+    )
+    turned, _ = move_plane(span, span.x, pivot, first_slot)
+    return moved, turned

@@ -1,0 +1,160 @@
+"""A pixel and the convex region q > 0, q = c + gx x + gy y + (hxx x^2 + 2 hxy x y + hyy y^2) / 2.
+
+The part of the pixel that lies in the region is convex. Its border alternates between pieces of the pixel's sides and arcs
+of the conic, at most four of each. Over each arc's chord the arc is the graph of a function h, the root of a quadratic,
+and area, moments and boundary integrals are integrals over the chord: two Gauss points leave a relative error of
+sin(angle / 2)^4 / 30, angle being that of the arc as seen from the conic's centre (in the frame where it is a circle).
+Ellipses below `SMALL_RADIUS` go to ellipse.py.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from kernels.numbers import maximum, minimum, sqrt, where
+from kernels.silhouettes.crossing import SIDES, Crossing
+
+# Semi-axis [px] above which an arc inside one pixel is short enough for two Gauss points.
+SMALL_RADIUS = 8.0
+GAUSS = 0.5 / 3.0**0.5  # of the interval [-1/2, 1/2]
+# A chord this short [px] is a corner that the region ends in.
+SHORTEST = 1e-6
+FAR = 1e6
+
+
+@dataclass(frozen=True)
+class Conic:
+    """q around a pixel's centre: value, gradient (x, y) [1/px], and second derivatives (xx, xy, yy) [1/px^2].
+
+    `branch` is None where q > 0 is convex as it stands. Else it is (b, bx, by), a linear function that is positive on the
+    wanted one of the two branches of a hyperbola.
+    """
+
+    value: Any
+    gradient: tuple
+    hessian: tuple
+    branch: tuple | None = None
+
+    def at(self, x, y):
+        """q at (x, y)."""
+        gx, gy = self.slope(x, y)
+        return self.value + 0.5 * ((self.gradient[0] + gx) * x + (self.gradient[1] + gy) * y)
+
+    def slope(self, x, y):
+        """Gradient of q at (x, y)."""
+        (gx, gy), (hxx, hxy, hyy) = self.gradient, self.hessian
+        return gx + hxx * x + hxy * y, gy + hxy * x + hyy * y
+
+
+def sides_inside(conic):
+    """For each side of the pixel, (start, end, inside): the points between which it lies in the region, if it does."""
+    result = []
+    for (mx, my), (tx, ty) in SIDES:
+        hxx, _, hyy = conic.hessian
+        gx, gy = conic.slope(mx, my)
+        c0, c1, c2 = conic.at(mx, my), gx * tx + gy * ty, 0.5 * (hxx * tx * tx + hyy * ty * ty)
+        low, high = _interval(c0, c1, c2, conic.branch, (mx, my), (tx, ty))
+        low, high = maximum(low, -0.5), minimum(high, 0.5)
+        inside = high > low
+        result.append(((mx + low * tx, my + low * ty), (mx + high * tx, my + high * ty), inside))
+    return result
+
+
+def _interval(c0, c1, c2, branch, middle, direction):
+    """Where c0 + c1 s + c2 s^2 > 0, as (low, high); empty where low >= high."""
+    discriminant = c1 * c1 - 4.0 * c0 * c2
+    real = discriminant > 0.0
+    root = sqrt(where(real, discriminant, 0.0))
+    # Both roots without cancellation (Press et al., 5.6); without curvature one of them is far away.
+    w = -0.5 * where(c1 >= 0.0, c1 + root, c1 - root)
+    curved = abs(c2) > 1e-30
+    first = where(curved, w / where(curved, c2, 1.0), w * -FAR)
+    second = where(w == 0.0, first, c0 / where(w == 0.0, 1.0, w))
+    low, high = minimum(first, second), maximum(first, second)
+    if branch is not None:
+        b, bx, by = branch
+        at_middle = b + bx * middle[0] + by * middle[1]
+        rising = bx * direction[0] + by * direction[1]
+        outer = c2 > 0.0  # positive outside the roots, once on each branch
+        low, high = (
+            where(outer, where(rising > 0.0, high, -FAR), low),
+            where(outer, where(rising > 0.0, FAR, low), high),
+        )
+        s = minimum(maximum(0.5 * (low + high), -FAR), FAR)
+        s = where(outer, where(rising > 0.0, low + 1.0, high - 1.0), s)
+        high = where(real & (at_middle + rising * s <= 0.0), low, high)
+        everywhere = (c0 > 0.0) & (at_middle > 0.0)
+    else:
+        everywhere = c0 > 0.0
+    low = where(real, low, where(everywhere, -FAR, FAR))
+    return low, where(real, high, where(everywhere, FAR, -FAR))
+
+
+def arcs(sides):
+    """For each side, the arc that ends where the side begins: (start, end, there)."""
+    result = []
+    for i, (start, end, inside) in enumerate(sides):
+        before = end  # a single side: the arc runs from its end to its start
+        for back in (3, 2, 1):  # the nearest comes last, and is taken
+            _, candidate, present = sides[(i - back) % 4]
+            before = tuple(where(present, c, b) for c, b in zip(candidate, before, strict=True))
+        result.append((before, start, inside))
+    return result
+
+
+def cross_conic(conic):
+    """The Crossing of a pixel and a conic that is gently curved."""
+    sides = sides_inside(conic)
+    area, moment_x, moment_y = 0.0, 0.0, 0.0
+    for start, end, inside in sides:
+        a, mx, my = _triangle(start, end)
+        area, moment_x, moment_y = (
+            total + where(inside, term, 0.0)
+            for total, term in zip((area, moment_x, moment_y), (a, mx, my), strict=True)
+        )
+    nodes, longest, edge_point, outward = [], 0.0, (0.0, 0.0), (1.0, 0.0)
+    for start, end, present in arcs(sides):
+        dx, dy = end[0] - start[0], end[1] - start[1]
+        square = dx * dx + dy * dy
+        present = present & (square > SHORTEST * SHORTEST)
+        length = sqrt(where(present, square, 1.0))
+        nx, ny = dy / length, -dx / length
+        length = where(present, length, 0.0)
+        a, mx, my = _triangle(start, end)
+        area, moment_x, moment_y = (
+            total + where(present, term, 0.0)
+            for total, term in zip((area, moment_x, moment_y), (a, mx, my), strict=True)
+        )
+        cx, cy = 0.5 * (start[0] + end[0]), 0.5 * (start[1] + end[1])
+        hxx, hxy, hyy = conic.hessian
+        curvature = hxx * nx * nx + 2.0 * hxy * nx * ny + hyy * ny * ny
+        # Along the chord q = 4 s (1 - s) q(middle): it vanishes at both ends.
+        q = conic.at(cx, cy)
+        for g in (-GAUSS, GAUSS):
+            h, root = _height((2.0 / 3.0) * q, conic, cx + g * dx, cy + g * dy, nx, ny, curvature, present)
+            x, y = cx + g * dx + h * nx, cy + g * dy + h * ny
+            half = 0.5 * length
+            area = area + half * h
+            moment_x = moment_x + half * h * (cx + g * dx + 0.5 * h * nx)
+            moment_y = moment_y + half * h * (cy + g * dy + 0.5 * h * ny)
+            nodes.append((x, y, half / root))
+        h, _ = _height(q, conic, cx, cy, nx, ny, curvature, present)
+        longer = length > longest
+        longest = where(longer, length, longest)
+        edge_point = (where(longer, cx + h * nx, edge_point[0]), where(longer, cy + h * ny, edge_point[1]))
+        outward = (where(longer, nx, outward[0]), where(longer, ny, outward[1]))
+    return Crossing(area, (moment_x, moment_y), nodes, edge_point, outward)
+
+
+def _height(q, conic, x, y, nx, ny, curvature, present):
+    """Distance of the arc from (x, y), where q has this value, along the outward normal n; and |dq/dn| there."""
+    gx, gy = conic.slope(x, y)
+    slope = gx * nx + gy * ny
+    discriminant = slope * slope - 2.0 * curvature * q
+    root = sqrt(where(present & (discriminant > 0.0), discriminant, 1.0))
+    return where(present, 2.0 * q / where(present, root - slope, 1.0), 0.0), root
+
+
+def _triangle(a, b):
+    """Area and first moments of the triangle (0, a, b)."""
+    area = 0.5 * (a[0] * b[1] - a[1] * b[0])
+    return area, area * (a[0] + b[0]) * (1.0 / 3.0), area * (a[1] + b[1]) * (1.0 / 3.0)
