@@ -2,8 +2,8 @@
 //
 // A pixel depends on the primitive that it sees, by its slots (4 numbers for a sphere or a plane, 6 for a
 // rigid mesh, 9 for a triangle whose vertices are free), and on the camera's intrinsics. A row is (primitive
-// id, partials by the slots); J = J_local S, with S the sparse matrix from theta to slots. Storage and
-// products do not grow with P.
+// id, partials by the slots), or several of these where a pixel sees several primitives; J = J_local S, with
+// S the sparse matrix from theta to slots. Storage and products do not grow with P.
 #pragma once
 
 #include <cstddef>

@@ -62,6 +62,7 @@ void Evaluator::store_rows(const TileContext& context, int t, Workspace& work, R
     return rows.planes.get() + static_cast<std::size_t>(plane) * pixels();
   };
   std::uint8_t& dirty = rows.dirty[static_cast<std::size_t>(t)];
+  rows.extras[static_cast<std::size_t>(t)].clear();
   if (!touched(context, t)) {
     if (dirty == 0) return;
     for (int plane = 0; plane < row_planes_ * channels_; ++plane)

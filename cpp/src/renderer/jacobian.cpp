@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 #include <string>
 
 #include "diffrt/errors.hpp"
@@ -61,6 +62,16 @@ class SlotVectors {
   std::vector<std::size_t> starts_, slots_;
   std::vector<double> values_;
 };
+
+// Calls body(pixel, id, values) for every further entry of a row.
+template <class F>
+void for_each_extra(const JacobianData& data, F&& body) {
+  const auto size = static_cast<std::size_t>(data.channels * data.planes);
+  for (const renderer::RowExtras& extras : data.rows->extras) {
+    for (std::size_t e = 0; e < extras.count(); ++e)
+      body(static_cast<std::size_t>(extras.pixels[e]), extras.ids[e], extras.values.data() + e * size);
+  }
+}
 
 // Calls body(group_index, group, index, block) for every distinct block.
 template <class F>
@@ -122,6 +133,16 @@ void Jacobian::multiply(Span<const double> v, Span<double> out) const {
       out[p * channels + c] = sum;
     }
   }
+  for_each_extra(d, [&](std::size_t p, std::int32_t id, const float* values) {
+    const GroupLinearization& group = find(id);
+    const double* slots = vectors.at(find.index(), group, id);
+    for (std::size_t c = 0; c < channels; ++c, values += d.planes) {
+      double sum = 0;
+      for (std::size_t s = 0; s < vectors.slots(find.index()); ++s)
+        sum += slots[s] * static_cast<double>(values[d.plane_of(group, static_cast<int>(s))]);
+      out[p * channels + c] += sum;
+    }
+  });
 }
 
 void Jacobian::multiply_transposed(Span<const double> w, Span<double> out) const {
@@ -156,6 +177,15 @@ void Jacobian::multiply_transposed(Span<const double> w, Span<double> out) const
                                  d.plane(static_cast<int>(c), d.plane_of(group, static_cast<int>(s)))[p]);
     }
   }
+  for_each_extra(d, [&](std::size_t p, std::int32_t id, const float* values) {
+    const GroupLinearization& group = find(id);
+    double* slots = vectors.at(find.index(), group, id);
+    for (std::size_t c = 0; c < channels; ++c, values += d.planes) {
+      const double weight = w[p * channels + c];
+      for (std::size_t s = 0; s < vectors.slots(find.index()); ++s)
+        slots[s] += weight * static_cast<double>(values[d.plane_of(group, static_cast<int>(s))]);
+    }
+  });
   for_each_block(d, [&](std::size_t g, const GroupLinearization& group, int i, const Block& block) {
     const double* slots = vectors.at(g, group, group.first_id + i);
     for (std::size_t s = 0; s < vectors.slots(g); ++s) {
@@ -170,33 +200,116 @@ const float* Jacobian::dense_planes() const { return data_->dense ? data_->rows-
 
 namespace {
 
-// Calls body(pixel, channel, block, values) for every row that is not empty; values: one per column of the
-// block.
+// values[k] = sum over slots of partial(slot) * block.at(slot, k): an entry by columns.
+template <class F>
+void to_columns(const Block& block, int slots, std::vector<double>& values, F&& partial) {
+  values.assign(block.columns.size(), 0.0);
+  for (int s = 0; s < slots; ++s) {
+    const auto factor = static_cast<double>(partial(s));
+    if (factor == 0) continue;
+    for (int k = 0; k < block.width(); ++k) values[static_cast<std::size_t>(k)] += block.at(s, k) * factor;
+  }
+}
+
+// The sum of a pixel's entries, columns ascending and unique.
+class MergedRow {
+ public:
+  explicit MergedRow(int channels) : channels_(static_cast<std::size_t>(channels)) {}
+
+  void clear() { columns_.clear(), values_.clear(); }
+  // partial(channel, slot)
+  template <class F>
+  void add(const Block& block, int slots, F&& partial) {
+    const std::size_t first = columns_.size(), width = block.columns.size();
+    columns_.insert(columns_.end(), block.columns.begin(), block.columns.end());
+    values_.resize(channels_ * (first + width));
+    for (std::size_t c = 0; c < channels_; ++c) {
+      to_columns(block, slots, entry_, [&](int s) { return partial(static_cast<int>(c), s); });
+      for (std::size_t k = 0; k < width; ++k) values_[(first + k) * channels_ + c] = entry_[k];
+    }
+  }
+  // Calls body(channel, columns, values).
+  template <class F>
+  void for_each_channel(F&& body) {
+    order_.resize(columns_.size());
+    std::iota(order_.begin(), order_.end(), std::size_t{0});
+    std::sort(order_.begin(), order_.end(), [&](std::size_t a, std::size_t b) {
+      return columns_[a] != columns_[b] ? columns_[a] < columns_[b] : a < b;
+    });
+    for (std::size_t c = 0; c < channels_; ++c) {
+      merged_columns_.clear(), merged_values_.clear();
+      for (const std::size_t k : order_) {
+        if (merged_columns_.empty() || merged_columns_.back() != columns_[k])
+          merged_columns_.push_back(columns_[k]), merged_values_.push_back(0.0);
+        merged_values_.back() += values_[k * channels_ + c];
+      }
+      body(static_cast<int>(c), merged_columns_, merged_values_);
+    }
+  }
+
+ private:
+  std::size_t channels_;
+  std::vector<int> columns_, merged_columns_;
+  std::vector<double> values_, merged_values_, entry_;  // values: columns x channels
+  std::vector<std::size_t> order_;
+};
+
+struct ExtraEntry {
+  std::size_t pixel;
+  std::int32_t id;
+  const float* values;
+};
+
+std::vector<ExtraEntry> extras_by_pixel(const JacobianData& d) {
+  std::vector<ExtraEntry> extras;
+  for_each_extra(d, [&](std::size_t p, std::int32_t id, const float* values) {
+    extras.push_back({p, id, values});
+  });
+  std::stable_sort(extras.begin(), extras.end(),
+                   [](const ExtraEntry& a, const ExtraEntry& b) { return a.pixel < b.pixel; });
+  return extras;
+}
+
+// Calls body(pixel, channel, columns, values) for every row that is not empty, pixel by pixel; columns
+// ascend.
 template <class F>
 void for_each_row(const JacobianData& d, F&& body) {
+  const std::vector<ExtraEntry> extras = extras_by_pixel(d);
   GroupFinder find(d.linearization.groups());
-  Block scratch;
+  Block scratch, scratch_of_merged;
   std::vector<double> values;
-  const std::size_t pixels = d.pixels();
+  MergedRow merged(d.channels);
   std::int32_t last_id = -1;
   const Block* block = nullptr;
-  for (std::size_t p = 0; p < pixels; ++p) {
-    const std::int32_t id = d.rows->ids[p];
-    if (id < 0) continue;
-    const GroupLinearization& group = find(id);
-    if (id != last_id) block = &d.linearization.block(group, id - group.first_id, scratch), last_id = id;
-    values.resize(static_cast<std::size_t>(block->width()));
-    const int slots = renderer::slots_of(group.kind) + d.camera_slots;
-    for (int c = 0; c < d.channels; ++c) {
-      std::fill(values.begin(), values.end(), 0.0);
-      for (int s = 0; s < slots; ++s) {
-        const auto partial = static_cast<double>(d.plane(c, d.plane_of(group, s))[p]);
-        if (partial == 0) continue;
-        for (int k = 0; k < block->width(); ++k)
-          values[static_cast<std::size_t>(k)] += block->at(s, k) * partial;
+  std::size_t p = 0;
+  for (std::size_t next = 0;; ++p) {
+    // Rows of one entry, up to the next pixel with more.
+    const std::size_t end = next < extras.size() ? extras[next].pixel : d.pixels();
+    for (; p < end; ++p) {
+      const std::int32_t id = d.rows->ids[p];
+      if (id < 0) continue;
+      const GroupLinearization& group = find(id);
+      if (id != last_id) block = &d.linearization.block(group, id - group.first_id, scratch), last_id = id;
+      const int slots = renderer::slots_of(group.kind) + d.camera_slots;
+      for (int c = 0; c < d.channels; ++c) {
+        to_columns(*block, slots, values, [&](int s) { return d.plane(c, d.plane_of(group, s))[p]; });
+        body(p, c, block->columns, values);
       }
-      body(p, c, *block, values);
     }
+    if (next == extras.size()) return;
+    merged.clear();
+    const auto add = [&](std::int32_t id, auto&& partial) {
+      const GroupLinearization& group = find(id);
+      merged.add(d.linearization.block(group, id - group.first_id, scratch_of_merged),
+                 renderer::slots_of(group.kind) + d.camera_slots,
+                 [&](int c, int s) { return partial(c, d.plane_of(group, s)); });
+    };
+    if (d.rows->ids[p] >= 0) add(d.rows->ids[p], [&](int c, int plane) { return d.plane(c, plane)[p]; });
+    for (; next < extras.size() && extras[next].pixel == p; ++next)
+      add(extras[next].id, [&](int c, int plane) { return extras[next].values[c * d.planes + plane]; });
+    merged.for_each_channel([&](int c, const std::vector<int>& columns, const std::vector<double>& sums) {
+      body(p, c, columns, sums);
+    });
   }
 }
 
@@ -212,13 +325,14 @@ void Jacobian::to_dense(Span<float> out) const {
     return;
   }
   std::fill(out.begin(), out.end(), 0.0f);
-  for_each_row(d, [&](std::size_t p, int c, const Block& block, const std::vector<double>& values) {
-    for (std::size_t k = 0; k < values.size(); ++k) {
-      const std::size_t plane =
-          static_cast<std::size_t>(c) * d.parameters + static_cast<std::size_t>(block.columns[k]);
-      out[plane * pixels + p] = static_cast<float>(values[k]);
-    }
-  });
+  for_each_row(d,
+               [&](std::size_t p, int c, const std::vector<int>& columns, const std::vector<double>& values) {
+                 for (std::size_t k = 0; k < values.size(); ++k) {
+                   const std::size_t plane =
+                       static_cast<std::size_t>(c) * d.parameters + static_cast<std::size_t>(columns[k]);
+                   out[plane * pixels + p] = static_cast<float>(values[k]);
+                 }
+               });
 }
 
 Jacobian::Sparse Jacobian::to_sparse() const {
@@ -239,17 +353,20 @@ Jacobian::Sparse Jacobian::to_sparse() const {
     for (std::size_t k = 0; k < columns.size(); ++k) columns[k] = static_cast<int>(k);
     std::vector<float> values(columns.size());
     for (std::size_t p = 0; p < pixels; ++p) {
-      if (d.rows->ids[p] < 0) continue;
       for (std::size_t c = 0; c < channels; ++c) {
-        for (std::size_t k = 0; k < values.size(); ++k)
+        bool any = d.rows->ids[p] >= 0;
+        for (std::size_t k = 0; k < values.size(); ++k) {
           values[k] = d.plane(static_cast<int>(c), static_cast<int>(k))[p];
-        append(p * channels + c, columns, values);
+          any = any || values[k] != 0;  // a silhouette crosses a pixel whose centre sees the background
+        }
+        if (any) append(p * channels + c, columns, values);
       }
     }
   } else {
-    for_each_row(d, [&](std::size_t p, int c, const Block& block, const std::vector<double>& values) {
-      append(p * channels + static_cast<std::size_t>(c), block.columns, values);
-    });
+    for_each_row(
+        d, [&](std::size_t p, int c, const std::vector<int>& columns, const std::vector<double>& values) {
+          append(p * channels + static_cast<std::size_t>(c), columns, values);
+        });
   }
   for (std::size_t row = 0; row < pixels * channels; ++row)
     result.row_starts[row + 1] += result.row_starts[row];

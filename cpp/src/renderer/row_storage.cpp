@@ -4,7 +4,8 @@ namespace diffrt::renderer {
 
 RowStorage::RowStorage(const TileGrid& grid, int planes_in_all)
     : ids(static_cast<std::size_t>(grid.width) * static_cast<std::size_t>(grid.height), -1),
-      dirty(static_cast<std::size_t>(grid.tiles()), 0) {
+      dirty(static_cast<std::size_t>(grid.tiles()), 0),
+      extras(static_cast<std::size_t>(grid.tiles())) {
   // calloc: pages of zeros that cost nothing until they are touched.
   const std::size_t size = ids.size() * static_cast<std::size_t>(std::max(planes_in_all, 1));
   planes.reset(static_cast<float*>(std::calloc(size, sizeof(float))));

@@ -18,12 +18,24 @@ struct FreeMemory {
   void operator()(void* memory) const { std::free(memory); }
 };
 
+// Further entries of the rows of one tile, for pixels that depend on more than one primitive. Several may
+// belong to one pixel, in any order.
+struct RowExtras {
+  std::vector<std::int32_t> pixels, ids;  // per entry: index in the image, primitive
+  std::vector<float> values;  // per entry: channels x planes, with slots in the planes of RowStorage
+
+  std::size_t count() const { return ids.size(); }
+  void clear() { pixels.clear(), ids.clear(), values.clear(); }
+};
+
+// A pixel's row: the primitive in `ids` (-1: none) with its partials in the planes, and what `extras` adds.
 struct RowStorage {
   RowStorage(const TileGrid& grid, int planes_in_all);
 
   std::unique_ptr<float[], FreeMemory> planes;  // planes_in_all x H x W
   std::vector<std::int32_t> ids;                // H x W
   std::vector<std::uint8_t> dirty;              // per tile
+  std::vector<RowExtras> extras;                // per tile
 };
 
 // Gives out storage, and takes it back when the last copy of a Jacobian goes, from whichever thread.
