@@ -110,11 +110,15 @@ def twist_matrix(xi: Array) -> Array:
     return np.array([[0, -z, y, xi[0]], [z, 0, -x, xi[1]], [-y, x, 0, xi[2]], [0, 0, 0, 0]])
 
 
-@np.errstate(divide="ignore", invalid="ignore")  # rays that miss have infinite distances, faces may have no area
 def trace(world: World, shift: tuple[float, float] = (0.0, 0.0)) -> Hits:
     """Cast the ray of every pixel, through the point `shift` [px] away from its centre."""
     width, height = world.size
-    u, v = np.meshgrid(np.arange(width) + shift[0], np.arange(height) + shift[1])
+    return trace_points(world, *np.meshgrid(np.arange(width) + shift[0], np.arange(height) + shift[1]))
+
+
+@np.errstate(divide="ignore", invalid="ignore")  # rays that miss have infinite distances, faces may have no area
+def trace_points(world: World, u: Array, v: Array) -> Hits:
+    """Cast rays through points (u, v) [px] of the image plane, arrays (H, W)."""
     pixels = np.stack([u, v, np.ones_like(u)], axis=-1).reshape(-1, 3)
     in_camera = np.linalg.solve(world.K, pixels.T).T
     in_camera /= np.linalg.norm(in_camera, axis=1, keepdims=True)
@@ -153,9 +157,9 @@ def trace(world: World, shift: tuple[float, float] = (0.0, 0.0)) -> Hits:
         "shade": np.where(missed, np.nan, np.abs(toward))[:, None],
     }
     return Hits(
-        ids.reshape(height, width),
-        {name: channels.reshape(height, width, -1) for name, channels in flat.items()},
-        np.where(missed, 0.0, np.abs(toward)).reshape(height, width),
+        ids.reshape(u.shape),
+        {name: channels.reshape(*u.shape, -1) for name, channels in flat.items()},
+        np.where(missed, 0.0, np.abs(toward)).reshape(u.shape),
     )
 
 
