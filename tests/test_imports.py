@@ -83,7 +83,7 @@ LAYERS = {
     "cameras": {"numbers"},
     "outputs": {"numbers"},
     "losses": {"numbers"},
-    "reference": {"numbers", "geometry", "cameras", "outputs", "losses"},
+    "reference": {"numbers", "geometry", "cameras", "outputs", "losses", "silhouettes"},
     "pipeline": {"numbers", "geometry", "cameras", "outputs", "losses"},
     "aot": {"pipeline"},
 }

@@ -1,0 +1,207 @@
+"""Where silhouettes cross pixels, and how much of them is covered: with partials by theta, from what q does there."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kernels.cameras.pinhole import pinhole_direction
+from kernels.numbers import Dual, value_of
+from kernels.silhouettes.edge import _border
+
+# Where the area is as near to 0 or 1 as this, which of them it is near is asked of the pixel's centre.
+UNDECIDED = 1e-3
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A pixel that a silhouette crosses.
+
+    Attributes:
+        v, u: the pixel.
+        name: of the shape whose silhouette it is.
+        area: the covered part of the pixel, a Dual.
+        moment: (x, y) around the pixel's centre, integrated over the part [px]; Duals.
+        length: of the silhouette in the pixel [px].
+        edge_point: a point (u, v) of the silhouette, in the middle of its longest piece.
+        outward: unit normal (u, v) there, out of the covered part.
+        centred: whether the pixel's centre is covered.
+        owner: id of the primitive; None for a mesh.
+        edge: of a mesh, the edge on which edge_point lies.
+    """
+
+    v: int
+    u: int
+    name: str
+    area: Any
+    moment: tuple
+    length: float
+    edge_point: tuple
+    outward: tuple
+    centred: bool
+    owner: int | None = None
+    edge: Any = None
+
+
+def crossings_of(camera, intrinsics, primitives, edges):
+    """All entries: first those of spheres and planes, then those of meshes."""
+    entries = []
+    for k, primitive in enumerate(primitives):
+        if hasattr(primitive, "crossing"):
+            entries += _smooth_entries(camera, intrinsics, k, primitive)
+    pieces = {}
+    for edge in edges:
+        side = edge.side(primitives)
+        if side != 0.0:
+            for pixel, piece in _pieces(camera, intrinsics, edge, side):
+                pieces.setdefault((edge.name, *pixel), []).append(piece)
+    for (name, v, u), found in pieces.items():
+        entries += [_mesh_entry(name, v, u, component) for component in _components(found)]
+    return entries
+
+
+def integrated(silhouette, intrinsics, u, v, nodes):
+    """Partials of (area, moment x, moment y) of pixels: three dicts of arrays; nodes are as in a Crossing.
+
+    With q around fixed points of the image: sum weight dq, sum weight x dq, sum weight y dq.
+    """
+    x, y, weight = (np.array([np.broadcast_to(node[i], np.shape(u)) for node in nodes]) for i in range(3))
+    q = silhouette(pinhole_direction(u + x, v + y, *intrinsics))
+    partials = q.partials if isinstance(q, Dual) else {}
+    return [{k: np.sum(weight * factor * dq, axis=0) for k, dq in partials.items()} for factor in (1.0, x, y)]
+
+
+def _at(value, partials, i):
+    return Dual(value[i], {k: partial[i] for k, partial in partials.items()})
+
+
+# --- spheres, planes
+
+
+def _smooth_entries(camera, intrinsics, k, primitive):
+    fx, fy, *_ = plain = [value_of(x) for x in intrinsics]
+    v, u = (x.ravel() for x in np.mgrid[0 : camera.height, 0 : camera.width])
+    crossing = primitive.crossing(pinhole_direction(u, v, *plain), fx, fy)
+    if crossing is None:
+        return []
+    partials = integrated(primitive.silhouette, intrinsics, u, v, crossing.nodes)
+    inside = value_of(primitive.silhouette(pinhole_direction(u, v, *plain))) > 0.0
+    length = np.zeros(u.shape)
+    for x, y, weight in crossing.nodes:  # dl / |grad q| is in the weights
+        length += weight * _steepness(primitive, plain, u + x, v + y)
+    crossed = np.any([np.broadcast_to(weight, u.shape) > 0.0 for *_, weight in crossing.nodes], axis=0)
+    area, *moment = (np.broadcast_to(m, u.shape) for m in (crossing.area, *crossing.moment))
+    edge_point, outward = (
+        np.array([np.broadcast_to(x, u.shape) for x in vector]) for vector in (crossing.edge_point, crossing.outward)
+    )
+    return [
+        Entry(
+            int(v[i]),
+            int(u[i]),
+            primitive.name,
+            _at(area, partials[0], i),
+            (_at(moment[0], partials[1], i), _at(moment[1], partials[2], i)),
+            float(length[i]),
+            (u[i] + edge_point[0][i], v[i] + edge_point[1][i]),
+            tuple(outward[:, i]),
+            bool(inside[i]),
+            owner=k,
+        )
+        for i in np.flatnonzero(crossed)
+    ]
+
+
+def _steepness(primitive, intrinsics, u, v):
+    """|grad q| [1/px], q being differentiated by the image point."""
+    q = primitive.silhouette(pinhole_direction(Dual(u, {"u": 1.0}), Dual(v, {"v": 1.0}), *intrinsics))
+    return np.hypot(q.partials["u"], q.partials["v"])
+
+
+# --- meshes
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A piece of an edge in a pixel: its terms, Duals. `links` are the vertices at its ends that are in the pixel; `borders`
+    the border coordinates, in [0, 1), of its ends that are not: (of the entry, of the exit), None where there is none.
+    """
+
+    area: Any
+    moment: tuple
+    length: float
+    middle: tuple
+    outward: tuple
+    value: float
+    links: list
+    borders: tuple
+    edge: Any
+
+
+def _pieces(camera, intrinsics, edge, side):
+    """[((v, u), piece)] of a silhouette edge."""
+    found = edge.pieces(side, camera, [value_of(x) for x in intrinsics])
+    if found is None:
+        return
+    v, u, value, piece, vertices = found
+    partials = integrated(lambda direction: edge.silhouette(direction, side), intrinsics, u, v, piece.nodes)
+    tangent = (-piece.outward[1], piece.outward[0])
+    for i in np.flatnonzero(piece.length > 0.0):
+        half = 0.5 * piece.length[i]
+        ends = [[piece.middle[axis][i] + sign * half * tangent[axis] for axis in (0, 1)] for sign in (-1.0, 1.0)]
+        yield (
+            (int(v[i]), int(u[i])),
+            _Piece(
+                _at(piece.area, partials[0], i),
+                (_at(piece.moment[0], partials[1], i), _at(piece.moment[1], partials[2], i)),
+                float(piece.length[i]),
+                (u[i] + piece.middle[0][i], v[i] + piece.middle[1][i]),
+                piece.outward,
+                float(value[i]),
+                [vertex for vertex, cut in zip(vertices, piece.cut, strict=True) if not cut[i]],
+                tuple(_border(*end)[0] if cut[i] else None for end, cut in zip(ends, piece.cut, strict=True)),
+                edge,
+            ),
+        )
+
+
+def _components(pieces):
+    """The pieces that hang together at vertices inside the pixel, as lists."""
+    components = []
+    for piece in pieces:
+        linked = [c for c in components if any(set(piece.links) & set(other.links) for other in c)]
+        components = [c for c in components if not any(c is other for other in linked)]
+        components.append([p for c in linked for p in c] + [piece])
+    return components
+
+
+def _mesh_entry(name, v, u, component):
+    total = sum((piece.area for piece in component), Dual(0.0, {}))
+    moment = tuple(sum((piece.moment[axis] for piece in component), Dual(0.0, {})) for axis in (0, 1))
+    longest = max(component, key=lambda piece: piece.length)
+    return Entry(
+        v,
+        u,
+        name,
+        Dual(_unwrapped(total.value, component), total.partials),
+        moment,
+        sum(piece.length for piece in component),
+        longest.middle,
+        longest.outward,
+        longest.value > 0.0,
+        edge=longest.edge,
+    )
+
+
+def _unwrapped(total, component):
+    """The area, of which `total` is known modulo 1.
+
+    The border is covered from each exit of the chain to its next entry, and `total` counts it from the first corner
+    on, which is covered where an entry comes first: there 1 is missing. Where nothing enters or leaves, all of the
+    border is on one side.
+    """
+    borders = [(border, k) for piece in component for k, border in enumerate(piece.borders) if border is not None]
+    corner_covered = min(borders)[1] == 0 if borders else total < 0.0
+    area = total + (1.0 if corner_covered else 0.0)
+    if not -UNDECIDED < area < 1.0 + UNDECIDED:  # edges that are no border of an area: hidden ones, too
+        area %= 1.0
+    return min(max(area, 0.0), 1.0)
