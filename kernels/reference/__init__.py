@@ -24,3 +24,4 @@ from kernels.reference.normal_equations import normal_equations as normal_equati
 from kernels.reference.parameters import theta_of as theta_of
 from kernels.reference.render import jacobian as jacobian
 from kernels.reference.render import render as render
+from kernels.reference.sampled import sampled as sampled

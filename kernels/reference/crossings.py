@@ -122,8 +122,10 @@ def _steepness(primitive, intrinsics, u, v):
 
 @dataclass(frozen=True)
 class _Piece:
-    """A piece of an edge in a pixel: its terms, Duals. `links` are the vertices at its ends that are in the pixel; `borders`
-    the border coordinates, in [0, 1), of its ends that are not: (of the entry, of the exit), None where there is none.
+    """A piece of an edge in a pixel; area and moment are its terms, Duals.
+
+    `links` are the vertices at its ends that are in the pixel; `borders` the border coordinates, in [0, 1), of those
+    ends that are not: (of the entry, of the exit), None where there is none.
     """
 
     area: Any

@@ -5,8 +5,8 @@ Each knows the name of its shape.
 `surface(z, direction)` is (z, normal) there with partials; `normal` is a function without arguments, for outputs.
 `extended(direction, spread)` is (z, normal) too, also a little beyond the primitive's edge; `spread` as in
 `mean_depth_sphere`. The direction may carry partials: where the point of the image moves, so does what is seen.
-`silhouette(direction)` is q (`kernels.silhouettes`), and `crossing(direction, fx, fy)` the Crossing of the pixels around
-rays, None where there is no silhouette. Of meshes, edges have these: `kernels.reference.edges`.
+`silhouette(direction)` is q (`kernels.silhouettes`), and `crossing(direction, fx, fy)` the Crossing of the pixels
+around rays, None where there is no silhouette. Of meshes, edges have these: `kernels.reference.edges`.
 """
 
 from dataclasses import dataclass
