@@ -264,7 +264,7 @@ bool between_steps(const py::object& callback, const StepRecord& record, Span<co
     const py::array_t<double> best(static_cast<py::ssize_t>(theta.size()), theta.data());
     const py::object answer =
         callback(record.step, record.cost, record.count, record.gradient_norm, record.step_norm,
-                 record.lambda, record.gain_ratio, record.accepted, record.seconds, best);
+                 record.lambda, record.gain_ratio, record.accepted, record.seconds, record.level, best);
     return answer.is_none() || answer.cast<bool>();
   } catch (py::error_already_set& error) {
     if (!error.matches(PyExc_KeyboardInterrupt)) throw;
@@ -281,7 +281,7 @@ py::dict result_dict(SolveResult&& result) {
   py::list history;
   for (const StepRecord& r : result.history) {
     history.append(py::make_tuple(r.step, r.cost, r.count, r.gradient_norm, r.step_norm, r.lambda,
-                                  r.gain_ratio, r.accepted, r.seconds));
+                                  r.gain_ratio, r.accepted, r.seconds, r.level));
   }
   const auto nulls =
       static_cast<py::ssize_t>(P > 0 ? result.null_directions.size() / static_cast<std::size_t>(P) : 0);
@@ -301,7 +301,7 @@ py::dict fit_image(LockedRenderer& self, const py::array& observed, const py::ob
                    double cost_tolerance, double initial_damping,
                    const std::vector<std::tuple<std::size_t, double, double>>& priors,
                    const std::vector<double>& lower, const std::vector<double>& upper,
-                   const py::object& callback) {
+                   const py::object& callback, int levels) {
   const DoubleArray values = theta_of(theta0);
   const Span<const double> in = bindings::span_of(values);
   const Observation observation = observation_of(self.get(), observed, weights);
@@ -318,8 +318,8 @@ py::dict fit_image(LockedRenderer& self, const py::array& observed, const py::ob
   options.callback = [&callback](const StepRecord& record, Span<const double> theta) {
     return between_steps(callback, record, theta);
   };
-  return result_dict(
-      self.alone([&](Renderer& renderer) { return fit(renderer, observation, in, loss_of(loss), options); }));
+  return result_dict(self.alone(
+      [&](Renderer& renderer) { return fit(renderer, observation, in, loss_of(loss), options, levels); }));
 }
 
 py::list blocks(LockedRenderer& self) {

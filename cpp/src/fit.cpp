@@ -1,11 +1,15 @@
 #include "diffrt/fit.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "diffrt/errors.hpp"
+#include "pyramid.hpp"
+#include "solver/arguments.hpp"
 
 namespace diffrt {
 namespace {
@@ -34,6 +38,87 @@ double magnitude(const ImageView& image, const PinholeCamera& camera, int channe
   }
   return count > 0 ? sum / count : 0;
 }
+
+// The solver, from level to level: one budget, one history, one clock.
+class CoarseToFine {
+ public:
+  explicit CoarseToFine(const SolveOptions& options) : options_(options) {}
+
+  // Goes on from theta, and leaves it where this level ends.
+  void coarse(CoarseProblem& problem, std::size_t level, std::vector<double>& theta) {
+    SolveOptions options = at(level);
+    options.uncertainty = false;
+    options.cost_tolerance = std::max(options.cost_tolerance, kCoarseCostTolerance);
+    LeastSquaresSolver solver(options);
+    solver.start(problem, theta);
+    while (solver.step() && failures(solver.history()) < kFailures) {
+    }
+    const SolveResult result = solver.result();
+    theta = result.theta;
+    add(result, level);
+  }
+
+  // Ends at level 0. If the fit was interrupted before, no step is taken.
+  SolveResult finest(ImageProblem& problem, Span<const double> theta) {
+    SolveOptions options = at(0);
+    const bool stopped = interrupted_;
+    if (stopped) options.max_steps = 0, options.callback = nullptr;
+    SolveResult result = solve(problem, theta, options);
+    add(result, 0);
+    if (stopped) result.status = Status::interrupted;
+    result.steps = steps_;
+    result.history = std::move(history_);
+    return result;
+  }
+
+  bool goes_on() const { return !interrupted_ && steps_ < options_.max_steps; }
+
+ private:
+  // A coarse level need not settle what a finer one sees better, nor look for steps so short that they help.
+  static constexpr double kCoarseCostTolerance = 1e-4;
+  static constexpr std::ptrdiff_t kFailures = 6;
+
+  static std::ptrdiff_t failures(Span<const StepRecord> history) {
+    return std::count_if(history.begin() + 1, history.end(),
+                         [](const StepRecord& trial) { return !(trial.accepted && trial.gain_ratio > 0); });
+  }
+
+  SolveOptions at(std::size_t level) {
+    SolveOptions options = options_;
+    options.max_steps -= steps_;
+    begin_ = seconds();
+    if (options_.callback) {
+      options.callback = [this, level](const StepRecord& record, Span<const double> theta) {
+        return options_.callback(of_all(record, level), theta);
+      };
+    }
+    return options;
+  }
+
+  StepRecord of_all(StepRecord record, std::size_t level) const {
+    record.step += steps_;
+    record.seconds += begin_;
+    record.level = level;
+    return record;
+  }
+
+  void add(const SolveResult& result, std::size_t level) {
+    for (const StepRecord& record : result.history) history_.push_back(of_all(record, level));
+    steps_ += result.steps;
+    interrupted_ = interrupted_ || result.status == Status::interrupted;
+  }
+
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - clock_).count();
+  }
+
+  const SolveOptions& options_;
+  std::size_t steps_ = 0;
+  bool interrupted_ = false;
+  std::vector<StepRecord> history_;
+  double begin_ = 0;  // of this level, since the fit started [s]
+  std::chrono::steady_clock::time_point clock_ = std::chrono::steady_clock::now();
+};
 
 }  // namespace
 
@@ -101,10 +186,21 @@ bool ImageProblem::gradient_scatter(Span<const double> theta, Span<double> M) {
 }
 
 SolveResult fit(Renderer& renderer, const Observation& observation, Span<const double> theta0,
-                const Loss& loss, const SolveOptions& options) {
+                const Loss& loss, const SolveOptions& options, int levels) {
   renderer.check(theta0);
+  check_levels(levels, renderer.scene().camera);
   ImageProblem problem(renderer, observation, loss);
-  return solve(problem, theta0, options);
+  if (levels == 1) return solve(problem, theta0, options);
+
+  solver::check_options(options);
+  solver::check_arguments(problem, theta0, options);
+  CoarseToFine progress(options);
+  std::vector<double> theta(theta0.begin(), theta0.end());
+  for (int level = levels - 1; level > 0 && progress.goes_on(); --level) {
+    CoarseProblem coarse(renderer, observation, loss, 1 << level);
+    progress.coarse(coarse, static_cast<std::size_t>(level), theta);
+  }
+  return progress.finest(problem, theta);
 }
 
 }  // namespace diffrt

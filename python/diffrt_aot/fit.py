@@ -46,6 +46,8 @@ class StepRecord:
 
     cost is at the trial point, priors included; gradient_norm and step_norm have no units (they are what is compared
     with the tolerances); gain_ratio is the decrease over what the quadratic model promised; seconds since the start.
+    level: the image was 1 / 2^level of its size; each level begins with a record of its start, whose step is the number
+    of trials before.
     """
 
     step: int
@@ -57,6 +59,7 @@ class StepRecord:
     gain_ratio: float
     accepted: bool
     seconds: float
+    level: int = 0
     theta: FloatArray | None = field(default=None, repr=False)  # the best so far (P,); only in a callback's record
 
 
@@ -68,8 +71,8 @@ class FitResult:
     scene               the fitted scene
     cost, count         1/2 sum w rho(r^2) with the priors' part, and the number of residuals
     status              why it stopped; str(status) is advice
-    steps               trials made, rejected ones included
-    history             a StepRecord for the start and for each trial
+    steps               trials made, rejected ones and those of coarse levels included
+    history             a StepRecord for the start (of each level) and for each trial
     H                   (P, P), J'WJ at theta, in the tangent space (poses: by a further increment)
     rank                of H
     null_directions     (K, P), unit vectors along which the data say nothing: theta is where the start left it
@@ -115,6 +118,7 @@ def fit(
     step_tolerance: float = 1e-8,
     cost_tolerance: float = 1e-10,
     initial_damping: float = 1e-4,
+    levels: int = 1,
 ) -> FitResult:
     """Fit the free parameters of a renderer to an observed image.
 
@@ -130,6 +134,13 @@ def fit(
         gradient_tolerance, step_tolerance, cost_tolerance: see the C++ header diffrt/least_squares.hpp for the
             inequalities.
         initial_damping: Levenberg-Marquardt's lambda at the start.
+        levels: coarse to fine, for starts that are many pixels off: first at 1/2^(levels - 1) of the image's size, then
+            at twice that, up to the full size (1: at once). A coarse pixel is the mean, weighted by `weights`, of the
+            pixels of its block that have a value, and weighs the sum of their weights; with fewer than half of them,
+            it has none. Rows and columns that do not fill a block, at the bottom and at the right, are seen at full
+            size only. theta, priors and bounds are those of the full size throughout. The levels share max_steps; a
+            coarse one ends when a step promises no more than an object's motion by a fifth of its pixels, or six have
+            failed. The result is that of the full size. The coarsest image must be at least 8 pixels high and wide.
 
     Ctrl-C ends it between two steps, with the best so far and Status.INTERRUPTED.
 
@@ -144,6 +155,8 @@ def fit(
         raise InvalidTypeError(f"callback: must be callable, got {describe(callback)}")
     if isinstance(max_steps, bool) or not isinstance(max_steps, (int, np.integer)) or max_steps < 0:
         raise InvalidValueError(f"max_steps: must be a whole number >= 0, got {max_steps!r}")
+    if isinstance(levels, bool) or not isinstance(levels, (int, np.integer)) or levels < 1:
+        raise InvalidValueError(f"levels: must be a whole number >= 1 (1: full size only), got {levels!r}")
     begin = time.perf_counter()
     lower, upper = _bounds(renderer, bounds)
     raw = renderer._core.fit(
@@ -161,6 +174,7 @@ def fit(
         lower,
         upper,
         None if callback is None else lambda *record: callback(StepRecord(*record)),
+        min(int(levels), 2**31 - 1),
     )
     theta = raw["theta"]
     return FitResult(

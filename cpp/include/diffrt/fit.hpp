@@ -32,7 +32,16 @@ class ImageProblem : public LeastSquaresProblem {
 };
 
 // result.theta is relative to the renderer's scene: renderer.scene_at(result.theta) is the fitted scene.
+//
+// levels > 1: coarse to fine, for starts that are many pixels off, since an edge one pixel wide pulls by
+// about 0.6 pixels in a step. First at 1/2^(levels - 1) of the size, against means over blocks of pixels,
+// then at twice that, and so on; src/pyramid.hpp has the conventions. Throughout, theta, priors, bounds and
+// the callback are those of the full size. The levels share options.max_steps; a coarse one ends as soon as a
+// step promises no more than an object's motion by a fifth of its pixels, and one without residuals is
+// skipped. The result is that of the full size, with the steps of all: history has a record for each level's
+// start, whose `step` is the number of trials before it. Throws ArgumentError if the coarsest image would
+// have fewer than 8 rows or columns.
 SolveResult fit(Renderer& renderer, const Observation& observation, Span<const double> theta0,
-                const Loss& loss = {}, const SolveOptions& options = {});
+                const Loss& loss = {}, const SolveOptions& options = {}, int levels = 1);
 
 }  // namespace diffrt

@@ -121,7 +121,8 @@ struct StepRecord {
   double lambda = 0;         // the damping this step was computed with; 0 in Gauss-Newton
   double gain_ratio = 0;     // decrease / predicted decrease
   bool accepted = false;
-  double seconds = 0;  // since the solve started
+  double seconds = 0;     // since the solve started
+  std::size_t level = 0;  // in a coarse-to-fine fit (fit.hpp): the image was 1 / 2^level of its size
 };
 
 // Called with every record, and the best theta so far (P). Returning false ends the solve:

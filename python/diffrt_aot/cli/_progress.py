@@ -13,17 +13,23 @@ class Progress:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
+        self._level = 0
         self._console = None if quiet else _rich_console()
 
     def stage(self, title: str) -> None:
         """Announce a run of the solver."""
+        self._level = 0
         self._print(title, "bold")
         self._print(_HEADER, "dim")
 
     def __call__(self, record: Any, *_: object) -> None:
         """Show one step."""
-        mark = "" if record.accepted or record.step == 0 else "  rejected"
-        gain = f"{record.gain_ratio:7.3f}" if record.step else f"{'':7}"
+        first = record.step == 0 or record.level != self._level
+        if first and (record.level or self._level):
+            self._print(f"  image at 1/{2**record.level} of its size", "dim")
+        self._level = record.level
+        mark = "" if record.accepted or first else "  rejected"
+        gain = f"{'':7}" if first else f"{record.gain_ratio:7.3f}"
         self._print(
             f"{record.step:5d} {record.cost:12.6g} {record.count:10d} {record.gradient_norm:9.2g} "
             f"{record.step_norm:9.2g} {record.damping:8.1g} {gain}{mark}",

@@ -21,6 +21,7 @@ _ROWS_SHOWN = 40  # parameters in the text; the JSON has them all
 _COLUMN = 13  # characters, in the table of the history
 _HISTORY = (
     "step",
+    "level",
     "cost",
     "count",
     "gradient_norm",

@@ -65,6 +65,14 @@ def add_parser(subparsers: Any) -> None:
     add("--free", action="append", metavar="NAMES", help="what to fit, as ball.center,ball.radius")
     add("--max-steps", type=int, metavar="N", help="the budget of each fit")
     add(
+        "--levels",
+        type=int,
+        default=1,
+        metavar="N",
+        help="begin at 1/2^(N - 1) of the image's size, for starts that are many pixels off; of several fits only the "
+        "first (default: 1)",
+    )
+    add(
         "--color",
         type=Path,
         metavar="IMAGE",
@@ -96,7 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     for warning in renderer.warnings:
         progress.note(f"note: {warning}")
-    stages = _fit_stages(renderer, observed, settings.all_stages(), progress)
+    stages = _fit_stages(renderer, observed, settings.all_stages(), arguments.levels, progress)
     result = stages[-1].result
     interrupted = result.status.name.lower() == "interrupted"
     if interrupted:
@@ -162,13 +170,23 @@ def _read_observed(arguments: argparse.Namespace, camera: PinholeCamera, setting
     return observed
 
 
-def _fit_stages(renderer: Any, observed: Image, plan: Iterable[FitStage], progress: Progress) -> list[StageReport]:
+def _fit_stages(
+    renderer: Any, observed: Image, plan: Iterable[FitStage], levels: int, progress: Progress
+) -> list[StageReport]:
     reports: list[StageReport] = []
     plan = tuple(plan)
     theta = None
     for number, stage in enumerate(plan, start=1):
         progress.stage(f"fit {number} of {len(plan)}, {_loss_text(stage.loss)}")
-        result = dr.fit(renderer, observed, theta, loss=stage.loss, max_steps=stage.max_steps, callback=progress)
+        result = dr.fit(
+            renderer,
+            observed,
+            theta,
+            loss=stage.loss,
+            max_steps=stage.max_steps,
+            callback=progress,
+            levels=levels if number == 1 else 1,
+        )
         reports.append(StageReport(stage, result))
         theta = result.theta
         if result.status.name.lower() == "interrupted":
