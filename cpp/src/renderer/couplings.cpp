@@ -1,0 +1,209 @@
+#include "renderer/couplings.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "diffrt_kernels.hpp"
+
+namespace diffrt::renderer {
+namespace {
+
+// Vectors are padded with zeros to whole numbers of these, so that inner loops have a known length.
+constexpr int lanes = 4;
+constexpr int padded(int slots) { return (slots + lanes - 1) / lanes * lanes; }
+constexpr int widest = padded(kernels::slots_free_triangle + kernels::camera_slots);
+static_assert(kernels::slots_plane == kernels::slots_sphere && widest == 16);
+
+int slots_of(const Couplings::Entry& entry) { return entry.own_slots + entry.camera_slots; }
+std::int32_t id_a(std::uint64_t key) { return static_cast<std::int32_t>(key >> 32); }
+std::int32_t id_b(std::uint64_t key) { return static_cast<std::int32_t>(key & 0xffffffffu); }
+
+// Two numbers in one register. What is stored in one piece can be loaded in one piece right after; of two
+// pieces the processor would have to wait for the cache.
+using Two = double __attribute__((vector_size(16)));
+
+Two get(const double* from) {
+  Two two;
+  std::memcpy(&two, from, sizeof(two));
+  return two;
+}
+void put(Two two, double* to) { std::memcpy(to, &two, sizeof(two)); }
+
+template <int Own, int Camera>
+void load_slots(const Couplings::Entry& entry, const float* planes, double* v) {
+  const float* camera = planes + entry.camera_plane * entry.plane_stride;
+  const auto value = [&](int s) {
+    if (s < Own) return static_cast<double>(planes[s * entry.plane_stride]);
+    return s < Own + Camera ? static_cast<double>(camera[(s - Own) * entry.plane_stride]) : 0.0;
+  };
+  for (int s = 0; s < padded(Own + Camera); s += 2) put(Two{value(s), value(s + 1)}, v + s);
+}
+
+// The partials of one channel, padded with zeros.
+void load(const Couplings::Entry& entry, int channel, double* v) {
+  const float* planes = entry.values + channel * entry.channel_stride;
+  const bool camera = entry.camera_slots != 0;
+  switch (entry.own_slots) {
+    case kernels::slots_sphere:  // a plane has as many
+      return camera ? load_slots<kernels::slots_sphere, kernels::camera_slots>(entry, planes, v)
+                    : load_slots<kernels::slots_sphere, 0>(entry, planes, v);
+    case kernels::slots_triangle:
+      return camera ? load_slots<kernels::slots_triangle, kernels::camera_slots>(entry, planes, v)
+                    : load_slots<kernels::slots_triangle, 0>(entry, planes, v);
+    default:
+      return camera ? load_slots<kernels::slots_free_triangle, kernels::camera_slots>(entry, planes, v)
+                    : load_slots<kernels::slots_free_triangle, 0>(entry, planes, v);
+  }
+}
+
+// rows += factor u v', `count` rows of N numbers.
+template <int N>
+void add_product(double* rows, int count, double factor, const double* u, const double* v) {
+  Two vector[N / 2];
+  for (int k = 0; k < N / 2; ++k) vector[k] = get(v + 2 * k);
+  for (int s = 0; s < count; ++s, rows += N) {
+    const double scaled = factor * u[s];
+    for (int k = 0; k < N / 2; ++k) put(get(rows + 2 * k) + scaled * vector[k], rows + 2 * k);
+  }
+}
+
+void add_product(double* rows, int count, int width, double factor, const double* u, const double* v) {
+  switch (width) {
+    case 4:
+      return add_product<4>(rows, count, factor, u, v);
+    case 8:
+      return add_product<8>(rows, count, factor, u, v);
+    case 12:
+      return add_product<12>(rows, count, factor, u, v);
+    default:
+      return add_product<16>(rows, count, factor, u, v);
+  }
+}
+
+}  // namespace
+
+void Couplings::start(int tiles) {
+  tiles_.resize(static_cast<std::size_t>(tiles));
+  for (TileSums& tile : tiles_) tile.keys.clear(), tile.records.clear(), tile.sums.clear();
+}
+
+std::size_t Couplings::TileSums::find_or_add(const Entry& a, const Entry& b) {
+  const std::uint64_t key =
+      static_cast<std::uint64_t>(static_cast<std::uint32_t>(a.id)) << 32 | static_cast<std::uint32_t>(b.id);
+  for (std::size_t k = keys.size(); k-- > 0;) {
+    if (keys[k] == key) return k;
+  }
+  Record record{a.group, b.group, slots_of(a), slots_of(b), padded(slots_of(b)), sums.size(), 0};
+  record.size = static_cast<std::size_t>((record.slots_a + (a.id == b.id ? 1 : 0)) * record.stride);
+  sums.resize(sums.size() + record.size, 0.0);
+  keys.push_back(key);
+  records.push_back(record);
+  return keys.size() - 1;
+}
+
+void Couplings::add(int tile_index, const Entry* entries, int count, bool first_is_primary, int channels,
+                    const float* weights, const float* residuals, std::ptrdiff_t stride) {
+  bool any = false;
+  for (int c = 0; c < channels; ++c) any = any || weights[c * stride] != 0;
+  if (!any) return;
+  TileSums& tile = tiles_[static_cast<std::size_t>(tile_index)];
+  const int first = first_is_primary ? 1 : 0;
+  tile.pairs.resize(static_cast<std::size_t>(count * (count + 1) / 2 - first));
+  Pair* pair = tile.pairs.data();
+  for (int j = first; j < count; ++j) {
+    for (int i = 0; i <= j; ++i, ++pair) {
+      const bool ordered = entries[i].id <= entries[j].id;
+      pair->a = ordered ? i : j, pair->b = ordered ? j : i;
+      pair->record = tile.find_or_add(entries[pair->a], entries[pair->b]);
+    }
+  }
+  tile.values.resize(static_cast<std::size_t>(count * widest));
+  const auto values_of = [&](int entry) { return tile.values.data() + entry * widest; };
+  for (int c = 0; c < channels; ++c) {
+    const auto weight = static_cast<double>(weights[c * stride]);
+    if (weight == 0) continue;
+    const double gradient = weight * static_cast<double>(residuals[c * stride]);
+    for (int i = 0; i < count; ++i) load(entries[i], c, values_of(i));
+    for (const Pair& pair : tile.pairs) {
+      const Record& record = tile.records[pair.record];
+      double* sums = tile.sums.data() + record.start;
+      const double *u = values_of(pair.a), *v = values_of(pair.b);
+      // w (v_i v_j' + v_j v_i') of one primitive has the symmetric part of 2 w v_i v_j'.
+      const bool twice = pair.a != pair.b && record.slots_a * record.stride != static_cast<int>(record.size);
+      add_product(sums, record.slots_a, record.stride, twice ? 2 * weight : weight, u, v);
+      if (pair.a == pair.b) {
+        sums += record.slots_a * record.stride;
+        for (int k = 0; k < record.stride; k += 2) put(get(sums + k) + gradient * get(v + k), sums + k);
+      }
+    }
+  }
+}
+
+void Couplings::assemble(const std::vector<int>& tiles, const Linearization& linearization, Span<double> H,
+                         Span<double> g) {
+  // The same pair in several tiles: sum first, then transform once.
+  references_.clear();
+  for (std::size_t i = 0; i < tiles.size(); ++i) {
+    const TileSums& tile = tiles_[static_cast<std::size_t>(tiles[i])];
+    for (std::size_t k = 0; k < tile.keys.size(); ++k)
+      references_.push_back({tile.keys[k], static_cast<int>(i), static_cast<int>(k)});
+  }
+  std::sort(references_.begin(), references_.end(), [](const Reference& a, const Reference& b) {
+    return a.key != b.key ? a.key < b.key : a.position < b.position;
+  });
+  const auto block_of = [&](int group, std::int32_t id, Block& scratch) -> const Block& {
+    const GroupLinearization& linear = linearization.groups()[static_cast<std::size_t>(group)];
+    return linearization.block(linear, id - linear.first_id, scratch);
+  };
+  const Block* a = nullptr;
+  std::int32_t last_a = -1;
+  for (std::size_t first = 0, end = 0; first < references_.size(); first = end) {
+    const std::uint64_t key = references_[first].key;
+    const Record* record = nullptr;
+    for (end = first; end < references_.size() && references_[end].key == key; ++end) {
+      const TileSums& tile =
+          tiles_[static_cast<std::size_t>(tiles[static_cast<std::size_t>(references_[end].position)])];
+      record = &tile.records[static_cast<std::size_t>(references_[end].record)];
+      const double* sums = tile.sums.data() + record->start;
+      if (end == first) total_.assign(record->size, 0.0);
+      for (std::size_t k = 0; k < record->size; ++k) total_[k] += sums[k];
+    }
+    if (id_a(key) != last_a) a = &block_of(record->group_a, id_a(key), scratch_a_), last_a = id_a(key);
+    const bool same = id_a(key) == id_b(key);
+    const Block& b = same ? *a : block_of(record->group_b, id_b(key), scratch_b_);
+    transform(*record, same, total_.data(), *a, b, H, g);
+  }
+}
+
+void Couplings::transform(const Record& record, bool same, const double* sums, const Block& a, const Block& b,
+                          Span<double> H, Span<double> g) {
+  const std::size_t P = g.size();
+  const auto width_b = static_cast<std::size_t>(b.width());
+  const auto sum = [&](int s, int t) { return sums[s * record.stride + t]; };
+  // product = R S_b
+  product_.assign(static_cast<std::size_t>(record.slots_a) * width_b, 0.0);
+  for (int s = 0; s < record.slots_a; ++s) {
+    double* row = product_.data() + static_cast<std::size_t>(s) * width_b;
+    for (int t = 0; t < record.slots_b; ++t) {
+      const double r = same ? 0.5 * (sum(s, t) + sum(t, s)) : sum(s, t);
+      if (r == 0) continue;
+      const double* coefficients = b.coefficients.data() + static_cast<std::size_t>(t) * width_b;
+      for (std::size_t k = 0; k < width_b; ++k) row[k] += r * coefficients[k];
+    }
+  }
+  for (int j = 0; j < a.width(); ++j) {
+    const auto row = static_cast<std::size_t>(a.columns[static_cast<std::size_t>(j)]);
+    for (std::size_t k = same ? static_cast<std::size_t>(j) : 0; k < width_b; ++k) {
+      const auto column = static_cast<std::size_t>(b.columns[k]);
+      double h = 0;
+      for (int s = 0; s < record.slots_a; ++s)
+        h += a.at(s, j) * product_[static_cast<std::size_t>(s) * width_b + k];
+      H[row * P + column] += h;
+      if (!same || row != column) H[column * P + row] += h;  // of two primitives, their diagonal counts twice
+    }
+    if (!same) continue;
+    for (int s = 0; s < record.slots_a; ++s) g[row] += a.at(s, j) * sum(record.slots_a, s);
+  }
+}
+
+}  // namespace diffrt::renderer

@@ -1,0 +1,78 @@
+// What pixels that depend on several primitives add to the normal equations.
+//
+// Such a pixel has entries e_0, ..., e_n: primitives with partials v_i by their slots; its row is sum_i v_i'
+// S_i. The first may be the pixel's primary entry, whose own products w v_0 v_0' and w r v_0 the kernels have
+// summed already. The others are summed here: w v_i v_j' for all other pairs i <= j, and w r v_j. Sums are
+// kept per tile and pair of primitives and added in the order of the tiles, so that results do not depend on
+// how many threads there are.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "renderer/linearization.hpp"
+
+namespace diffrt::renderer {
+
+class Couplings {
+ public:
+  // A pixel's partials by the slots of one primitive, in planes: value of channel c and plane k at
+  // values[c * channel_stride + k * plane_stride].
+  struct Entry {
+    // Any face's stands for its rigid mesh; sums are fewest where it is always the mesh's first id.
+    std::int32_t id = 0;
+    int group = 0;
+    const float* values = nullptr;
+    std::ptrdiff_t channel_stride = 0, plane_stride = 1;
+    int own_slots = 0;                       // planes [0, own_slots)
+    int camera_slots = 0, camera_plane = 0;  // planes [camera_plane, camera_plane + camera_slots)
+  };
+
+  // Forgets all sums; their memory is used again.
+  void start(int tiles);
+  // Adds a pixel of a tile, whose weights and residuals of channel c are at [c * stride]. Channels with
+  // weight 0 are not looked at. Different threads may add to different tiles.
+  void add(int tile_index, const Entry* entries, int count, bool first_is_primary, int channels,
+           const float* weights, const float* residuals, std::ptrdiff_t stride);
+  // Adds the sums of the given tiles, in their order, to H (P x P) and g (P).
+  void assemble(const std::vector<int>& tiles, const Linearization& linearization, Span<double> H,
+                Span<double> g);
+
+ private:
+  // The sums of w v_a v_b' of two primitives, id_a <= id_b: rows of `slots_b` numbers, padded to `stride`. If
+  // they are one (id_a = id_b) only its symmetric part has a meaning, and sum w r v follows.
+  struct Record {
+    int group_a, group_b;
+    int slots_a, slots_b, stride;
+    std::size_t start, size;  // in the tile's sums
+  };
+  struct Pair {  // of a pixel's entries, and the record that they are added to
+    int a, b;
+    std::size_t record;
+  };
+  struct TileSums {
+    std::vector<std::uint64_t> keys;  // of the records: id_a, id_b
+    std::vector<Record> records;
+    std::vector<double> sums;
+    // Of the pixel at hand.
+    std::vector<Pair> pairs;
+    std::vector<double> values;
+
+    std::size_t find_or_add(const Entry& a, const Entry& b);
+  };
+  struct Reference {  // a record and whose it is, to be sorted
+    std::uint64_t key;
+    int position, record;  // of the tile in assemble's list, in the tile
+  };
+
+  void transform(const Record& record, bool same, const double* sums, const Block& a, const Block& b,
+                 Span<double> H, Span<double> g);
+
+  std::vector<TileSums> tiles_;
+  // Of assemble.
+  std::vector<Reference> references_;
+  std::vector<double> total_, product_;
+  Block scratch_a_, scratch_b_;
+};
+
+}  // namespace diffrt::renderer
