@@ -138,6 +138,11 @@ std::vector<Pixel> random_pixels(int count, int tiles, unsigned seed) {
   std::mt19937 random(seed);
   std::vector<Pixel> pixels;
   for (int p = 0; p < count; ++p) {
+    if (p > 0 && random() % 2 == 0) {  // as its neighbour, but for what is primary
+      pixels.push_back(pixels.back());
+      pixels.back().first_is_primary = random() % 3 != 0;
+      continue;
+    }
     Pixel pixel{static_cast<int>(random() % static_cast<unsigned>(tiles)), random() % 3 != 0, {}};
     for (unsigned e = 0; e < 1 + random() % 4; ++e)
       pixel.ids.push_back(static_cast<int>(random() % LinearizedScene::ids));

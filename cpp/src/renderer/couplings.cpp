@@ -84,7 +84,8 @@ void add_product(double* rows, int count, int width, double factor, const double
 
 void Couplings::start(int tiles) {
   tiles_.resize(static_cast<std::size_t>(tiles));
-  for (TileSums& tile : tiles_) tile.keys.clear(), tile.records.clear(), tile.sums.clear();
+  for (TileSums& tile : tiles_)
+    tile.keys.clear(), tile.records.clear(), tile.sums.clear(), tile.ids.clear(), tile.pairs.clear();
 }
 
 std::size_t Couplings::TileSums::find_or_add(const Entry& a, const Entry& b) {
@@ -101,6 +102,16 @@ std::size_t Couplings::TileSums::find_or_add(const Entry& a, const Entry& b) {
   return keys.size() - 1;
 }
 
+bool Couplings::TileSums::same_as_last(const Entry* entries, int count, int first) {
+  bool same = first == last_first && ids.size() == static_cast<std::size_t>(count);
+  for (int i = 0; i < count && same; ++i) same = ids[static_cast<std::size_t>(i)] == entries[i].id;
+  if (same) return true;
+  last_first = first;
+  ids.clear();
+  for (int i = 0; i < count; ++i) ids.push_back(entries[i].id);
+  return false;
+}
+
 void Couplings::add(int tile_index, const Entry* entries, int count, bool first_is_primary, int channels,
                     const float* weights, const float* residuals, std::ptrdiff_t stride) {
   bool any = false;
@@ -108,13 +119,17 @@ void Couplings::add(int tile_index, const Entry* entries, int count, bool first_
   if (!any) return;
   TileSums& tile = tiles_[static_cast<std::size_t>(tile_index)];
   const int first = first_is_primary ? 1 : 0;
-  tile.pairs.resize(static_cast<std::size_t>(count * (count + 1) / 2 - first));
-  Pair* pair = tile.pairs.data();
-  for (int j = first; j < count; ++j) {
-    for (int i = 0; i <= j; ++i, ++pair) {
-      const bool ordered = entries[i].id <= entries[j].id;
-      pair->a = ordered ? i : j, pair->b = ordered ? j : i;
-      pair->record = tile.find_or_add(entries[pair->a], entries[pair->b]);
+  if (!tile.same_as_last(entries, count, first)) {  // neighbours mostly see the same primitives
+    tile.pairs.clear();
+    for (int j = first; j < count; ++j) {
+      for (int i = 0; i <= j; ++i) {
+        const bool ordered = entries[i].id <= entries[j].id;
+        const int a = ordered ? i : j, b = ordered ? j : i;
+        const Record& record = tile.records[tile.find_or_add(entries[a], entries[b])];
+        // w (v_i v_j' + v_j v_i') of one primitive has the symmetric part of 2 w v_i v_j'.
+        const double factor = i != j && entries[a].id == entries[b].id ? 2 : 1;
+        tile.pairs.push_back({a, b, record.slots_a, record.stride, record.start, factor});
+      }
     }
   }
   tile.values.resize(static_cast<std::size_t>(count * widest));
@@ -125,16 +140,12 @@ void Couplings::add(int tile_index, const Entry* entries, int count, bool first_
     const double gradient = weight * static_cast<double>(residuals[c * stride]);
     for (int i = 0; i < count; ++i) load(entries[i], c, values_of(i));
     for (const Pair& pair : tile.pairs) {
-      const Record& record = tile.records[pair.record];
-      double* sums = tile.sums.data() + record.start;
+      double* sums = tile.sums.data() + pair.start;
       const double *u = values_of(pair.a), *v = values_of(pair.b);
-      // w (v_i v_j' + v_j v_i') of one primitive has the symmetric part of 2 w v_i v_j'.
-      const bool twice = pair.a != pair.b && record.slots_a * record.stride != static_cast<int>(record.size);
-      add_product(sums, record.slots_a, record.stride, twice ? 2 * weight : weight, u, v);
-      if (pair.a == pair.b) {
-        sums += record.slots_a * record.stride;
-        for (int k = 0; k < record.stride; k += 2) put(get(sums + k) + gradient * get(v + k), sums + k);
-      }
+      add_product(sums, pair.slots_a, pair.stride, pair.factor * weight, u, v);
+      if (pair.a != pair.b) continue;
+      sums += pair.slots_a * pair.stride;
+      for (int k = 0; k < pair.stride; k += 2) put(get(sums + k) + gradient * get(v + k), sums + k);
     }
   }
 }

@@ -46,18 +46,24 @@ class Couplings {
     int slots_a, slots_b, stride;
     std::size_t start, size;  // in the tile's sums
   };
-  struct Pair {  // of a pixel's entries, and the record that they are added to
+  struct Pair {  // of a pixel's entries, and where its products are added
     int a, b;
-    std::size_t record;
+    int slots_a, stride;
+    std::size_t start;
+    double factor;
   };
   struct TileSums {
     std::vector<std::uint64_t> keys;  // of the records: id_a, id_b
     std::vector<Record> records;
     std::vector<double> sums;
-    // Of the pixel at hand.
+    // Of the last pixel.
+    std::vector<std::int32_t> ids;
+    int last_first = 0;
     std::vector<Pair> pairs;
     std::vector<double> values;
 
+    // Whether the ids are the last pixel's; now they are.
+    bool same_as_last(const Entry* entries, int count, int first);
     std::size_t find_or_add(const Entry& a, const Entry& b);
   };
   struct Reference {  // a record and whose it is, to be sorted
