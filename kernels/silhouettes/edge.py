@@ -16,6 +16,11 @@ from typing import Any
 from kernels.numbers import absolute, maximum, minimum, sqrt, where
 from kernels.silhouettes.conic import GAUSS, _triangle
 
+# An end [px] as near as this to the pixel's border lies on it: all edges at a vertex agree on that, whatever is rounded.
+ON_BORDER = 1e-5
+# A direction this near to one of the axes is along it.
+PARALLEL = 1e-6
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -28,7 +33,7 @@ class Piece:
         length: of the piece [px].
         middle: (x, y).
         outward: unit normal (x, y), out of the covered side.
-        cut: whether (start, end) lie on the pixel's border.
+        cut: whether (start, end) lie on the pixel's border; else they are ends of the edge, inside it.
     """
 
     area: Any
@@ -54,11 +59,14 @@ def cross_edge(value, gradient, a, b):
     offset = value * inverse
     x0, y0 = -offset * nx, -offset * ny  # the line's point nearest to the pixel's centre
     first, last = a[0] * tx + a[1] * ty, b[0] * tx + b[1] * ty
+    reach_a, reach_b = maximum(absolute(a[0]), absolute(a[1])), maximum(absolute(b[0]), absolute(b[1]))
+    swapped = first > last
+    cut_start = where(swapped, reach_b, reach_a) > 0.5 - ON_BORDER
+    cut_end = where(swapped, reach_a, reach_b) > 0.5 - ON_BORDER
     first, last = minimum(first, last), maximum(first, last)
-    low_x, high_x = _between(x0, tx)
-    low_y, high_y = _between(y0, ty)
+    low_x, high_x = _between(x0, tx, a[0])
+    low_y, high_y = _between(y0, ty, a[1])
     low, high = maximum(low_x, low_y), minimum(high_x, high_y)
-    cut_start, cut_end = low > first, high < last
     start, end = maximum(low, first), minimum(high, last)
     there = (end > start) & (steepness > 0.0)
     start, end = where(there, start, 0.0), where(there, end, 0.0)
@@ -78,12 +86,16 @@ def cross_edge(value, gradient, a, b):
     return Piece(area, (moment_x, moment_y), nodes, length, middle, (-nx, -ny), (cut_start & there, cut_end & there))
 
 
-def _between(x0, t):
-    """(low, high) of s with -1/2 <= x0 + s t < 1/2; a line along the border belongs to the pixel on its right."""
-    along = absolute(t) < 1e-12
+def _between(x0, t, end):
+    """(low, high) of s with -1/2 <= x0 + s t < 1/2.
+
+    A line along the border belongs to the pixel on its right. That is read from one of its ends: of x0 the pixels on
+    both sides have different roundings.
+    """
+    along = absolute(t) < PARALLEL
     inverse = 1.0 / where(along, 1.0, t)
     at_low, at_high = (-0.5 - x0) * inverse, (0.5 - x0) * inverse
-    outside = where((x0 >= -0.5) & (x0 < 0.5), 0.0, 1.0)
+    outside = where((end >= -0.5) & (end < 0.5), 0.0, 1.0)
     far = 1e6 - 2e6 * outside
     return where(along, -far, minimum(at_low, at_high)), where(along, far, maximum(at_low, at_high))
 
