@@ -106,7 +106,7 @@ def mixtures_of(view, entries):
     for i, (entry, (u_in, u_out)) in enumerate(zip(entries, centroids, strict=True)):
         id_inside, id_near, id_far = int(seen_inside[1][i]), int(near[1][i]), int(far[1][i])
         if entry.owner is not None:
-            if id_inside != entry.owner:
+            if id_near != entry.owner:
                 continue
             inside = view.extended(entry.owner, u_in, mean_root(entry.area), (0.0, np.inf))
         else:

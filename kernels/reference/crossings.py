@@ -7,10 +7,9 @@ import numpy as np
 
 from kernels.cameras.pinhole import pinhole_direction
 from kernels.numbers import Dual, value_of
-from kernels.silhouettes.edge import _border
 
-# Where the area is as near to 0 or 1 as this, which of them it is near is asked of the pixel's centre.
-UNDECIDED = 1e-3
+# Where an area modulo 1 is as near to 0 as this, it may be rounding that makes it 0 or 1.
+UNDECIDED = 1e-9
 
 
 @dataclass(frozen=True)
@@ -122,10 +121,8 @@ def _steepness(primitive, intrinsics, u, v):
 
 @dataclass(frozen=True)
 class _Piece:
-    """A piece of an edge in a pixel; area and moment are its terms, Duals.
-
-    `links` are the vertices at its ends that are in the pixel; `borders` the border coordinates, in [0, 1), of those
-    ends that are not: (of the entry, of the exit), None where there is none.
+    """A piece of an edge in a pixel; area and moment are its terms, Duals, `value` is q at the pixel's centre, and
+    `links` are the vertices at its ends that are inside the pixel.
     """
 
     area: Any
@@ -135,7 +132,6 @@ class _Piece:
     outward: tuple
     value: float
     links: list
-    borders: tuple
     edge: Any
 
 
@@ -146,10 +142,7 @@ def _pieces(camera, intrinsics, edge, side):
         return
     v, u, value, piece, vertices = found
     partials = integrated(lambda direction: edge.silhouette(direction, side), intrinsics, u, v, piece.nodes)
-    tangent = (-piece.outward[1], piece.outward[0])
     for i in np.flatnonzero(piece.length > 0.0):
-        half = 0.5 * piece.length[i]
-        ends = [[piece.middle[axis][i] + sign * half * tangent[axis] for axis in (0, 1)] for sign in (-1.0, 1.0)]
         yield (
             (int(v[i]), int(u[i])),
             _Piece(
@@ -160,7 +153,6 @@ def _pieces(camera, intrinsics, edge, side):
                 piece.outward,
                 float(value[i]),
                 [vertex for vertex, cut in zip(vertices, piece.cut, strict=True) if not cut[i]],
-                tuple(_border(*end)[0] if cut[i] else None for end, cut in zip(ends, piece.cut, strict=True)),
                 edge,
             ),
         )
@@ -184,26 +176,19 @@ def _mesh_entry(name, v, u, component):
         v,
         u,
         name,
-        Dual(_unwrapped(total.value, component), total.partials),
+        Dual(_unwrapped(total.value, longest.value >= 0.0), total.partials),
         moment,
         sum(piece.length for piece in component),
         longest.middle,
         longest.outward,
-        longest.value > 0.0,
+        longest.value >= 0.0,
         edge=longest.edge,
     )
 
 
-def _unwrapped(total, component):
-    """The area, of which `total` is known modulo 1.
-
-    The border is covered from each exit of the chain to its next entry, and `total` counts it from the first corner
-    on, which is covered where an entry comes first: there 1 is missing. Where nothing enters or leaves, all of the
-    border is on one side.
-    """
-    borders = [(border, k) for piece in component for k, border in enumerate(piece.borders) if border is not None]
-    corner_covered = min(borders)[1] == 0 if borders else total < 0.0
-    area = total + (1.0 if corner_covered else 0.0)
-    if not -UNDECIDED < area < 1.0 + UNDECIDED:  # edges that are no border of an area: hidden ones, too
-        area %= 1.0
-    return min(max(area, 0.0), 1.0)
+def _unwrapped(total, centred):
+    """The area, of which `total` is known modulo 1. Near 0 and 1 the pixel's centre tells which of them it is."""
+    area = total % 1.0
+    if UNDECIDED < area < 1.0 - UNDECIDED:
+        return area
+    return min(max(total - round(total) + (1.0 if centred else 0.0), 0.0), 1.0)
