@@ -17,7 +17,7 @@ from kernels.silhouettes.spread import mean_root
 
 # How far beside a silhouette [px] it is asked what is seen there.
 BESIDE = 0.02
-# Relative difference of depths that does not hide an edge from the faces at it.
+# Relative difference of depths by which what is beside an edge does not hide it.
 DEPTH_TOLERANCE = 1e-3
 # A surface that is extended beyond its edge is given up where its inverse depth changes by more than this factor.
 STEEPEST = 2.0
@@ -105,13 +105,11 @@ def mixtures_of(view, entries):
     result = []
     for i, (entry, (u_in, u_out)) in enumerate(zip(entries, centroids, strict=True)):
         id_inside, id_near, id_far = int(seen_inside[1][i]), int(near[1][i]), int(far[1][i])
+        if _hidden(view, entry, id_near, far[0][i]):
+            continue
         if entry.owner is not None:
-            if id_near != entry.owner:
-                continue
             inside = view.extended(entry.owner, u_in, mean_root(entry.area), (0.0, np.inf))
         else:
-            if _hides_edge(view, entry, id_near, far[0][i]):
-                continue
             same = id_inside >= 0 and view.primitives[id_inside].name == entry.name
             face, limits = (id_inside, (0.0, np.inf)) if same else (id_near, _around(near[0][i]))
             inside = view.extended(face, u_in, 1.0, limits)
@@ -139,14 +137,14 @@ def _centroids(entry):
     return result
 
 
-def _hides_edge(view, entry, id_near, inverse_far):
-    """Whether an edge of a mesh is hidden: beside it another shape is seen, or something nearer than the edge."""
+def _hidden(view, entry, id_near, inverse_far):
+    """Whether a silhouette is not seen: on its covered side another shape is, or beyond it something nearer."""
     if id_near < 0 or view.primitives[id_near].name != entry.name:
         return True
+    if entry.edge is None:
+        return False
     direction = view.direction(entry.edge_point).map(value_of)
-    nearest_allowed = entry.edge.inverse_depth(direction) * (1.0 + DEPTH_TOLERANCE)
-    z, _ = view.primitives[id_near].extended(direction)
-    return 1.0 / value_of(z) > nearest_allowed or inverse_far > nearest_allowed
+    return inverse_far > entry.edge.inverse_depth(direction) * (1.0 + DEPTH_TOLERANCE)
 
 
 def _around(inverse):

@@ -11,8 +11,6 @@ from kernels.silhouettes.edge import cross_edge
 
 # Of a face's longest side squared: twice the area of a face that counts as none.
 DEGENERATE = 1e-10
-# Sine of the angle under which a face is seen that has no side.
-EDGE_ON = 1e-12
 # Edges that cross the camera plane are cut at this part of the depth that they reach.
 NEAR = 1e-6
 
@@ -35,14 +33,15 @@ class Edge:
     faces: list
 
     def side(self, primitives):
-        """1 or -1, the side of the edge on which all of its faces lie, as seen from the camera; 0 for no silhouette."""
+        """1 or -1, the side of the edge on which all of its faces lie, as seen from the camera; 0 for no silhouette.
+
+        A face that is seen edge-on lies on that side on which it would if one saw its back: of its edges, which are
+        at the same place in the image, one is a silhouette then.
+        """
         sides = set()
         for k, along in self.faces:
-            corners = (corner.map(value_of) for corner in (primitives[k].a, primitives[k].b, primitives[k].c))
-            a, b, c = corners
-            normal, determinant = plane_of_triangle(a, b, c)
-            if abs(determinant) > EDGE_ON * normal.norm() * a.norm():
-                sides.add(along * np.sign(determinant))
+            _, determinant = plane_of_triangle(*(p.map(value_of) for p in primitives[k].corners))
+            sides.add(along if determinant > 0.0 else -along)
         return sides.pop() if len(sides) == 1 else 0.0
 
     def silhouette(self, direction, side):

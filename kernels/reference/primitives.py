@@ -133,8 +133,12 @@ class Triangle:
     b: Vec3
     c: Vec3
 
+    @property
+    def corners(self):
+        return self.a, self.b, self.c
+
     def inverse_depth(self, direction):
-        corners = [corner.map(value_of) for corner in (self.a, self.b, self.c)]
+        corners = [corner.map(value_of) for corner in self.corners]
         normal, determinant = plane_of_triangle(*corners)
         if determinant == 0.0:  # edge-on, or without area
             return direction.x * 0.0
@@ -144,12 +148,12 @@ class Triangle:
         return np.where(inside, inverse_depth_plane(direction, normal, 1.0 / determinant), 0.0)
 
     def surface(self, z, direction):
-        normal, offset = plane_of_triangle(self.a, self.b, self.c)
+        normal, offset = plane_of_triangle(*self.corners)
         z = differentiate_plane(z, direction, normal, offset)
         return z, lambda: normal_plane(direction, normal)
 
     def extended(self, direction, spread=1.0):
-        normal, offset = plane_of_triangle(self.a, self.b, self.c)
+        normal, offset = plane_of_triangle(*self.corners)
         return self.surface(value_of(offset) / value_of(normal.dot(direction)), direction)
 
 
