@@ -144,15 +144,23 @@ Loss loss_of(const std::tuple<int, double, double>& loss) {
   return {static_cast<Loss::Kind>(kind), scale, alpha};
 }
 
+BoundaryRule rule_of(const std::string& name) {
+  if (name == "blend") return BoundaryRule::blend;
+  if (name == "foreground") return BoundaryRule::foreground;
+  if (name == "none") return BoundaryRule::none;
+  throw ArgumentError("rules: unknown rule '" + name + "'; choose from blend, foreground, none");
+}
+
 // A Renderer that one Python thread uses at a time: calls let go of the interpreter's lock while they
 // compute.
 class LockedRenderer {
  public:
   LockedRenderer(const py::object& scene, std::vector<std::string> free,
                  const std::vector<std::string>& outputs, std::vector<std::optional<double>> background,
-                 bool exact, std::string device, int threads)
-      : renderer_(make(scene, std::move(free), outputs, std::move(background), exact, std::move(device),
-                       threads)) {}
+                 bool exact, const std::vector<std::pair<std::string, std::string>>& rules, std::string device,
+                 int threads)
+      : renderer_(make(scene, std::move(free), outputs, std::move(background), exact, rules,
+                       std::move(device), threads)) {}
 
   Renderer& get() { return renderer_; }
 
@@ -174,13 +182,15 @@ class LockedRenderer {
  private:
   static Renderer make(const py::object& scene, std::vector<std::string> free,
                        const std::vector<std::string>& outputs, std::vector<std::optional<double>> background,
-                       bool exact, std::string device, int threads) {
+                       bool exact, const std::vector<std::pair<std::string, std::string>>& rules,
+                       std::string device, int threads) {
     RendererOptions options;
     options.free = std::move(free);
     options.outputs.clear();
     for (const std::string& output : outputs) options.outputs.push_back(output_of(output));
     options.background = std::move(background);
     options.boundary = exact ? Boundary::exact : Boundary::none;
+    for (const auto& [shape, rule] : rules) options.rules.emplace_back(shape, rule_of(rule));
     options.device = std::move(device);
     options.threads = threads;
     Scene values = scene_of(scene);
@@ -334,8 +344,9 @@ py::list blocks(LockedRenderer& self) {
 void bind_renderer(py::module_& module) {
   py::class_<LockedRenderer>(module, "Renderer")
       .def(py::init<const py::object&, std::vector<std::string>, const std::vector<std::string>&,
-                    std::vector<std::optional<double>>, bool, std::string, int>(),
-           "scene"_a, "free"_a, "outputs"_a, "background"_a, "exact"_a, "device"_a, "threads"_a)
+                    std::vector<std::optional<double>>, bool,
+                    const std::vector<std::pair<std::string, std::string>>&, std::string, int>(),
+           "scene"_a, "free"_a, "outputs"_a, "background"_a, "exact"_a, "rules"_a, "device"_a, "threads"_a)
       .def("render", &render)
       .def("jacobian", &jacobian)
       .def("normal_equations", &normal_equations)

@@ -70,18 +70,20 @@ def conic_of_sphere(direction, center, radius, fx, fy):
     )
 
 
-def mean_depth_sphere(direction, center, radius, gap, spread):
+def mean_depth_sphere(direction, center, radius, gap, spread, side=1.0):
     """z that stands for the part of a pixel around `direction` that lies within the silhouette.
 
     z = gap / (b + root) has a square root at the silhouette. The mean of root over the part is `spread` times its
     value at the centroid, spread < 1. Outside the silhouette root is 0.
 
     Args:
-        gap: c.c - r^2 > 0, with its partials.
+        gap: c.c - r^2, with its partials.
         spread: `kernels.silhouettes.spread` of the area, or 1.
+        side: 1 with the camera outside, -1 inside, where the far root is seen and there is no silhouette.
     """
     offset, square, along = center.cross(direction), direction.dot(direction), direction.dot(center)
     discriminant = square * (radius * radius) - offset.dot(offset)
     inside = value_of(discriminant) > 0.0
     root = where(inside, sqrt(where(inside, discriminant, 1.0)), 0.0)
-    return gap / (along + spread * root)
+    far = side < 0.0
+    return where(far, along + root, gap) / where(far, square, along + spread * root)

@@ -2,6 +2,10 @@
 
 prepare -> bin -> visibility -> value, rows -> residuals -> normal_equations
 
+and between value and residuals, for the pixels that a silhouette crosses,
+
+crossings, edges -> see -> samples -> rules -> silhouette_rows
+
 From `visibility` on a kernel works on tiles [begin, end) of 16 x 16 pixels. What one tile hands to the next kernel
 lies in tile blocks: block number (tile - first_tile). On the CPU the runtime takes one tile through all its kernels
 before the next, so that its block stays in the first-level cache; on a GPU each kernel runs over all tiles.
@@ -14,11 +18,17 @@ from dataclasses import dataclass
 
 from kernels.losses import LOSSES
 from kernels.outputs import OUTPUTS
+from kernels.pipeline import crossings, edges
+from kernels.pipeline import samples as sampling
 from kernels.pipeline.bin import bin_count, bin_fill
 from kernels.pipeline.normal_equations import normal_equations
-from kernels.pipeline.prepare import TRIANGLE_COMPONENTS, prepare_triangles, prepare_vertices
+from kernels.pipeline.prepare import NORMAL, TRIANGLE_COMPONENTS, prepare_triangles, prepare_vertices
 from kernels.pipeline.residuals import SUMS, residuals
 from kernels.pipeline.rows import CAMERA_SLOTS, rows
+from kernels.pipeline.rules import rules
+from kernels.pipeline.samples import samples
+from kernels.pipeline.see import see_planes, see_spheres, see_triangles
+from kernels.pipeline.silhouette_rows import load_plane, load_sphere, silhouette_rows, silhouette_rows_edge
 from kernels.pipeline.surfaces import SURFACES
 from kernels.pipeline.target import TILE
 from kernels.pipeline.value import value_of_depth, value_of_surface
@@ -30,6 +40,7 @@ from kernels.pipeline.visibility import (
     visible_spheres,
     visible_triangles,
 )
+from kernels.silhouettes.rules import RULES
 
 
 @dataclass(frozen=True)
@@ -67,9 +78,41 @@ def all_kernels(target):
                     kernels[name] = Entry(rows(target, output, surface, camera), "rows", (o, s, int(camera)))
     for k, loss in enumerate(LOSSES):
         kernels[f"residuals_{loss.__name__}"] = Entry(residuals(target, loss), "residuals", (k,))
+    kernels |= _boundary_kernels(target)
     sizes = {len(surface.slots) + extra for surface in SURFACES for extra in (0, CAMERA_SLOTS)}
     for slots in sorted(sizes):
         kernels[f"normal_equations_{slots}"] = Entry(normal_equations(target, slots), "normal_equations", (slots,))
+    return kernels
+
+
+def _boundary_kernels(target):
+    """What pixels need that a silhouette crosses."""
+    families = (see_spheres, see_planes, see_triangles, edges.silhouette_edges, edges.detect_edges, edges.cross_edges)
+    kernels = {family.__name__: Entry(family(target), family.__name__) for family in families}
+    shapes = (("sphere", crossings.sphere_conic, load_sphere), ("plane", crossings.plane_conic, load_plane))
+    for s, (name, conic, load) in enumerate(shapes):
+        for k, kind in enumerate(crossings.KINDS if name == "sphere" else crossings.KINDS[:1]):
+            kernels[f"detect_{name}_{kind}"] = Entry(crossings.detect(target, conic, k), "detect", (s, k))
+            kernels[f"cross_{name}_{kind}"] = Entry(crossings.cross(target, conic, k), "cross", (s, k))
+            for camera in (False, True):
+                kernel = silhouette_rows(target, load, k, camera)
+                member = f"silhouette_rows_{name}_{kind}" + "_camera" * camera
+                kernels[member] = Entry(kernel, "silhouette_rows", (s, k, int(camera)))
+    for free in (False, True):
+        for camera in (False, True):
+            kernel = silhouette_rows_edge(target, free, camera)
+            member = "silhouette_rows_edge" + "_free" * free + "_camera" * camera
+            kernels[member] = Entry(kernel, "silhouette_rows_edge", (int(free), int(camera)))
+    for o, output in enumerate(OUTPUTS):
+        for s, surface in enumerate(SURFACES):
+            # An output without partials shows 1 wherever something is seen.
+            for mode, (seeded, camera) in enumerate(((False, False), (True, False), (True, True))):
+                if output.has_partials:
+                    member = f"samples_{output.name}_{surface.name}" + "_rows" * seeded + "_camera" * camera
+                    kernel = samples(target, output, surface, camera, seeded)
+                    kernels[member] = Entry(kernel, "samples", (o, s, mode))
+    for r, rule in enumerate(RULES):
+        kernels[f"rule_{rule.__name__}"] = Entry(rules(target, rule), "rules", (r,))
     return kernels
 
 
@@ -81,9 +124,36 @@ def constants(target):
         "sphere_components": SPHERE_COMPONENTS,
         "plane_components": PLANE_COMPONENTS,
         "triangle_components": TRIANGLE_COMPONENTS,
+        "triangle_normal": NORMAL,
         "camera_slots": CAMERA_SLOTS,
         "residual_sums": len(SUMS),
+        "crossing_components": crossings.CROSSING_COMPONENTS,
+        "crossing_area": crossings.AREA,
+        "crossing_moment": crossings.MOMENT,
+        "crossing_edge": crossings.EDGE,
+        "crossing_outward": crossings.OUTWARD,
+        "crossing_centre": crossings.CENTRE,
+        "crossing_weight": crossings.WEIGHT,
+        "crossing_spread": crossings.SPREAD,
+        "crossing_spread_slope": crossings.SPREAD_SLOPE,
+        "crossing_nodes": crossings.NODES,
+        "edge_components": edges.EDGE_COMPONENTS,
+        "edge_bounds": edges.EDGE_BOUNDS,
+        "edge_inverse": edges.INVERSE,
+        "piece_components": edges.PIECE_COMPONENTS,
+        "piece_area": edges.PIECE_AREA,
+        "piece_moment": edges.PIECE_MOMENT,
+        "piece_length": edges.PIECE_LENGTH,
+        "piece_middle": edges.PIECE_MIDDLE,
+        "piece_outward": edges.PIECE_OUTWARD,
+        "piece_inverse": edges.PIECE_INVERSE,
+        "piece_cut": edges.PIECE_CUT,
+        "piece_centre": edges.PIECE_CENTRE,
+        "image_slots": sampling.IMAGE_SLOTS,
     }
+    for k, kind in enumerate(crossings.KINDS):
+        numbers |= {f"kind_{kind}": k, f"nodes_{kind}": crossings.KIND_NODES[k]}
+    numbers |= {f"rule_{rule.__name__}": r for r, rule in enumerate(RULES)}
     numbers |= {f"output_{output.name}": o for o, output in enumerate(OUTPUTS)}
     numbers |= {f"channels_{output.name}": output.channels for output in OUTPUTS}
     numbers |= {f"surface_{surface.name}": s for s, surface in enumerate(SURFACES)}

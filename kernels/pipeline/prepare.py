@@ -40,6 +40,8 @@ def prepare_vertices(target):
 def prepare_triangles(target):
     """Edge functions, plane, and bounds [px, inclusive] of triangles, for numbers [begin, end) of each component.
 
+    `bounds` are those of the pixel centres in a triangle, `wide_bounds` of the pixels within `margin` [px] of it.
+
     The edge functions take no fused multiply-add: swapping an edge's ends must negate them exactly, or light leaks
     between neighbours. A triangle that cannot be seen (behind the camera, edge-on, off the image, between pixel
     centres) has empty bounds.
@@ -58,18 +60,29 @@ def prepare_triangles(target):
         fy: ti.f32,
         cx: ti.f32,
         cy: ti.f32,
+        margin: ti.f32,
         faces: indices,
         vertices_camera: scalars,
         triangles: numbers,
         bounds: numbers,
+        wide_bounds: numbers,
     ):
         ti.loop_config(serialize=target.serial)
         for i in range(begin, end):
             prepare(
-                i, stride, vertex_stride, (width, height), (fx, fy, cx, cy), faces, vertices_camera, triangles, bounds
+                i,
+                stride,
+                vertex_stride,
+                (width, height),
+                (fx, fy, cx, cy),
+                margin,
+                faces,
+                vertices_camera,
+                triangles,
+                (bounds, wide_bounds),
             )
 
-    def prepare(i, stride, vertex_stride, size, intrinsics, faces, vertices_camera, triangles, bounds):
+    def prepare(i, stride, vertex_stride, size, intrinsics, margin, faces, vertices_camera, triangles, bounds):
         corners = []
         for corner in range(3):
             first = (stride * corner + i) * target.lanes
@@ -92,15 +105,16 @@ def prepare_triangles(target):
         components += [*normal, offset, inverse]
         for c, component in enumerate(components):
             element(triangles, c * stride + i)._assign(component.expression)
-        for c, bound in enumerate(screen_bounds(corners, visible, size, intrinsics)):
-            element(bounds, c * stride + i)._assign(bound.splat(target.lanes).expression)
+        for array, reach in zip(bounds, (BOUNDS_MARGIN, Traced(margin)), strict=True):
+            for c, bound in enumerate(screen_bounds(corners, visible, size, intrinsics, reach)):
+                element(array, c * stride + i)._assign(bound.splat(target.lanes).expression)
 
     return kernel
 
 
-def screen_bounds(corners, visible, size, intrinsics):
-    """First and last column and row (x0, y0, x1, y1) whose pixel centres may lie in the triangle; x0 > x1 where
-    none does.
+def screen_bounds(corners, visible, size, intrinsics, margin):
+    """First and last column and row (x0, y0, x1, y1) whose pixel centres are at most `margin` outside the
+    triangle's; x0 > x1 where there are none.
 
     A triangle that crosses the camera plane, or nearly, is given the whole image.
     """
@@ -115,8 +129,8 @@ def screen_bounds(corners, visible, size, intrinsics):
     for axis, focal, centre in (("x", fx, cx), ("y", fy, cy)):
         p, q, r = (getattr(corner, axis) * i * focal + centre for corner, i in zip(corners, inverse, strict=True))
         last = Traced(size["xy".index(axis)]) - 1.0
-        low = ceil(maximum(minimum(minimum(p, q), r) - BOUNDS_MARGIN, 0.0))
-        high = floor(minimum(maximum(maximum(p, q), r) + BOUNDS_MARGIN, last))
+        low = ceil(maximum(minimum(minimum(p, q), r) - margin, 0.0))
+        high = floor(minimum(maximum(maximum(p, q), r) + margin, last))
         result.append((where(crosses, 0.0, low), where(crosses, last, high)))
     (x0, x1), (y0, y1) = result
     # Beyond the last pixel: an interval that is empty, and stays so when it is turned into tiles.

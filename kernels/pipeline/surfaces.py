@@ -11,7 +11,7 @@ import taichi as ti
 from kernels.geometry import plane as plane_geometry
 from kernels.geometry import sphere as sphere_geometry
 from kernels.geometry import triangle as triangle_geometry
-from kernels.numbers import Vec3, seed
+from kernels.numbers import Dual, Vec3, seed
 from kernels.numbers.traced import Traced
 from kernels.pipeline.prepare import NORMAL, OFFSET
 from kernels.pipeline.visibility import PLANE_COMPONENTS, SIDE, SPHERE_COMPONENTS
@@ -37,11 +37,14 @@ class Surface:
 
     `function(target, tables, ids, direction, z, seeded)` returns (z, normal): z with partials if seeded, and normal a
     function without arguments. `ids` are the lanes' indices into the tables.
+    `sample(target, tables, ids, seeded)` returns a function (direction, spread) -> (z, normal), which needs no z, also
+    for rays that pass the primitive by, a little; see pipeline/samples.py.
     """
 
     name: str
     slots: tuple
     function: object
+    sample: object
 
 
 def _seeded(values, seeded):
@@ -59,6 +62,30 @@ def sphere(target, tables, ids, direction, z, seeded):
     return z, lambda: sphere_geometry.normal_sphere(z, direction, center, radius, side)
 
 
+def sample_sphere(target, tables, ids, seeded):
+    first = [k * SPHERE_COMPONENTS for k in ids]
+    values = [target.gather(tables.table, [k + c for k in first]) for c in range(SIDE + 1)]
+    inverse_gap, side = values[4:]
+    x, y, depth, radius = _seeded(values[:4], seeded)
+    center = Vec3(x, y, depth)
+    gap = 1.0 / inverse_gap
+    if seeded:
+        gap = Dual(gap, (center.dot(center) - radius * radius).partials)
+
+    def at(direction, spread):
+        z = sphere_geometry.mean_depth_sphere(direction, center, radius, gap, spread, side)
+        return z, lambda: sphere_geometry.normal_sphere(z, direction, center, radius, side)
+
+    return at
+
+
+def _sample_plane(normal, offset):
+    def at(direction, spread):
+        return offset / normal.dot(direction), lambda: plane_geometry.normal_plane(direction, normal)
+
+    return at
+
+
 def plane(target, tables, ids, direction, z, seeded):
     table = tables.table
     first = [k * PLANE_COMPONENTS for k in ids]
@@ -69,20 +96,35 @@ def plane(target, tables, ids, direction, z, seeded):
     return z, lambda: plane_geometry.normal_plane(direction, normal)
 
 
-def rigid_triangle(target, tables, ids, direction, z, seeded):
+def sample_plane(target, tables, ids, seeded):
+    first = [k * PLANE_COMPONENTS for k in ids]
+    x, y, z, offset = _seeded([target.gather(tables.table, [k + c for k in first]) for c in range(4)], seeded)
+    return _sample_plane(Vec3(x, y, z), offset)
+
+
+def _rigid_plane(target, tables, ids, seeded):
     table, stride = tables.table, tables.stride
-    x, y, depth, offset = (
+    x, y, z, offset = (
         target.gather(table, [(NORMAL + c) * stride + k for k in ids]) for c in range(OFFSET - NORMAL + 1)
     )
-    normal = Vec3(x, y, depth)
+    normal = Vec3(x, y, z)
     if seeded:
         pivot = Vec3(*(Traced(component) for component in tables.pivot))
         normal, offset = triangle_geometry.move_plane(normal, offset, pivot)
+    return normal, offset
+
+
+def sample_rigid_triangle(target, tables, ids, seeded):
+    return _sample_plane(*_rigid_plane(target, tables, ids, seeded))
+
+
+def rigid_triangle(target, tables, ids, direction, z, seeded):
+    normal, offset = _rigid_plane(target, tables, ids, seeded)
     z = plane_geometry.differentiate_plane(z, direction, normal, offset)
     return z, lambda: plane_geometry.normal_plane(direction, normal)
 
 
-def free_triangle(target, tables, ids, direction, z, seeded):
+def _free_plane(target, tables, ids, seeded):
     faces, vertices = tables.faces, tables.vertices_camera
     stride, vertex_stride = tables.stride, tables.vertex_stride
     values = []
@@ -91,16 +133,24 @@ def free_triangle(target, tables, ids, direction, z, seeded):
         values += [target.gather(vertices, [axis * vertex_stride + k for k in vertex_ids]) for axis in range(3)]
     values = _seeded(values, seeded)
     a, b, c = (Vec3(*values[3 * corner : 3 * corner + 3]) for corner in range(3))
-    normal, offset = triangle_geometry.plane_of_triangle(a, b, c)
+    return triangle_geometry.plane_of_triangle(a, b, c)
+
+
+def sample_free_triangle(target, tables, ids, seeded):
+    return _sample_plane(*_free_plane(target, tables, ids, seeded))
+
+
+def free_triangle(target, tables, ids, direction, z, seeded):
+    normal, offset = _free_plane(target, tables, ids, seeded)
     z = plane_geometry.differentiate_plane(z, direction, normal, offset)
     return z, lambda: plane_geometry.normal_plane(direction, normal)
 
 
 SURFACES = (
-    Surface("sphere", sphere_geometry.SLOTS, sphere),
-    Surface("plane", plane_geometry.SLOTS, plane),
-    Surface("triangle", triangle_geometry.RIGID_SLOTS, rigid_triangle),
-    Surface("free_triangle", triangle_geometry.FREE_SLOTS, free_triangle),
+    Surface("sphere", sphere_geometry.SLOTS, sphere, sample_sphere),
+    Surface("plane", plane_geometry.SLOTS, plane, sample_plane),
+    Surface("triangle", triangle_geometry.RIGID_SLOTS, rigid_triangle, sample_rigid_triangle),
+    Surface("free_triangle", triangle_geometry.FREE_SLOTS, free_triangle, sample_free_triangle),
 )
 
 

@@ -70,7 +70,10 @@ class Target:
 
     def gather(self, array, indices):
         """array[index] of each lane, as a number."""
-        values = [element(array, index) for index in indices]
+        return self.scalars_to_number([element(array, index) for index in indices])
+
+    def scalars_to_number(self, values):
+        """One scalar for each lane, as a number."""
         return self.packet(packet_type(self.lanes)(values) if self.lanes > 1 else values[0])
 
     def gather_integers(self, array, indices):

@@ -34,6 +34,7 @@ class Renderer:
         outputs: list[str],
         background: list[float | None],
         exact: bool,
+        rules: list[tuple[str, str]],
         device: str,
         threads: int,
     ) -> None: ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,12 +12,13 @@ import numpy.typing as npt
 
 from . import _core
 from ._arguments import FloatArray, describe
-from .errors import InvalidTypeError, InvalidValueError
+from .errors import InvalidTypeError, InvalidValueError, unknown_name
 from .jacobian import Jacobian
 from .losses import Loss, check_loss
 from .scene import Scene, check_free_names
 
 Image = npt.NDArray[np.float32]
+_RULES = ("blend", "foreground", "none")
 _NO_LOSS = (0, 1.0, 0.0)
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -53,10 +54,14 @@ class Renderer:
             camera: 3 channels), "shade" (Lambert, light at the camera).
         background: the value of a ray that misses. None, the default, is NaN (no value, no residual) for distance
             and depth, and 0 for the others. A list gives one for each output.
-        boundary: "none": a pixel is the value at its centre, with the interior derivative. ("exact", the integral
-            over the pixel with the motion of silhouettes, is not available in this version.)
+        boundary: "exact": a pixel that a silhouette crosses is the integral over its footprint, and J has the motion
+            of the silhouette. "none": every pixel is the value at its centre, with the interior derivative only
+            (right for depth cameras, which do not average across an edge).
         device: "cpu", or "auto".
         threads: how many to use; None for all that this process may use. Results do not depend on it.
+        rules: for boundary="exact", what the pixels along the silhouette of a shape show, by the shape's name:
+            "blend" (the default), alpha f_in + (1 - alpha) f_out, with alpha the part of the pixel that the shape
+            covers; "foreground", f_in with no boundary term; "none", as boundary="none".
 
     Raises:
         InvalidValueError, InvalidTypeError: naming the argument and the likely fix.
@@ -69,14 +74,15 @@ class Renderer:
         free: Sequence[str] = (),
         output: str | Sequence[str] = "distance",
         background: float | Sequence[float | None] | None = None,
-        boundary: Literal["none", "exact"] = "none",
+        boundary: Literal["exact", "none"] = "exact",
         device: str = "cpu",
         threads: int | None = None,
+        rules: Mapping[str, str] | None = None,
     ) -> None:
         if not isinstance(scene, Scene):
             raise InvalidTypeError(f"scene: must be a Scene, got {describe(scene)}")
         if boundary not in ("none", "exact"):
-            raise InvalidValueError(f'boundary: must be "none" or "exact", got {boundary!r}')
+            raise InvalidValueError(f'boundary: must be "exact" or "none", got {boundary!r}')
         if not isinstance(device, str):
             raise InvalidTypeError(f'device: must be a name such as "cpu", got {describe(device)}')
         if threads is not None and (
@@ -88,7 +94,14 @@ class Renderer:
         self._outputs = _output_names(output)
         backgrounds = _backgrounds(background, self._outputs)
         self._core = _core.Renderer(
-            scene, list(self._free), list(self._outputs), backgrounds, boundary == "exact", device, threads or 0
+            scene,
+            list(self._free),
+            list(self._outputs),
+            backgrounds,
+            boundary == "exact",
+            _rules(scene, rules, boundary),
+            device,
+            threads or 0,
         )
         self._theta0 = np.array(self._core.theta0)
         self._theta0.flags.writeable = False
@@ -190,6 +203,21 @@ class Renderer:
         camera = self._scene.camera
         size = f"{camera.width} x {camera.height}"
         return f"Renderer({size}, free={list(self._free)}, output={list(self._outputs)}, P={len(self._theta0)})"
+
+
+def _rules(scene: Scene, rules: Mapping[str, str] | None, boundary: str) -> list[tuple[str, str]]:
+    if rules is None:
+        return []
+    if not isinstance(rules, Mapping):
+        raise InvalidTypeError(f'rules: must map names of shapes to rules, as {{"ball": "none"}}, got {describe(rules)}')
+    if rules and boundary != "exact":
+        raise InvalidValueError('rules: there are no boundary rules with boundary="none"; use boundary="exact"')
+    for name, rule in rules.items():
+        if name not in scene.shapes:
+            raise unknown_name("shape", name, scene.shapes, where="rules: ")
+        if not isinstance(rule, str) or rule not in _RULES:
+            raise InvalidValueError(f"rules: {name} must be one of {', '.join(_RULES)}, got {describe(rule)}")
+    return list(rules.items())
 
 
 def _output_names(output: str | Sequence[str]) -> tuple[str, ...]:

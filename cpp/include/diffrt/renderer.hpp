@@ -20,6 +20,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "diffrt/jacobian.hpp"
@@ -40,9 +41,17 @@ enum class Output {
 const char* name(Output output);
 int channels(Output output);
 
+// What a pixel shows that a silhouette crosses, and its row of J.
 enum class Boundary {
-  none,   // the value at the pixel centre, interior derivative only
-  exact,  // the integral over the pixel's footprint: not available yet, and refused
+  none,   // as any other pixel: the value at its centre, with the interior derivative only
+  exact,  // the integral over the pixel's footprint, with the motion of the silhouette
+};
+
+// With Boundary::exact, how the pixels along the silhouette of one object mix what is on either side.
+enum class BoundaryRule {
+  blend,       // alpha f_in + (1 - alpha) f_out, alpha the covered part of the pixel
+  foreground,  // f_in alone, with no boundary term
+  none,        // as Boundary::none
 };
 
 struct RendererOptions {
@@ -52,7 +61,8 @@ struct RendererOptions {
   // default for distance and depth). A number: the value of a ray that misses (0 is the default for the
   // others).
   std::vector<std::optional<double>> background;
-  Boundary boundary = Boundary::none;
+  Boundary boundary = Boundary::exact;
+  std::vector<std::pair<std::string, BoundaryRule>> rules;  // by name of a shape; the others blend
   std::string device = "cpu";  // "cpu" or "auto"
   int threads = 0;             // 0: as many as this process may use
 };

@@ -17,12 +17,6 @@ std::shared_ptr<runtime::ThreadPool> make_pool(const RendererOptions& options) {
 }
 
 void check_options(const RendererOptions& options) {
-  if (options.boundary == Boundary::exact) {
-    throw ArgumentError(
-        "boundary: 'exact' (silhouettes that move) is not available in this version; use boundary=\"none\", "
-        "the value "
-        "and the interior derivative at the pixel's centre");
-  }
   if (options.device != "cpu" && options.device != "auto") {
     throw DeviceError("device: '" + options.device +
                       "' is not available in this version, which has kernels for x86-64 only; use \"cpu\"");
@@ -48,12 +42,13 @@ Evaluator::Evaluator(Scene scene, RendererOptions options)
       grid_(scene_.camera.width, scene_.camera.height),
       kernels_(*runtime::active_level().kernels),
       pool_(make_pool(options_)),
-      groups_(make_groups(scene_, parameters_, grid_)),
+      groups_(make_groups(scene_, parameters_, grid_, options_)),
       pivots_(scene_.shapes.size()),
       workspaces_(static_cast<std::size_t>(pool_->threads())) {
   channels_ = outputs_.back().first + outputs_.back().count;
   camera_slots_ = parameters_.camera_columns().intrinsics() ? kernels::camera_slots : 0;
   for (const Group& group : groups_) widest_ = std::max(widest_, group.slots + camera_slots_);
+  check_rules();
   const bool single =
       groups_.size() == 1 && (groups_[0].kind == GroupKind::rigid_mesh ||
                               (groups_[0].kind != GroupKind::free_mesh && groups_[0].count == 1));
@@ -73,6 +68,21 @@ Evaluator::Evaluator(Scene scene, RendererOptions options)
   for (std::size_t i = 0; i < all_tiles_.size(); ++i) all_tiles_[i] = static_cast<int>(i);
   for (Workspace& work : workspaces_) work.resize(channels_, std::max(widest_, 1));
   parameters_.apply(parameters_.theta0(), state_);
+}
+
+void Evaluator::check_rules() const {
+  std::vector<std::string> names;
+  for (const auto& [name, shape] : scene_.shapes) names.push_back(name);
+  for (std::size_t i = 0; i < options_.rules.size(); ++i) {
+    const std::string& name = options_.rules[i].first;
+    if (std::find(names.begin(), names.end(), name) == names.end()) {
+      throw ArgumentError("rules: the scene has no shape '" + name + "'." + scene::suggestion(name, names) +
+                          " Shapes: " + scene::joined(names) + ".");
+    }
+    for (std::size_t j = 0; j < i; ++j) {
+      if (options_.rules[j].first == name) throw ArgumentError("rules: '" + name + "' is given twice");
+    }
+  }
 }
 
 void Evaluator::check_image(Span<float> image) const {

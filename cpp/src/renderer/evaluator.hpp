@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "renderer/assembly.hpp"
+#include "renderer/couplings.hpp"
 #include "renderer/groups.hpp"
 #include "renderer/jacobian_data.hpp"
 #include "renderer/tiles.hpp"
@@ -40,11 +41,12 @@ class Evaluator {
             NormalEquations& result, SharedCost* shared);
 
  private:
+  void check_rules() const;
   void check_image(Span<float> image) const;
   // Moves everything to where it is at theta, and finds the tiles that it touches.
   void prepare(Span<const double> theta);
   TileContext context() const {
-    return {kernels_, grid_, state_, groups_, outputs_, channels_, camera_slots_};
+    return {kernels_, grid_, state_, groups_, outputs_, channels_, camera_slots_, widest_};
   }
   void update_linearization(Span<const double> theta, PoseDerivative kind);
 
@@ -60,18 +62,23 @@ class Evaluator {
     });
   }
 
-  void store_image(const TileContext& context, int t, Workspace& work, Span<float> image) const;
-  // After find_visible.
+  bool exact() const { return options_.boundary == Boundary::exact; }
+  // What the pixels of a tile show: blocks ids, inverse_depth, rendered. `with_rows`: and what patch needs.
+  void show_tile(const TileContext& context, int t, Workspace& work, bool with_rows) const;
+  void store_image(const TileContext& context, int t, Workspace& work, Span<float> image, bool with_rows) const;
+  // After show_tile with rows.
   void store_rows(const TileContext& context, int t, Workspace& work, RowStorage& rows) const;
+  void store_extras(int t, const Workspace& work, RowExtras& extras) const;
   // Sum over the slots of one column; where it is one slot as it stands, nothing is computed.
   const float* mix_column(const Block& block, int k, const float* slots, float* mixed) const;
 
   // Residuals and their sums over the tiles that have any; then after(context, tile, workspace) on each.
   template <class F>
   void evaluate_cost(Span<const double> theta, const Observation& observation, const Loss& loss,
-                     NormalEquations& result, F&& after);
+                     NormalEquations& result, bool with_rows, F&& after);
   // Records of sum w J'J and sum w J'r of a tile.
   void sum_products(const TileContext& context, int t, Workspace& work);
+  void couple(int g, int planes, int t, Workspace& work);
   // Adds the records to H and g.
   void assemble(Span<const double> theta, PoseDerivative pose, Span<double> H, Span<double> g);
 
@@ -101,6 +108,7 @@ class Evaluator {
   scene::State state_;
   Linearization linearization_;
   Assembly assembly_;
+  Couplings couplings_;
   std::vector<int> active_;  // tiles that may have residuals
   runtime::Buffer<float> sums_;
   std::vector<runtime::Buffer<float>> records_;

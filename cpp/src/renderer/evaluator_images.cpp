@@ -9,7 +9,7 @@ void Evaluator::render(Span<const double> theta, Span<float> image) {
   check_image(image);
   prepare(theta);
   const TileContext context = this->context();
-  over_tiles(all_tiles_, [&](int t, Workspace& work) { store_image(context, t, work, image); });
+  over_tiles(all_tiles_, [&](int t, Workspace& work) { store_image(context, t, work, image, false); });
 }
 
 Jacobian Evaluator::jacobian(Span<const double> theta, Span<float> image) {
@@ -29,16 +29,23 @@ Jacobian Evaluator::jacobian(Span<const double> theta, Span<float> image) {
   data->keep_alive = faces_;
   over_tiles(all_tiles_, [&](int t, Workspace& work) {
     if (!image.empty()) {
-      store_image(context, t, work, image);
+      store_image(context, t, work, image, true);
     } else if (touched(context, t)) {
-      find_visible(context, t, work);
+      show_tile(context, t, work, true);
     }
     store_rows(context, t, work, *data->rows);
   });
   return Jacobian(std::move(data));
 }
 
-void Evaluator::store_image(const TileContext& context, int t, Workspace& work, Span<float> image) const {
+void Evaluator::show_tile(const TileContext& context, int t, Workspace& work, bool with_rows) const {
+  find_visible(context, t, work);
+  show(context, t, work);
+  if (exact()) work.silhouettes.run(context, t, work, with_rows);
+}
+
+void Evaluator::store_image(const TileContext& context, int t, Workspace& work, Span<float> image,
+                            bool with_rows) const {
   const std::ptrdiff_t column_stride = channels_,
                        row_stride = static_cast<std::ptrdiff_t>(grid_.width) * channels_;
   if (!touched(context, t)) {
@@ -49,8 +56,7 @@ void Evaluator::store_image(const TileContext& context, int t, Workspace& work, 
     }
     return;
   }
-  find_visible(context, t, work);
-  show(context, t, work);
+  show_tile(context, t, work, with_rows);
   for (int c = 0; c < channels_; ++c) {
     store_plane(grid_, t, work.rendered.data() + c * tile_pixels, image.data() + c, row_stride,
                 column_stride);
@@ -76,9 +82,12 @@ void Evaluator::store_rows(const TileContext& context, int t, Workspace& work, R
   store_ids(grid_, t, work.ids.data(), rows.ids.data());
   std::fill_n(work.rows.data(), static_cast<std::size_t>(channels_ * widest_ * tile_pixels), 0.0f);
   for (const Group& group : groups_) {
-    if (group.touches(t)) differentiate(context, group, widest_, t, work);
+    if (!group.touches(t)) continue;
+    differentiate(context, group, widest_, t, work);
+    if (exact()) work.silhouettes.patch(context, group, widest_, work);
   }
   if (!dense_rows_) {
+    if (exact()) store_extras(t, work, rows.extras[static_cast<std::size_t>(t)]);
     for (int plane = 0; plane < widest_ * channels_; ++plane) {
       store_plane(grid_, t, work.rows.data() + plane * tile_pixels, plane_at(plane), grid_.width, 1);
     }
@@ -93,6 +102,22 @@ void Evaluator::store_rows(const TileContext& context, int t, Workspace& work, R
       store_plane(grid_, t, column, plane_at(c * row_planes_ + block.columns[static_cast<std::size_t>(k)]),
                   grid_.width, 1);
     }
+  }
+}
+
+// The rows of crossed pixels that their planes do not hold.
+void Evaluator::store_extras(int t, const Workspace& work, RowExtras& extras) const {
+  for (const int pixel : work.silhouettes.pixels()) {
+    const std::int32_t id = work.ids[static_cast<std::size_t>(pixel)];
+    const int x = t % grid_.across * tile + pixel % tile, y = t / grid_.across * tile + pixel / tile;
+    work.silhouettes.for_each_row(pixel, [&](const CrossedRow& row, const float* values) {
+      const Group& group = groups_[static_cast<std::size_t>(row.group)];
+      const bool in_planes = id >= group.first_id && id < group.first_id + group.count;
+      if (in_planes && SilhouetteWork::same_block(group, row.id, id)) return;
+      extras.pixels.push_back(y * grid_.width + x);
+      extras.ids.push_back(row.id);
+      extras.values.insert(extras.values.end(), values, values + channels_ * widest_);
+    });
   }
 }
 

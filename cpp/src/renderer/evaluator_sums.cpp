@@ -9,7 +9,7 @@ namespace diffrt::renderer {
 
 template <class F>
 void Evaluator::evaluate_cost(Span<const double> theta, const Observation& observation, const Loss& loss,
-                              NormalEquations& result, F&& after) {
+                              NormalEquations& result, bool with_rows, F&& after) {
   if (observation.image.empty()) throw ArgumentError("observed: is empty");
   const KernelLoss robust = kernel_loss(loss);
   prepare(theta);
@@ -31,8 +31,7 @@ void Evaluator::evaluate_cost(Span<const double> theta, const Observation& obser
 
   std::atomic<bool> weights_valid{true};
   over_tiles(active_, [&](int t, Workspace& work) {
-    find_visible(context, t, work);
-    show(context, t, work);
+    show_tile(context, t, work, with_rows);
     if (!load_observation(context, observation, t, work)) weights_valid = false;
     compare(context, robust, t, work, sums_.data());
     after(context, t, work);
@@ -55,8 +54,36 @@ void Evaluator::sum_products(const TileContext& context, int t, Workspace& work)
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     const Group& group = groups_[g];
     if (!group.touches(t)) continue;
-    differentiate(context, group, group.slots + camera_slots_, t, work);
+    const int planes = group.slots + camera_slots_;
+    differentiate(context, group, planes, t, work);
+    if (exact()) {
+      work.silhouettes.patch(context, group, planes, work);
+      couple(static_cast<int>(g), planes, t, work);
+    }
     accumulate(context, group, t, work, records_[g].data());
+  }
+}
+
+// The products of the rows of crossed pixels whose first entry lies in this group's planes.
+void Evaluator::couple(int g, int planes, int t, Workspace& work) {
+  const Group& group = groups_[static_cast<std::size_t>(g)];
+  for (const int pixel : work.silhouettes.pixels()) {
+    const std::int32_t id = work.ids[static_cast<std::size_t>(pixel)];
+    if (id < group.first_id || id >= group.first_id + group.count) continue;
+    std::vector<Couplings::Entry>& entries = work.entries;
+    entries.clear();
+    entries.push_back({group.kind == GroupKind::rigid_mesh ? group.first_id : id, g, work.rows.data() + pixel,
+                       static_cast<std::ptrdiff_t>(planes) * tile_pixels, tile_pixels, group.slots, camera_slots_,
+                       planes - camera_slots_});
+    work.silhouettes.for_each_row(pixel, [&](const CrossedRow& row, const float* values) {
+      const Group& other = groups_[static_cast<std::size_t>(row.group)];
+      if (row.group == g && SilhouetteWork::same_block(group, row.id, id)) return;
+      entries.push_back({other.kind == GroupKind::rigid_mesh ? other.first_id : row.id, row.group, values, widest_, 1,
+                         other.slots, camera_slots_, widest_ - camera_slots_});
+    });
+    if (entries.size() == 1) continue;
+    couplings_.add(t, entries.data(), static_cast<int>(entries.size()), true, channels_, work.robust.data() + pixel,
+                   work.residual.data() + pixel, tile_pixels);
   }
 }
 
@@ -66,6 +93,7 @@ void Evaluator::assemble(Span<const double> theta, PoseDerivative pose, Span<dou
     assembly_.add(groups_[k], linearization_.groups()[k], linearization_, camera_slots_, active_,
                   records_[k].data(), H, g);
   }
+  if (exact()) couplings_.assemble(active_, linearization_, H, g);
 }
 
 void Evaluator::normal_equations(Span<const double> theta, const Observation& observation, const Loss& loss,
@@ -75,7 +103,8 @@ void Evaluator::normal_equations(Span<const double> theta, const Observation& ob
     remembered_.resize(all_tiles_.size() * block);
     remembers_.assign(all_tiles_.size(), 0);
   }
-  evaluate_cost(theta, observation, loss, result, [&](const TileContext& context, int t, Workspace& work) {
+  if (exact()) couplings_.start(grid_.tiles());
+  evaluate_cost(theta, observation, loss, result, true, [&](const TileContext& context, int t, Workspace& work) {
     const auto tile_index = static_cast<std::size_t>(t);
     if (remember) {
       std::copy_n(work.costs.data(), block, remembered_.data() + tile_index * block);
@@ -93,7 +122,8 @@ void Evaluator::gradient_scatter(Span<const double> theta, const Observation& ob
                                  Span<double> M) {
   scatter_.g.assign(parameters_.size(), 0.0);
   std::fill(M.begin(), M.end(), 0.0);
-  evaluate_cost(theta, observation, loss, scatter_, [&](const TileContext& context, int t, Workspace& work) {
+  if (exact()) couplings_.start(grid_.tiles());
+  evaluate_cost(theta, observation, loss, scatter_, true, [&](const TileContext& context, int t, Workspace& work) {
     for (std::size_t p = 0; p < work.robust.size(); ++p) {
       const float gradient = work.robust[p] * work.residual[p];
       work.robust[p] = gradient * gradient;
@@ -106,14 +136,14 @@ void Evaluator::gradient_scatter(Span<const double> theta, const Observation& ob
 void Evaluator::cost(Span<const double> theta, const Observation& observation, const Loss& loss,
                      NormalEquations& result, SharedCost* shared) {
   if (shared == nullptr) {
-    evaluate_cost(theta, observation, loss, result, [](const TileContext&, int, Workspace&) {});
+    evaluate_cost(theta, observation, loss, result, false, [](const TileContext&, int, Workspace&) {});
     return;
   }
   if (remembers_.empty())
     throw ArgumentError("shared: there is no call of normal_equations to compare with that was to remember");
   const std::size_t block = static_cast<std::size_t>(channels_) * tile_pixels;
   shared_.assign(all_tiles_.size(), SharedCost());
-  evaluate_cost(theta, observation, loss, result, [&](const TileContext&, int t, Workspace& work) {
+  evaluate_cost(theta, observation, loss, result, false, [&](const TileContext&, int t, Workspace& work) {
     const auto tile_index = static_cast<std::size_t>(t);
     if (remembers_[tile_index] == 0) return;
     const float* before = remembered_.data() + tile_index * block;

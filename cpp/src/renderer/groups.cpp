@@ -1,5 +1,6 @@
 #include "renderer/groups.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "scene/triangles.hpp"
@@ -28,6 +29,25 @@ Interval project_sphere(double x, double z, double radius, double focal, double 
   return {focal * low + center, focal * high + center};
 }
 
+// How far [px] beyond its centre a pixel may depend on a primitive: half its diagonal would be more than
+// needed, but points a little beyond its border are looked at.
+constexpr double pixel_reach = 0.56;
+
+// Which kernels cross the silhouette of a sphere that the camera is outside of.
+int silhouette_kind(const Vector3d& c, double r, double fx, double fy) {
+  const double z2 = c.z() * c.z() - r * r;
+  if (c.z() <= r * (1 + 1e-4)) return kernels::kind_open;
+  // The smallest radius of curvature of an ellipse with semi-axes a >= b is b^2 / a. The silhouette is that of the
+  // quadratic form d' (c c' - gap I) d; b and a follow from its part in x and y.
+  const double gap = c.squaredNorm() - r * r;
+  const double peak = gap * r * r / z2;
+  const double xx = (gap - c.x() * c.x()) / (fx * fx * peak), yy = (gap - c.y() * c.y()) / (fy * fy * peak),
+               xy = -c.x() * c.y() / (fx * fy * peak);
+  const double trace = xx + yy, determinant = xx * yy - xy * xy;
+  const double curvature_radius = std::sqrt(std::max(determinant, 0.0) / trace) / trace;
+  return curvature_radius > 8 ? kernels::kind_gentle : kernels::kind_small;
+}
+
 void prepare_spheres(Group& group, const Scene& scene, const scene::State& state, const Frame& frame) {
   const scene::Rigid T_camera_world = state.T_world_camera.inverse();
   const double last_x = frame.grid.width - 1, last_y = frame.grid.height - 1;
@@ -52,10 +72,15 @@ void prepare_spheres(Group& group, const Scene& scene, const scene::State& state
     } else if (outside && c.z() > r * (1 + 1e-6)) {
       const Interval u = project_sphere(c.x(), c.z(), r, state.fx, state.cx),
                      v = project_sphere(c.y(), c.z(), r, state.fy, state.cy);
-      constexpr double margin = 0.01;
+      const double margin = group.exact ? pixel_reach : 0.01;
       x0 = std::ceil(std::max(u.low - margin, 0.0)), x1 = std::floor(std::min(u.high + margin, last_x));
       y0 = std::ceil(std::max(v.low - margin, 0.0)), y1 = std::floor(std::min(v.high + margin, last_y));
       if (!(x0 <= x1 && y0 <= y1)) x0 = y0 = nowhere, x1 = y1 = -1;
+    }
+    if (group.exact) {
+      const bool has_silhouette = outside && x0 <= x1;
+      group.kinds[static_cast<std::size_t>(k)] =
+          has_silhouette ? silhouette_kind(c, r, state.fx, state.fy) : -1;
     }
     const double bounds[4] = {x0, y0, x1, y1};
     for (int c4 = 0; c4 < 4; ++c4)
@@ -92,6 +117,51 @@ void upload_vertices(Group& group, const double* vertices) {
   }
 }
 
+void find_silhouettes(Group& group, const scene::State& state, const Frame& frame) {
+  Silhouettes& s = group.silhouettes;
+  const int edges = s.edges.count(), chunks = std::clamp(edges / 2048, 1, frame.pool.threads());
+  const int per_chunk = (edges + chunks - 1) / chunks;
+  s.found_counts.resize(static_cast<std::size_t>(chunks));
+  frame.pool.parallel_for(chunks, 1, [&](int first, int last, int) {
+    for (int chunk = first; chunk < last; ++chunk) {
+      kernels::silhouette_edges_arguments a;
+      a.chunk = chunk, a.stride = edges;
+      a.vertex_stride = group.vertex_stride, a.face_stride = group.stride;
+      a.width = static_cast<float>(frame.grid.width), a.height = static_cast<float>(frame.grid.height);
+      a.fx = static_cast<float>(state.fx), a.fy = static_cast<float>(state.fy);
+      a.cx = static_cast<float>(state.cx), a.cy = static_cast<float>(state.cy);
+      a.starts = runtime::array(s.edges.starts.data()), a.half_edges = runtime::array(s.edges.half_edges.data());
+      a.along = runtime::array(s.along.data()), a.faces = runtime::array(group.faces.data());
+      a.vertices_camera = runtime::array(group.vertices_camera.data());
+      a.triangles = runtime::array(group.table.data());
+      a.edges = runtime::array(s.found_edges.data()), a.components = runtime::array(s.found.data());
+      a.counts = runtime::array(s.found_counts.data());
+      runtime::launch(frame.kernels.silhouette_edges, a, std::min(chunk * per_chunk, edges),
+                      std::min((chunk + 1) * per_chunk, edges));
+    }
+  });
+  s.count = 0;
+  for (int chunk = 0; chunk < chunks; ++chunk) s.count += s.found_counts[static_cast<std::size_t>(chunk)];
+  s.stride = padded(static_cast<std::size_t>(std::max(s.count, 1)));
+  s.components.resize(static_cast<std::size_t>(kernels::edge_components * s.stride));
+  s.half_edges.clear(), s.ends.clear();
+  for (int chunk = 0, n = 0; chunk < chunks; ++chunk) {
+    const int first = std::min(chunk * per_chunk, edges), count = s.found_counts[static_cast<std::size_t>(chunk)];
+    for (int c = 0; c < kernels::edge_components; ++c)
+      std::copy_n(s.found.data() + static_cast<std::ptrdiff_t>(c) * edges + first, count,
+                  s.components.data() + static_cast<std::ptrdiff_t>(c) * s.stride + n);
+    for (int i = first; i < first + count; ++i) {
+      const auto e = static_cast<std::size_t>(s.found_edges[static_cast<std::size_t>(i)]);
+      s.half_edges.push_back(s.edges.half_edges[static_cast<std::size_t>(s.edges.starts[e])]);
+      s.ends.push_back(s.edges.ends[2 * e]), s.ends.push_back(s.edges.ends[2 * e + 1]);
+    }
+    n += count;
+  }
+  s.tiles.update(frame.kernels, frame.pool, frame.grid,
+                 s.components.data() + static_cast<std::ptrdiff_t>(kernels::edge_bounds) * s.stride, s.count,
+                 s.stride);
+}
+
 void prepare_mesh(Group& group, const scene::State& state, const Frame& frame) {
   const scene::ShapeState& shape = state.shapes[static_cast<std::size_t>(group.shape)];
   if (!shape.moved_vertices.empty()) upload_vertices(group, shape.vertices);
@@ -120,12 +190,15 @@ void prepare_mesh(Group& group, const scene::State& state, const Frame& frame) {
     a.width = static_cast<float>(frame.grid.width), a.height = static_cast<float>(frame.grid.height);
     a.fx = static_cast<float>(state.fx), a.fy = static_cast<float>(state.fy);
     a.cx = static_cast<float>(state.cx), a.cy = static_cast<float>(state.cy);
+    a.margin = static_cast<float>(pixel_reach);
     a.faces = runtime::array(group.faces.data()),
     a.vertices_camera = runtime::array(group.vertices_camera.data());
     a.triangles = runtime::array(group.table.data()), a.bounds = runtime::array(group.bounds.data());
+    a.wide_bounds = runtime::array(group.wide_bounds.data());
     runtime::launch(frame.kernels.prepare_triangles, a, begin, end);
   });
-  group.tiles.update(frame.kernels, frame.pool, frame.grid, group.bounds.data(), group.count, group.stride);
+  group.tiles.update(frame.kernels, frame.pool, frame.grid, group.reach(), group.count, group.stride);
+  if (group.exact && group.rules[0] != BoundaryRule::none) find_silhouettes(group, state, frame);
 }
 
 void upload_mesh(Group& group) {
@@ -177,16 +250,35 @@ void whole_image(runtime::Buffer<float>& bounds, const TileGrid& grid, int entri
 
 }  // namespace
 
-std::vector<Group> make_groups(const Scene& scene, const scene::Parameters& parameters,
-                               const TileGrid& grid) {
+std::vector<Group> make_groups(const Scene& scene, const scene::Parameters& parameters, const TileGrid& grid,
+                               const RendererOptions& options) {
+  const bool exact = options.boundary == Boundary::exact;
+  const auto rule_of = [&](const std::string& name) {
+    for (const auto& [shape, rule] : options.rules) {
+      if (shape == name) return rule;
+    }
+    return BoundaryRule::blend;
+  };
+  const scene::CameraColumns& camera = parameters.camera_columns();
+  const auto depends = [&](std::size_t shape) -> std::uint8_t {
+    const scene::ShapeColumns& c = parameters.columns(shape);
+    const int own = std::max({c.center, c.radius, c.point, c.normal, c.pose, c.vertices});
+    return camera.pose >= 0 || camera.intrinsics() || own >= 0 ? 1 : 0;
+  };
   std::vector<Group> groups;
   Group spheres, planes;
-  for (const auto& [name, shape] : scene.shapes) {
+  for (std::size_t i = 0; i < scene.shapes.size(); ++i) {
+    const auto& [name, shape] = scene.shapes[i];
     spheres.count += std::holds_alternative<Sphere>(shape) ? 1 : 0;
     planes.count += std::holds_alternative<Plane>(shape) ? 1 : 0;
+    for (Group* group : {&spheres, &planes}) {
+      const bool member = group == &spheres ? std::holds_alternative<Sphere>(shape) : std::holds_alternative<Plane>(shape);
+      if (member) group->rules.push_back(rule_of(name)), group->depends.push_back(depends(i));
+    }
   }
   int next_id = 0;
   if (spheres.count > 0) {
+    spheres.kinds.assign(static_cast<std::size_t>(spheres.count), -1);
     spheres.surface = kernels::surface_sphere;
     spheres.stride = padded(static_cast<std::size_t>(spheres.count));
     spheres.table.resize(static_cast<std::size_t>(spheres.count * kernels::sphere_components));
@@ -218,7 +310,17 @@ std::vector<Group> make_groups(const Scene& scene, const scene::Parameters& para
     group.count = static_cast<int>(mesh->faces->size() / 3);
     group.stride = padded(static_cast<std::size_t>(group.count));
     group.bounds.resize(4 * static_cast<std::size_t>(group.stride));
+    group.wide_bounds.resize(group.bounds.size());
     upload_mesh(group);
+    group.rules.push_back(rule_of(scene.shapes[i].first));
+    group.depends.push_back(depends(i));
+    if (exact && group.rules[0] != BoundaryRule::none) {
+      Silhouettes& s = group.silhouettes;
+      s.edges = scene::make_edges(*mesh->vertices, *mesh->faces);
+      s.along.assign(s.edges.along.begin(), s.edges.along.end());
+      s.found.resize(static_cast<std::size_t>(kernels::edge_components * s.edges.count()));
+      s.found_edges.resize(static_cast<std::size_t>(s.edges.count()));
+    }
     if (!free) {
       group.own_sums = true;
       group.sum_span = group.count;
@@ -228,7 +330,7 @@ std::vector<Group> make_groups(const Scene& scene, const scene::Parameters& para
     next_id += group.count;
     groups.push_back(std::move(group));
   }
-  for (Group& group : groups) group.slots = slots_of(group.kind);
+  for (Group& group : groups) group.slots = slots_of(group.kind), group.exact = exact;
   return groups;
 }
 

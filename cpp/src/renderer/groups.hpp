@@ -5,8 +5,10 @@
 #include <Eigen/Core>
 #include <vector>
 
+#include "diffrt/renderer.hpp"
 #include "renderer/bins.hpp"
 #include "renderer/linearization.hpp"
+#include "scene/mesh_edges.hpp"
 
 namespace diffrt::renderer {
 
@@ -15,6 +17,20 @@ struct Frame {
   const kernels::Table& kernels;
   runtime::ThreadPool& pool;
   const TileGrid& grid;
+};
+
+// The silhouette edges of a mesh: those of its edges that are silhouettes at some theta, and their tiles.
+struct Silhouettes {
+  scene::MeshEdges edges;
+  std::vector<std::int32_t> along;  // edges.along, as kernels take it
+  // Of those that are silhouettes, in the order of the edges:
+  int count = 0, stride = 0;
+  runtime::Buffer<float> components;              // [edge_components, stride]
+  std::vector<std::int32_t> half_edges, ends;     // the first half-edge; [count, 2] welded vertices
+  TileLists tiles;
+  // What the kernels write, chunk by chunk.
+  runtime::Buffer<float> found;
+  runtime::Buffer<std::int32_t> found_edges, found_counts;
 };
 
 // Primitives with consecutive ids, drawn by the same kernels.
@@ -30,7 +46,8 @@ struct Group {
   int sum_span = 1;       // ids per entry
 
   runtime::Buffer<float> table;       // spheres and planes by rows, triangles by components
-  runtime::Buffer<float> bounds;      // [4, stride] px
+  runtime::Buffer<float> bounds;      // [4, stride] px, of the pixel centres that may see it
+  runtime::Buffer<float> wide_bounds;  // of a mesh with exact boundaries: of the pixels that it may touch
   runtime::Buffer<float> sum_bounds;  // of the entries of `sums`
   int stride = 0;                     // of `bounds`, and of a mesh's table and faces
 
@@ -45,13 +62,26 @@ struct Group {
   runtime::Buffer<std::int32_t> faces;                 // [3, stride]; degenerate ones collapsed to a vertex
   std::size_t degenerate = 0;
 
+  // With exact boundaries.
+  bool exact = false;
+  std::vector<std::uint8_t> depends;  // per sphere or plane, one for a mesh: whether theta moves it
+  std::vector<BoundaryRule> rules;  // per sphere or plane; one for a mesh
+  std::vector<int> kinds;           // per sphere: kernels::kind_..., or -1 where it has no silhouette
+  Silhouettes silhouettes;
+
   // Whether any of its primitives may touch a tile. Planes have no bounds.
   bool touches(int tile_index) const { return kind == GroupKind::planes || !tiles.empty(tile_index); }
   const TileLists& sum_entries() const { return own_sums ? sums : tiles; }
+  bool depends_on_theta(int primitive) const {
+    return depends[mesh != nullptr ? 0 : static_cast<std::size_t>(primitive)] != 0;
+  }
+  // Bounds of the pixels that may depend on each primitive.
+  const float* reach() const { return exact && mesh != nullptr ? wide_bounds.data() : bounds.data(); }
 };
 
 // The groups of a scene in the order of their ids: spheres, planes, meshes.
-std::vector<Group> make_groups(const Scene& scene, const scene::Parameters& parameters, const TileGrid& grid);
+std::vector<Group> make_groups(const Scene& scene, const scene::Parameters& parameters, const TileGrid& grid,
+                               const RendererOptions& options);
 
 // Moves a group's primitives to where they are in `state`, and finds the tiles they touch.
 void prepare(Group& group, const Scene& scene, const scene::State& state, const Frame& frame);

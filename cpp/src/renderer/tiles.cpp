@@ -6,53 +6,13 @@
 #include <limits>
 
 #include "diffrt/errors.hpp"
+#include "renderer/launch_arguments.hpp"
 #include "scene/validation.hpp"
 
 namespace diffrt::renderer {
-namespace {
 
 using runtime::array;
 using runtime::launch;
-
-// Arguments that several kernels share by name.
-template <class Arguments>
-void set_pixels(Arguments& a, const TileContext& context, int tile_index) {
-  a.first_tile = tile_index;
-  a.tiles_x = context.grid.across;
-}
-
-template <class Arguments>
-void set_rays(Arguments& a, const scene::State& state) {
-  a.cx = static_cast<float>(state.cx), a.cy = static_cast<float>(state.cy);
-  a.inverse_fx = static_cast<float>(1 / state.fx), a.inverse_fy = static_cast<float>(1 / state.fy);
-}
-
-template <class Arguments>
-void set_camera(Arguments& a, const scene::State& state) {
-  a.fx = static_cast<float>(state.fx), a.fy = static_cast<float>(state.fy);
-  a.cx = static_cast<float>(state.cx), a.cy = static_cast<float>(state.cy);
-}
-
-template <class Arguments>
-void set_group(Arguments& a, const Group& group, const Workspace& work) {
-  a.first_id = group.first_id, a.count = group.count;
-  a.stride = group.stride, a.vertex_stride = group.vertex_stride;
-  a.table = array(group.table.data()), a.faces = array(group.faces.data());
-  a.vertices_camera = array(group.vertices_camera.data());
-  a.inverse_depth = array(work.inverse_depth.data()), a.ids = array(work.ids.data());
-}
-
-// The part of a tile that lies in the image.
-struct Part {
-  int left, top, columns, rows;
-};
-
-Part part_in_image(const TileGrid& grid, int tile_index) {
-  const int left = tile_index % grid.across * tile, top = tile_index / grid.across * tile;
-  return {left, top, std::min(tile, grid.width - left), std::min(tile, grid.height - top)};
-}
-
-}  // namespace
 
 void Workspace::resize(int channels, int planes) {
   inverse_depth.resize(tile_pixels);
@@ -182,7 +142,7 @@ void differentiate(const TileContext& context, const Group& group, int planes, i
     set_pixels(a, context, tile_index);
     set_camera(a, context.state);
     set_group(a, group, work);
-    a.pivot_x = group.pivot.x(), a.pivot_y = group.pivot.y(), a.pivot_z = group.pivot.z();
+    set_pivot(a, group);
     a.channels = context.channels, a.channel = output.first, a.planes = planes;
     a.row_planes = array(work.rows.data());
     launch(context.kernels.rows[o][group.surface][context.camera_slots > 0 ? 1 : 0], a, tile_index,
@@ -214,7 +174,7 @@ void accumulate(const TileContext& context, const Group& group, int tile_index, 
   a.channels = context.channels, a.planes = slots;
   a.first_id = group.first_id, a.span = group.sum_span;
   a.stride = group.own_sums ? static_cast<int>(group.sum_bounds.size() / 4) : group.stride;
-  a.bounds = array(group.own_sums ? group.sum_bounds.data() : group.bounds.data());
+  a.bounds = array(group.own_sums ? group.sum_bounds.data() : group.reach());
   a.offsets = array(entries.offsets()), a.candidates = array(entries.candidates());
   a.ids = array(work.ids.data()), a.row_planes = array(work.rows.data());
   a.residual = array(work.residual.data()), a.weight = array(work.robust.data()), a.records = array(records);

@@ -4,8 +4,10 @@
 
 #include <vector>
 
+#include "renderer/couplings.hpp"
 #include "renderer/groups.hpp"
 #include "renderer/outputs.hpp"
+#include "renderer/silhouettes.hpp"
 
 namespace diffrt::renderer {
 
@@ -16,6 +18,8 @@ inline constexpr int tile_pixels = tile * tile;
 struct Workspace {
   runtime::Buffer<float> inverse_depth, rendered, observed, weights, residual, robust, costs, rows;
   runtime::Buffer<std::int32_t> ids;
+  SilhouetteWork silhouettes;
+  std::vector<Couplings::Entry> entries;  // of one pixel
 
   void resize(int channels, int planes);
 };
@@ -36,6 +40,7 @@ struct TileContext {
   const std::vector<OutputChannels>& outputs;
   int channels = 1;      // of all outputs
   int camera_slots = 0;  // 0, or kernels::camera_slots
+  int planes = 0;        // slots of the widest group, the camera's among them
 };
 
 // Whether any primitive may touch a tile.

@@ -1,0 +1,58 @@
+// Arguments that several kernels share by name.
+#pragma once
+
+#include <algorithm>
+
+#include "renderer/tiles.hpp"
+#include "runtime/launch.hpp"
+
+namespace diffrt::renderer {
+
+template <class Arguments>
+void set_pixels(Arguments& a, const TileContext& context, int tile_index) {
+  a.first_tile = tile_index;
+  a.tiles_x = context.grid.across;
+}
+
+template <class Arguments>
+void set_rays(Arguments& a, const scene::State& state) {
+  a.cx = static_cast<float>(state.cx), a.cy = static_cast<float>(state.cy);
+  a.inverse_fx = static_cast<float>(1 / state.fx), a.inverse_fy = static_cast<float>(1 / state.fy);
+}
+
+template <class Arguments>
+void set_camera(Arguments& a, const scene::State& state) {
+  a.fx = static_cast<float>(state.fx), a.fy = static_cast<float>(state.fy);
+  a.cx = static_cast<float>(state.cx), a.cy = static_cast<float>(state.cy);
+}
+
+template <class Arguments>
+void set_tables(Arguments& a, const Group& group) {
+  a.first_id = group.first_id, a.count = group.count;
+  a.stride = group.stride, a.vertex_stride = group.vertex_stride;
+  a.table = runtime::array(group.table.data()), a.faces = runtime::array(group.faces.data());
+  a.vertices_camera = runtime::array(group.vertices_camera.data());
+}
+
+template <class Arguments>
+void set_group(Arguments& a, const Group& group, const Workspace& work) {
+  set_tables(a, group);
+  a.inverse_depth = runtime::array(work.inverse_depth.data()), a.ids = runtime::array(work.ids.data());
+}
+
+template <class Arguments>
+void set_pivot(Arguments& a, const Group& group) {
+  a.pivot_x = group.pivot.x(), a.pivot_y = group.pivot.y(), a.pivot_z = group.pivot.z();
+}
+
+// The part of a tile that lies in the image.
+struct Part {
+  int left, top, columns, rows;
+};
+
+inline Part part_in_image(const TileGrid& grid, int tile_index) {
+  const int left = tile_index % grid.across * tile, top = tile_index / grid.across * tile;
+  return {left, top, std::min(tile, grid.width - left), std::min(tile, grid.height - top)};
+}
+
+}  // namespace diffrt::renderer

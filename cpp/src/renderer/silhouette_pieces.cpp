@@ -1,0 +1,182 @@
+// Silhouettes of meshes in a tile: pieces of edges, linked into entries.
+#include <cmath>
+
+#include "renderer/launch_arguments.hpp"
+#include "renderer/silhouettes.hpp"
+
+namespace diffrt::renderer {
+
+using runtime::array;
+using runtime::launch;
+
+namespace {
+
+constexpr int lanes = kernels::lanes;
+// An area this near to 0 or 1 may be either, modulo 1.
+constexpr float ambiguous = 1e-3f;
+
+}  // namespace
+
+void SilhouetteWork::detect_edges(const TileContext& context, int g, int tile_index) {
+  const Group& group = context.groups[static_cast<std::size_t>(g)];
+  const Silhouettes& s = group.silhouettes;
+  const int begin = count_;
+  for (int entry = s.tiles.begin(tile_index); entry < s.tiles.end(tile_index); ++entry) {
+    const auto needed = static_cast<std::size_t>(count_ + tile_pixels);
+    if (piece_pixels_.size() < needed) piece_pixels_.resize(2 * needed), piece_edges_.resize(2 * needed);
+    kernels::detect_edges_arguments a;
+    a.left = left_, a.top = top_, a.columns = columns_, a.lines = lines_, a.stride = s.stride;
+    a.components = array(s.components.data()), a.candidates = array(s.tiles.candidates());
+    a.pixels = array(piece_pixels_.data()), a.primitives = array(piece_edges_.data()), a.count = array(&count_);
+    launch(context.kernels.detect_edges, a, entry, entry + 1);
+  }
+  if (count_ == begin) return;
+  piece_segments_.push_back({g, begin, count_});
+  for (; count_ % lanes != 0; ++count_) {
+    const auto last = static_cast<std::size_t>(count_ - 1);
+    piece_pixels_[last + 1] = piece_pixels_[last], piece_edges_[last + 1] = piece_edges_[last];
+  }
+}
+
+void SilhouetteWork::cross_pieces(const TileContext& context) {
+  if (piece_segments_.empty()) return;
+  piece_stride_ = (count_ + 15) / 16 * 16;
+  pieces_.resize(static_cast<std::size_t>(kernels::piece_components * piece_stride_));
+  piece_entries_.assign(static_cast<std::size_t>(count_), -1);
+  for (const PieceSegment& segment : piece_segments_) {
+    const Silhouettes& s = context.groups[static_cast<std::size_t>(segment.group)].silhouettes;
+    kernels::cross_edges_arguments a;
+    set_camera(a, context.state);
+    a.left = left_, a.top = top_, a.stride = piece_stride_ / lanes, a.edge_stride = s.stride;
+    a.components = array(s.components.data());
+    a.pixels = array(piece_pixels_.data()), a.primitives = array(piece_edges_.data());
+    a.pieces = array(pieces_.data());
+    launch(context.kernels.cross_edges, a, segment.begin / lanes, (segment.end + lanes - 1) / lanes);
+    link_pieces(context, segment);
+  }
+}
+
+// Pieces of a pixel that meet at a vertex inside it belong together; each such chain is an entry.
+void SilhouetteWork::link_pieces(const TileContext& context, const PieceSegment& segment) {
+  const Silhouettes& s = context.groups[static_cast<std::size_t>(segment.group)].silhouettes;
+  first_piece_.assign(tile_pixels, -1);
+  next_piece_.resize(static_cast<std::size_t>(count_));
+  component_.resize(static_cast<std::size_t>(count_));
+  const int begin = entries_;
+  // Backwards, so that the lists are in order.
+  for (int i = segment.end - 1; i >= segment.begin; --i) {
+    if (!(piece(kernels::piece_length, i) > 0)) continue;
+    int& first = first_piece_[static_cast<std::size_t>(piece_pixels_[static_cast<std::size_t>(i)])];
+    next_piece_[static_cast<std::size_t>(i)] = first;
+    component_[static_cast<std::size_t>(i)] = i;
+    first = i;
+  }
+  const auto root = [&](int i) {
+    while (component_[static_cast<std::size_t>(i)] != i) i = component_[static_cast<std::size_t>(i)];
+    return i;
+  };
+  const auto joined = [&](int i, int j) {
+    for (int a = 0; a < 2; ++a) {
+      for (int b = 0; b < 2; ++b) {
+        const auto end_of = [&](int p, int end) {
+          return s.ends[2 * static_cast<std::size_t>(piece_edges_[static_cast<std::size_t>(p)]) + static_cast<std::size_t>(end)];
+        };
+        if (end_of(i, a) == end_of(j, b) && piece(kernels::piece_cut + a, i) == 0 && piece(kernels::piece_cut + b, j) == 0)
+          return true;
+      }
+    }
+    return false;
+  };
+  for (int pixel = 0; pixel < tile_pixels; ++pixel) {
+    const int first = first_piece_[static_cast<std::size_t>(pixel)];
+    if (first < 0) continue;
+    for (int i = first; i >= 0; i = next_piece_[static_cast<std::size_t>(i)]) {
+      for (int j = next_piece_[static_cast<std::size_t>(i)]; j >= 0; j = next_piece_[static_cast<std::size_t>(j)]) {
+        if (root(i) != root(j) && joined(i, j)) {
+          const int a = root(i), b = root(j);
+          component_[static_cast<std::size_t>(std::max(a, b))] = std::min(a, b);
+        }
+      }
+    }
+    for (int i = first; i >= 0; i = next_piece_[static_cast<std::size_t>(i)]) {
+      if (root(i) == i) add_chain(context, segment.group, pixel, i);
+    }
+  }
+  if (entries_ == begin) return;
+  segments_.push_back({segment.group, -1, begin, entries_});
+  for (; entries_ % lanes != 0; ++entries_) {
+    const auto last = static_cast<std::size_t>(entries_ - 1);
+    entry_pixels_[last + 1] = entry_pixels_[last], entry_primitives_[last + 1] = entry_primitives_[last];
+    entry_groups_.push_back(-1);
+  }
+}
+
+// The entry of the chain whose first piece is `root`.
+void SilhouetteWork::add_chain(const TileContext& context, int g, int pixel, int root) {
+  const Silhouettes& s = context.groups[static_cast<std::size_t>(g)].silhouettes;
+  MeshEntry m{};
+  float longest = 0;
+  int edge = 0;
+  for (int i = root; i >= 0; i = next_piece_[static_cast<std::size_t>(i)]) {
+    int r = i;
+    while (component_[static_cast<std::size_t>(r)] != r) r = component_[static_cast<std::size_t>(r)];
+    if (r != root) continue;
+    m.area += piece(kernels::piece_area, i);
+    m.moment_x += piece(kernels::piece_moment, i), m.moment_y += piece(kernels::piece_moment + 1, i);
+    piece_entries_[static_cast<std::size_t>(i)] = entries_;
+    if (piece(kernels::piece_length, i) <= longest) continue;
+    longest = piece(kernels::piece_length, i);
+    m.edge_x = piece(kernels::piece_middle, i), m.edge_y = piece(kernels::piece_middle + 1, i);
+    m.outward_x = piece(kernels::piece_outward, i), m.outward_y = piece(kernels::piece_outward + 1, i);
+    m.centre = piece(kernels::piece_centre, i), m.inverse = piece(kernels::piece_inverse, i);
+    edge = piece_edges_[static_cast<std::size_t>(i)];
+  }
+  m.area -= std::floor(m.area);
+  const float covered = m.centre > 0 ? 1.0f : 0.0f;
+  if (m.area < ambiguous) m.area = covered > 0 ? 1 : m.area;
+  if (m.area > 1 - ambiguous) m.area = covered > 0 ? m.area : 0;
+  make_entry_room();
+  const auto e = static_cast<std::size_t>(entries_);
+  entry_pixels_[e] = pixel, entry_primitives_[e] = s.half_edges[static_cast<std::size_t>(edge)] / 3;
+  entry_groups_.push_back(g);
+  mesh_entries_.resize(e + 1);
+  mesh_entries_[e] = m;
+  ++entries_;
+}
+
+void SilhouetteWork::make_entry_room() {
+  const auto needed = static_cast<std::size_t>(entries_ + lanes);
+  if (entry_pixels_.size() < needed + 1) entry_pixels_.resize(2 * needed), entry_primitives_.resize(2 * needed);
+}
+
+void SilhouetteWork::differentiate_pieces(const TileContext& context) {
+  if (piece_segments_.empty()) return;
+  const int channels = context.channels, planes = 6 + context.camera_slots;
+  piece_jumps_.resize(static_cast<std::size_t>(3 * channels * piece_stride_));
+  piece_rows_.resize(static_cast<std::size_t>(channels * planes * piece_stride_));
+  for (const PieceSegment& segment : piece_segments_) {
+    const Group& group = context.groups[static_cast<std::size_t>(segment.group)];
+    for (int k = 0; k < 3 * channels; ++k) {
+      for (int i = segment.begin; i < (segment.end + lanes - 1) / lanes * lanes; ++i) {
+        const int e = piece_entries_[static_cast<std::size_t>(i)];
+        piece_jumps_[static_cast<std::size_t>(k * piece_stride_ + i)] =
+            e < 0 ? 0 : jumps_[static_cast<std::size_t>(k * stride_ + e)];
+      }
+    }
+    kernels::silhouette_rows_edge_arguments a;
+    set_camera(a, context.state);
+    set_pivot(a, group);
+    a.left = left_, a.top = top_, a.stride = piece_stride_ / lanes;
+    a.channels = channels, a.planes = planes;
+    a.edge_stride = group.silhouettes.stride, a.face_stride = group.stride, a.vertex_stride = group.vertex_stride;
+    a.components = array(group.silhouettes.components.data());
+    a.first_half_edges = array(group.silhouettes.half_edges.data());
+    a.faces = array(group.faces.data()), a.vertices_camera = array(group.vertices_camera.data());
+    a.pixels = array(piece_pixels_.data()), a.primitives = array(piece_edges_.data());
+    a.pieces = array(pieces_.data()), a.jumps = array(piece_jumps_.data()), a.rows = array(piece_rows_.data());
+    launch(context.kernels.silhouette_rows_edge[group.kind == GroupKind::free_mesh ? 1 : 0][context.camera_slots > 0 ? 1 : 0],
+           a, segment.begin / lanes, (segment.end + lanes - 1) / lanes);
+  }
+}
+
+}  // namespace diffrt::renderer

@@ -1,0 +1,126 @@
+// The pixels of a tile that silhouettes cross: what they show, and their rows.
+//
+// An entry is a pixel and an object whose silhouette crosses it. Kernels find the entries of a tile, what covers how
+// much of the pixel, what is on either side, and the rule's value. One entry in a pixel: the pixel shows its value.
+// Several: centre + sum (value_j - near_j), near_j being what entry j has on the side of the pixel's centre, kept
+// within the range of all that is mixed. That is exact for silhouettes that do not cross each other in the
+// pixel.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "renderer/groups.hpp"
+
+namespace diffrt::renderer {
+
+struct TileContext;
+struct Workspace;
+
+// Partials of a crossed pixel by the slots of one primitive: channels x planes numbers, the primitive's own slots first,
+// the camera's last.
+struct CrossedRow {
+  std::int32_t id = 0;
+  int group = 0;
+  int next = -1;  // row of the same pixel
+};
+
+class SilhouetteWork {
+ public:
+  // Pixels (numbers in the tile) that show something else than what their centre sees.
+  const std::vector<int>& pixels() const { return crossed_; }
+
+  // Calls body(row, values) for each row of a pixel.
+  template <class F>
+  void for_each_row(int pixel, F&& body) const {
+    for (int r = first_row_[static_cast<std::size_t>(pixel)]; r >= 0; r = rows_[static_cast<std::size_t>(r)].next)
+      body(rows_[static_cast<std::size_t>(r)], row_values_.data() + static_cast<std::ptrdiff_t>(r) * row_size_);
+  }
+
+  // Finds what silhouettes do to a tile, after find_visible and show: changes the block `rendered`, and with
+  // `with_rows` gathers rows. Pixels whose centre sees nothing but that have rows get the id of one.
+  void run(const TileContext& context, int tile_index, Workspace& work, bool with_rows);
+
+  // After differentiate: rows of crossed pixels that see `group`, in planes as there.
+  void patch(const TileContext& context, const Group& group, int planes, Workspace& work) const;
+
+  // Whether a row belongs to the block of S of a primitive of the same group.
+  static bool same_block(const Group& group, std::int32_t a, std::int32_t b) {
+    return a == b || group.kind == GroupKind::rigid_mesh;
+  }
+
+ private:
+  struct Segment {  // entries found by one kind of kernels
+    int group, kind;  // kind -1: a mesh
+    int begin, end;
+  };
+  struct PieceSegment {
+    int group, begin, end;
+  };
+
+  void detect(const TileContext& context, int tile_index);
+  void detect_spheres(const TileContext& context, int g, int tile_index);
+  void detect_planes(const TileContext& context, int g, int tile_index);
+  void detect_edges(const TileContext& context, int g, int tile_index);
+  void cross_pieces(const TileContext& context);
+  void link_pieces(const TileContext& context, const PieceSegment& segment);
+  void add_chain(const TileContext& context, int group, int pixel, int root);
+  void make_entry_room();
+  void close_segment(int group, int kind, int begin);
+  void cross(const TileContext& context, int tile_index);
+  void look(const TileContext& context, int tile_index);
+  void decide(const TileContext& context, int tile_index);
+  void sample(const TileContext& context, bool with_rows);
+  void apply_rules(const TileContext& context);
+  void combine(const TileContext& context, Workspace& work);
+  bool combine_pixel(int pixel, int first, int channel, float background, Workspace& work);
+  void find_jumps(const TileContext& context);
+  void differentiate(const TileContext& context, int tile_index);
+  void differentiate_pieces(const TileContext& context);
+  void gather_rows(const TileContext& context, Workspace& work);
+  float* row_of(const TileContext& context, int pixel, int group, std::int32_t id);
+
+  float& crossing(int component, int e) { return crossings_[static_cast<std::size_t>(component * stride_ + e)]; }
+  float& piece(int component, int i) { return pieces_[static_cast<std::size_t>(component * piece_stride_ + i)]; }
+
+  // The tile at hand.
+  int left_ = 0, top_ = 0, columns_ = 0, lines_ = 0;
+  int entries_ = 0, stride_ = 0;  // in all, with padding; capacity of the arrays below
+  std::vector<Segment> segments_;
+  std::vector<std::int32_t> entry_pixels_, entry_primitives_;  // primitive: its number in the group; a face of a mesh
+  std::vector<int> entry_groups_;                              // -1: padding
+  std::vector<std::uint8_t> active_;                           // visible
+  runtime::Buffer<float> crossings_;
+
+  // Points are [inner; outer; centroid], samples [inside; outside], each of `stride_` numbers.
+  runtime::Buffer<float> points_x_, points_y_, seen_inverse_;
+  runtime::Buffer<std::int32_t> seen_ids_;
+  runtime::Buffer<float> sample_x_, sample_y_, fallback_x_, fallback_y_, reference_, spread_;
+  runtime::Buffer<std::int32_t> sample_ids_;
+  runtime::Buffer<float> sampled_, sampled_partials_;
+  runtime::Buffer<float> values_, by_area_, by_inside_, by_outside_;          // [channels, 2 stride_]
+  runtime::Buffer<float> rule_values_, rule_area_, rule_inside_, rule_outside_;  // of a rule that not all have
+  runtime::Buffer<float> jumps_, silhouette_rows_;
+
+  // Pieces of edges.
+  int piece_stride_ = 0;
+  std::vector<PieceSegment> piece_segments_;
+  std::vector<std::int32_t> piece_pixels_, piece_edges_;
+  std::vector<int> piece_entries_;  // or -1
+  std::vector<int> first_piece_, next_piece_, component_;
+  runtime::Buffer<float> pieces_, piece_jumps_, piece_rows_;
+  struct MeshEntry {
+    float area, moment_x, moment_y, edge_x, edge_y, outward_x, outward_y, centre, inverse;
+  };
+  std::vector<MeshEntry> mesh_entries_;
+
+  std::int32_t count_ = 0;  // kernels append here
+  std::vector<int> crossed_, first_row_;
+  std::vector<int> first_entry_, next_entry_;
+  std::vector<std::uint8_t> keeps_centre_;  // [channels, 256]: whether the row of the pixel's centre is part of its row
+  std::vector<CrossedRow> rows_;
+  std::vector<float> row_values_;
+  std::ptrdiff_t row_size_ = 0;
+};
+
+}  // namespace diffrt::renderer

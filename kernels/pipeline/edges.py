@@ -1,0 +1,243 @@
+"""Silhouette edges of meshes: which edges they are, which pixels of a tile they cross, and how.
+
+An edge is a silhouette if all faces at it lie on the same side of it, as seen from the camera; a border edge always is.
+`silhouette_edges` writes those of [begin, end) one after another from item `begin` on, and how many to counts[chunk].
+`detect_edges` appends (pixel, edge) pairs of a tile; `cross_edges` gives the `Piece` of each pair.
+"""
+
+import taichi as ti
+
+from kernels.cameras.pinhole import pinhole_direction
+from kernels.numbers import Vec3, maximum, minimum, sqrt, where
+from kernels.numbers.traced import Traced, element
+from kernels.pipeline.crossings import pixel_centres
+from kernels.pipeline.prepare import OFFSET
+from kernels.pipeline.target import TILE
+from kernels.silhouettes.edge import cross_edge
+
+# Components of a silhouette edge: q as a vector, q = line . d; both ends [px] with 1/z there; and its bounds.
+LINE, START, END, INVERSE, EDGE_BOUNDS, EDGE_COMPONENTS = 0, 3, 5, 7, 9, 13
+# Components of a piece of an edge in a pixel; `PIECE_INVERSE` is 1/z in its middle, `PIECE_CUT` 1 where an end is cut.
+PIECE_AREA, PIECE_MOMENT, PIECE_LENGTH, PIECE_MIDDLE, PIECE_OUTWARD, PIECE_INVERSE = 0, 1, 3, 4, 6, 8
+PIECE_CUT, PIECE_CENTRE, PIECE_NODES, PIECE_COMPONENTS = 9, 11, 12, 18
+# A face whose determinant is this small beside the product of its corners' distances is seen edge-on.
+EDGE_ON = 1e-7
+MARGIN = 0.56
+
+
+def silhouette_edges(target):
+    """Edges that are silhouettes; `starts`, `half_edges`, `along` as in MeshEdges."""
+    scalars, indices = target.scalars, target.indices
+
+    @ti.kernel
+    def kernel(
+        begin: ti.i32,
+        end: ti.i32,
+        chunk: ti.i32,
+        stride: ti.i32,
+        vertex_stride: ti.i32,
+        face_stride: ti.i32,
+        width: ti.f32,
+        height: ti.f32,
+        fx: ti.f32,
+        fy: ti.f32,
+        cx: ti.f32,
+        cy: ti.f32,
+        starts: indices,
+        half_edges: indices,
+        along: indices,
+        faces: indices,
+        vertices_camera: scalars,
+        triangles: scalars,
+        edges: indices,
+        components: scalars,
+        counts: indices,
+    ):
+        ti.loop_config(serialize=target.serial)
+        for part in range(chunk, chunk + 1):
+            n = begin
+            for e in range(begin, end):
+                ahead = 0
+                behind = 0
+                for h in range(starts[e], starts[e + 1]):
+                    side = face_side(half_edges[h] // 3, face_stride, triangles) * along[h]
+                    ahead = ti.select(side > 0, ahead + 1, ahead)
+                    behind = ti.select(side < 0, behind + 1, behind)
+                if (ahead > 0) != (behind > 0):
+                    sign = ti.select(ahead > 0, 1.0, -1.0)
+                    first = half_edges[starts[e]]
+                    seen = describe(
+                        first,
+                        sign,
+                        (faces, face_stride),
+                        (vertices_camera, vertex_stride),
+                        (width, height, fx, fy, cx, cy),
+                        components,
+                        stride,
+                        n,
+                    )
+                    if seen != 0:
+                        edges[n] = e
+                        n += 1
+            counts[part] = n - begin
+
+    def face_side(face, stride, triangles):
+        """1 or -1, the sign of a face's determinant; 0 where it is seen edge-on."""
+        offset = Traced(element(triangles, OFFSET * stride + face))
+        normal = [Traced(element(triangles, (OFFSET - 3 + c) * stride + face)) for c in range(3)]
+        size = EDGE_ON * sqrt(normal[0] * normal[0] + normal[1] * normal[1] + normal[2] * normal[2])
+        return ti.cast(where(offset > size, 1.0, where(offset < -size, -1.0, 0.0)).expression, ti.i32)
+
+    def describe(half_edge, sign, faces, vertices, camera, components, stride, n):
+        a, b = half_edge_ends(half_edge, *faces, *vertices)
+        width, height, fx, fy, cx, cy = (Traced(x) for x in camera)
+        span = b - a
+        line = ((a + b) * 0.5).cross(span) * Traced(sign)
+        nearest = maximum(a.z, b.z) * 1e-3
+        in_front = nearest > 0.0
+        (start_x, start_y, start_inverse), (end_x, end_y, end_inverse) = (
+            project(p, q, nearest, in_front, (fx, fy, cx, cy)) for p, q in ((a, b), (b, a))
+        )
+        low_x, high_x = minimum(start_x, end_x) - MARGIN, maximum(start_x, end_x) + MARGIN
+        low_y, high_y = minimum(start_y, end_y) - MARGIN, maximum(start_y, end_y) + MARGIN
+        seen = in_front & (high_x > 0.0) & (high_y > 0.0) & (low_x < width - 1.0) & (low_y < height - 1.0)
+        bounds = (
+            maximum(low_x, 0.0),
+            maximum(low_y, 0.0),
+            minimum(high_x, width - 1.0),
+            minimum(high_y, height - 1.0),
+        )
+        values = (*line, start_x, start_y, end_x, end_y, start_inverse, end_inverse, *bounds)
+        for c, value in enumerate(values):
+            element(components, c * stride + n)._assign(value.expression)
+        return ti.cast(where(seen, 1.0, 0.0).expression, ti.i32)
+
+    def project(p, other, nearest, in_front, intrinsics):
+        """Image point and 1/z of an end; of an end behind the camera, those of where the edge comes near it."""
+        fx, fy, cx, cy = intrinsics
+        near = p.z < nearest
+        t = where(near & in_front, (nearest - p.z) / where(near & in_front, other.z - p.z, 1.0), 0.0)
+        x, y, z = p + (other - p) * t
+        inverse = 1.0 / where(in_front, maximum(z, nearest), 1.0)
+        return x * inverse * fx + cx, y * inverse * fy + cy, inverse
+
+    return kernel
+
+
+def half_edge_ends(half_edge, faces, face_stride, vertices, vertex_stride):
+    """Start and end of a half-edge 3 * face + corner, in the camera frame; scalars."""
+    face, corner = half_edge // 3, half_edge % 3
+    result = []
+    for step in (1, 2):
+        v = element(faces, ((corner + step) % 3) * face_stride + face)
+        result.append(Vec3(*(Traced(element(vertices, axis * vertex_stride + v)) for axis in range(3))))
+    return result
+
+
+def detect_edges(target):
+    """Pairs of the tile's candidate edges [begin, end) and the pixels that they may cross."""
+    scalars, indices = target.scalars, target.indices
+
+    @ti.kernel
+    def kernel(
+        begin: ti.i32,
+        end: ti.i32,
+        left: ti.i32,
+        top: ti.i32,
+        columns: ti.i32,
+        lines: ti.i32,
+        stride: ti.i32,
+        components: scalars,
+        candidates: indices,
+        pixels: indices,
+        primitives: indices,
+        count: indices,
+    ):
+        ti.loop_config(serialize=target.serial)
+        for k in range(begin, end):
+            e = candidates[k]
+            n = count[0]
+            ax = components[START * stride + e]
+            ay = components[(START + 1) * stride + e]
+            bx = components[END * stride + e]
+            by = components[(END + 1) * stride + e]
+            run = (bx - ax) / ti.select(by == ay, 1.0, by - ay)
+            low_y = ti.min(ay, by)
+            high_y = ti.max(ay, by)
+            low_x = ti.min(ax, bx)
+            high_x = ti.max(ax, bx)
+            # The image is far smaller than what int32 holds; an end near the camera plane may not be.
+            first = ti.max(ti.cast(ti.floor(ti.max(low_y, -1e6) + 0.499), ti.i32) - top, 0)
+            last = ti.min(ti.cast(ti.ceil(ti.min(high_y, 1e6) - 0.499), ti.i32) - top, lines - 1)
+            for row in range(first, last + 1):
+                y0 = ti.max(ti.cast(row + top, ti.f32) - 0.5, low_y)
+                y1 = ti.min(ti.cast(row + top, ti.f32) + 0.5, high_y)
+                x0 = ti.select(by == ay, low_x, ax + (y0 - ay) * run)
+                x1 = ti.select(by == ay, high_x, ax + (y1 - ay) * run)
+                # Of a long edge x is known to a few of its digits.
+                slack = 0.01 + 1e-6 * (ti.abs(ax) + ti.abs(run))
+                from_x = ti.max(ti.max(ti.min(x0, x1), low_x) - slack, -1e6)
+                to_x = ti.min(ti.min(ti.max(x0, x1), high_x) + slack, 1e6)
+                for x in range(
+                    ti.max(ti.cast(ti.floor(from_x + 0.5), ti.i32) - left, 0),
+                    ti.min(ti.cast(ti.ceil(to_x - 0.5), ti.i32) - left, columns - 1) + 1,
+                ):
+                    pixels[n] = row * TILE + x
+                    primitives[n] = e
+                    n += 1
+            count[0] = n
+
+    return kernel
+
+
+def cross_edges(target):
+    """The Piece of each pair: numbers [begin, end) of pairs, components c of number i at c * stride + i."""
+    numbers, scalars, indices = target.numbers, target.scalars, target.indices
+
+    @ti.kernel
+    def kernel(
+        begin: ti.i32,
+        end: ti.i32,
+        left: ti.i32,
+        top: ti.i32,
+        stride: ti.i32,
+        edge_stride: ti.i32,
+        fx: ti.f32,
+        fy: ti.f32,
+        cx: ti.f32,
+        cy: ti.f32,
+        components: scalars,
+        pixels: indices,
+        primitives: indices,
+        pieces: numbers,
+    ):
+        ti.loop_config(serialize=target.serial)
+        for i in range(begin, end):
+            run(i, left, top, stride, edge_stride, (fx, fy, cx, cy), components, pixels, primitives, pieces)
+
+    def run(i, left, top, stride, edge_stride, intrinsics, components, pixels, primitives, pieces):
+        fx, fy, cx, cy = (Traced(a) for a in intrinsics)
+        x, y = pixel_centres(target, i, left, top, pixels)
+        direction = pinhole_direction(x, y, fx, fy, cx, cy)
+        ids = [element(primitives, i * target.lanes + k) for k in range(target.lanes)]
+        fetched = [target.gather(components, [c * edge_stride + k for k in ids]) for c in range(EDGE_BOUNDS)]
+        line = Vec3(*fetched[LINE : LINE + 3])
+        a = (fetched[START] - x, fetched[START + 1] - y)
+        b = (fetched[END] - x, fetched[END + 1] - y)
+        value = line.dot(direction)
+        piece = cross_edge(value, (line.x / fx, line.y / fy), a, b)
+        # 1/z is linear along the edge's image.
+        dx, dy = b[0] - a[0], b[1] - a[1]
+        square = dx * dx + dy * dy
+        t = ((piece.middle[0] - a[0]) * dx + (piece.middle[1] - a[1]) * dy) / where(square > 0.0, square, 1.0)
+        inverse = fetched[INVERSE] + t * (fetched[INVERSE + 1] - fetched[INVERSE])
+        # cross_edge walks with the covered side on its left; `cut` is told in the order of the edge's own ends.
+        forward = a[0] * line.y / fy - a[1] * line.x / fx <= b[0] * line.y / fy - b[1] * line.x / fx
+        start, end = (where(cut, 1.0, 0.0) for cut in piece.cut)
+        values = [piece.area, *piece.moment, piece.length, *piece.middle, *piece.outward, inverse]
+        values += [where(forward, start, end), where(forward, end, start), value]
+        values += [number for node in piece.nodes for number in node]
+        for c, v in enumerate(values):
+            element(pieces, c * stride + i)._assign(v.splat(target.lanes).expression)
+
+    return kernel

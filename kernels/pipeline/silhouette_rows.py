@@ -1,0 +1,181 @@
+"""How a crossed pixel depends on the object whose silhouette crosses it, by the silhouette's motion.
+
+The row is the integral of jump * dq / |grad q| over the silhouette in the pixel, a sum over its nodes. The jump is linear
+along it: components (1, x, y) of channel c of number i at (3 c + component) * stride + i. Rows: partial by slot k of
+channel c at (c * planes + k) * stride + i, the camera's slots, if it has any, last.
+"""
+
+import taichi as ti
+
+from kernels.cameras.pinhole import pinhole_direction
+from kernels.geometry.plane import silhouette_plane
+from kernels.geometry.sphere import silhouette_sphere
+from kernels.geometry.triangle import move_edge, silhouette_edge
+from kernels.numbers import Vec3, partial_of, seed, where
+from kernels.numbers.traced import Traced, element
+from kernels.pipeline.crossings import KIND_NODES, NODES, pixel_centres
+from kernels.pipeline.edges import LINE, PIECE_NODES
+from kernels.pipeline.rows import CAMERA_SLOTS
+from kernels.pipeline.visibility import PLANE_COMPONENTS, SPHERE_COMPONENTS
+
+
+def _camera(intrinsics, slots, camera):
+    numbers = [Traced(a) for a in intrinsics]
+    return [seed(a, slots + k) for k, a in enumerate(numbers)] if camera else numbers
+
+
+def _add_node(target, q, slots, camera, weight, jump, rows, c, i, planes, stride, first):
+    total = slots + (CAMERA_SLOTS if camera else 0)
+    weight = weight * jump
+    for k in range(total):
+        plane = k if k < slots else planes - (total - k)
+        place = element(rows, (c * planes + plane) * stride + i)
+        term = partial_of(q, k) * weight
+        place._assign((term if first else target.packet(place) + term).expression)
+
+
+def _jump(target, jumps, c, i, stride, x, y):
+    constant, by_x, by_y = (target.packet(element(jumps, (3 * c + k) * stride + i)) for k in range(3))
+    return constant + by_x * x + by_y * y
+
+
+def _node(target, crossings, stride, i, first, k):
+    return [target.packet(element(crossings, (first + 3 * k + c) * stride + i)) for c in range(3)]
+
+
+def load_sphere(target, table, ids):
+    """q of the lanes' spheres as a function of the direction; slots seeded."""
+    values = [target.gather(table, [k * SPHERE_COMPONENTS + c for k in ids]) for c in range(4)]
+    x, y, z, radius = (seed(v, k) for k, v in enumerate(values))
+    scale = 1.0 / (values[3] * values[3])
+    return lambda direction: silhouette_sphere(direction, Vec3(x, y, z), radius, scale)
+
+
+def load_plane(target, table, ids):
+    """q of the lanes' planes; the offset does not move the horizon."""
+    values = [target.gather(table, [k * PLANE_COMPONENTS + c for k in ids]) for c in range(4)]
+    x, y, z = (seed(v, k) for k, v in enumerate(values[:3]))
+    side = where(values[3] > 0.0, 1.0, -1.0)
+    return lambda direction: silhouette_plane(direction, Vec3(x, y, z), side)
+
+
+def silhouette_rows(target, load, kind, camera):
+    """Rows of spheres (of a kind) or planes: numbers [begin, end) of crossings."""
+    numbers, scalars, indices = target.numbers, target.scalars, target.indices
+    slots = 4
+
+    @ti.kernel
+    def kernel(
+        begin: ti.i32,
+        end: ti.i32,
+        left: ti.i32,
+        top: ti.i32,
+        stride: ti.i32,
+        channels: ti.i32,
+        planes: ti.i32,
+        fx: ti.f32,
+        fy: ti.f32,
+        cx: ti.f32,
+        cy: ti.f32,
+        table: scalars,
+        pixels: indices,
+        primitives: indices,
+        crossings: numbers,
+        jumps: numbers,
+        rows: numbers,
+    ):
+        ti.loop_config(serialize=target.serial)
+        for i in range(begin, end):
+            for c in range(channels):
+                run(i, c, left, top, stride, planes, (fx, fy, cx, cy), table, pixels, primitives, crossings, jumps, rows)
+
+    def run(i, c, left, top, stride, planes, intrinsics, table, pixels, primitives, crossings, jumps, rows):
+        ids = [element(primitives, i * target.lanes + k) for k in range(target.lanes)]
+        q_of = load(target, table, ids)
+        x0, y0 = pixel_centres(target, i, left, top, pixels)
+        camera_numbers = _camera(intrinsics, slots, camera)
+        for k in range(KIND_NODES[kind]):
+            x, y, weight = _node(target, crossings, stride, i, NODES, k)
+            q = q_of(pinhole_direction(x0 + x, y0 + y, *camera_numbers))
+            jump = _jump(target, jumps, c, i, stride, x, y)
+            _add_node(target, q, slots, camera, weight, jump, rows, c, i, planes, stride, k == 0)
+
+    return kernel
+
+
+def silhouette_rows_edge(target, free, camera):
+    """Rows of pieces of edges: by the motion of a rigid mesh, or by the six coordinates of the edge's ends."""
+    numbers, scalars, indices = target.numbers, target.scalars, target.indices
+    slots = 6
+
+    @ti.kernel
+    def kernel(
+        begin: ti.i32,
+        end: ti.i32,
+        left: ti.i32,
+        top: ti.i32,
+        stride: ti.i32,
+        channels: ti.i32,
+        planes: ti.i32,
+        edge_stride: ti.i32,
+        face_stride: ti.i32,
+        vertex_stride: ti.i32,
+        fx: ti.f32,
+        fy: ti.f32,
+        cx: ti.f32,
+        cy: ti.f32,
+        pivot_x: ti.f32,
+        pivot_y: ti.f32,
+        pivot_z: ti.f32,
+        components: scalars,
+        first_half_edges: indices,
+        faces: indices,
+        vertices_camera: scalars,
+        pixels: indices,
+        primitives: indices,
+        pieces: numbers,
+        jumps: numbers,
+        rows: numbers,
+    ):
+        ti.loop_config(serialize=target.serial)
+        for i in range(begin, end):
+            for c in range(channels):
+                run(
+                    i,
+                    c,
+                    (left, top, stride, planes, edge_stride, face_stride, vertex_stride),
+                    (fx, fy, cx, cy),
+                    (pivot_x, pivot_y, pivot_z),
+                    (components, first_half_edges, faces, vertices_camera, pixels, primitives),
+                    pieces,
+                    jumps,
+                    rows,
+                )
+
+    def run(i, c, layout, intrinsics, pivot, arrays, pieces, jumps, rows):
+        left, top, stride, planes, edge_stride, face_stride, vertex_stride = layout
+        components, first_half_edges, faces, vertices, pixels, primitives = arrays
+        ids = [element(primitives, i * target.lanes + k) for k in range(target.lanes)]
+        half_edges = target.gather_integers(first_half_edges, ids)
+        ends = []
+        for step in (1, 2):
+            corners = [((h % 3 + step) % 3) * face_stride + h // 3 for h in half_edges]
+            vertex_ids = target.gather_integers(faces, corners)
+            ends.append([target.gather(vertices, [axis * vertex_stride + v for v in vertex_ids]) for axis in range(3)])
+        start, end = (Vec3(*values) for values in ends)
+        line = Vec3(*(target.gather(components, [(LINE + a) * edge_stride + k for k in ids]) for a in range(3)))
+        side = where(line.dot(((start + end) * 0.5).cross(end - start)) > 0.0, 1.0, -1.0)
+        if free:
+            start, end = (Vec3(*(seed(v, 3 * k + axis) for axis, v in enumerate(ends[k]))) for k in range(2))
+            middle, span = (start + end) * 0.5, end - start
+        else:
+            middle, span = move_edge(start, end, Vec3(*(Traced(a) for a in pivot)))
+        x0, y0 = pixel_centres(target, i, left, top, pixels)
+        camera_numbers = _camera(intrinsics, slots, camera)
+        for k in range(2):
+            x, y, weight = _node(target, pieces, stride, i, PIECE_NODES, k)
+            q = silhouette_edge(pinhole_direction(x0 + x, y0 + y, *camera_numbers), middle, span, side)
+            jump = _jump(target, jumps, c, i, stride, x, y)
+            _add_node(target, q, slots, camera, weight, jump, rows, c, i, planes, stride, k == 0)
+
+    return kernel
