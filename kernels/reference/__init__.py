@@ -2,6 +2,12 @@
 
 theta -> primitives in the camera frame -> nearest primitive of each pixel -> value and partials by theta -> sums
 
+With boundary="exact", pixels that silhouettes cross are mixed afterwards:
+
+edges -> crossings: how much of a pixel is covered -> boundary: the values on both sides, a rule, several silhouettes
+
+`sampled` is an oracle for that, by Monte Carlo.
+
 It is the executable specification: what a pixel shows, and what J means, is read here. It is written for reading, not
 for speed: every primitive meets every pixel, and the partials are by theta itself, carried from the world through the
 poses. (The compiled kernels differentiate by the few slots of the primitive that a pixel sees and bring in the world

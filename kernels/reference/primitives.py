@@ -64,7 +64,7 @@ class Sphere:
 
     def extended(self, direction, spread=1.0):
         gap = self.center.dot(self.center) - self.radius * self.radius
-        z = mean_depth_sphere(direction, self.center, self.radius, gap, spread * self.side)
+        z = mean_depth_sphere(direction, self.center, self.radius, gap, spread, self.side)
         return z, lambda: normal_sphere(z, direction, self.center, self.radius, self.side)
 
     def silhouette(self, direction):
