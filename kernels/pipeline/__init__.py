@@ -22,7 +22,7 @@ from kernels.pipeline import crossings, edges
 from kernels.pipeline import samples as sampling
 from kernels.pipeline.bin import bin_count, bin_fill
 from kernels.pipeline.normal_equations import normal_equations
-from kernels.pipeline.prepare import NORMAL, TRIANGLE_COMPONENTS, prepare_triangles, prepare_vertices
+from kernels.pipeline.prepare import TRIANGLE_COMPONENTS, prepare_triangles, prepare_vertices
 from kernels.pipeline.residuals import SUMS, residuals
 from kernels.pipeline.rows import CAMERA_SLOTS, rows
 from kernels.pipeline.rules import rules
@@ -124,7 +124,6 @@ def constants(target):
         "sphere_components": SPHERE_COMPONENTS,
         "plane_components": PLANE_COMPONENTS,
         "triangle_components": TRIANGLE_COMPONENTS,
-        "triangle_normal": NORMAL,
         "camera_slots": CAMERA_SLOTS,
         "residual_sums": len(SUMS),
         "crossing_components": crossings.CROSSING_COMPONENTS,

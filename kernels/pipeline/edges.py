@@ -8,7 +8,7 @@ An edge is a silhouette if all faces at it lie on the same side of it, as seen f
 import taichi as ti
 
 from kernels.cameras.pinhole import pinhole_direction
-from kernels.numbers import Vec3, maximum, minimum, sqrt, where
+from kernels.numbers import Vec3, maximum, minimum, where
 from kernels.numbers.traced import Traced, element
 from kernels.pipeline.crossings import pixel_centres
 from kernels.pipeline.prepare import OFFSET
@@ -20,8 +20,6 @@ LINE, START, END, INVERSE, EDGE_BOUNDS, EDGE_COMPONENTS = 0, 3, 5, 7, 9, 13
 # Components of a piece of an edge in a pixel; `PIECE_INVERSE` is 1/z in its middle, `PIECE_CUT` 1 where an end is cut.
 PIECE_AREA, PIECE_MOMENT, PIECE_LENGTH, PIECE_MIDDLE, PIECE_OUTWARD, PIECE_INVERSE = 0, 1, 3, 4, 6, 8
 PIECE_CUT, PIECE_CENTRE, PIECE_NODES, PIECE_COMPONENTS = 9, 11, 12, 18
-# A face whose determinant is this small beside the product of its corners' distances is seen edge-on.
-EDGE_ON = 1e-7
 MARGIN = 0.56
 
 
@@ -82,11 +80,11 @@ def silhouette_edges(target):
             counts[part] = n - begin
 
     def face_side(face, stride, triangles):
-        """1 or -1, the sign of a face's determinant; 0 where it is seen edge-on."""
+        """1 or -1, the sign of a face's determinant. Seen edge-on it counts as one of the two, for all its edges
+        alike: of those, which then are at the same place in the image, one is a silhouette.
+        """
         offset = Traced(element(triangles, OFFSET * stride + face))
-        normal = [Traced(element(triangles, (OFFSET - 3 + c) * stride + face)) for c in range(3)]
-        size = EDGE_ON * sqrt(normal[0] * normal[0] + normal[1] * normal[1] + normal[2] * normal[2])
-        return ti.cast(where(offset > size, 1.0, where(offset < -size, -1.0, 0.0)).expression, ti.i32)
+        return ti.cast(where(offset > 0.0, 1.0, -1.0).expression, ti.i32)
 
     def describe(half_edge, sign, faces, vertices, camera, components, stride, n):
         a, b = half_edge_ends(half_edge, *faces, *vertices)

@@ -83,7 +83,8 @@ void SilhouetteWork::look(const TileContext& context, int tile_index) {
   if (first_mesh < entries_) see(2 * stride_ + first_mesh, 2 * stride_ + entries_);
 }
 
-// Which entries are visible: the object itself is seen on its side of its silhouette, and nothing hides the edge.
+// Which entries are visible: the object itself is seen on its side of its silhouette, and beyond it nothing that is
+// nearer.
 void SilhouetteWork::decide(const TileContext& context, int) {
   for (int e = 0; e < entries_; ++e) {
     const auto i = static_cast<std::size_t>(e);
@@ -94,17 +95,8 @@ void SilhouetteWork::decide(const TileContext& context, int) {
       active_[i] = inner == group.first_id + entry_primitives_[i] ? 1 : 0;
       continue;
     }
-    const float hides = tolerance * mesh_entries_[i].inverse;
-    active_[i] = owns(group, inner) && seen_inverse_[i + static_cast<std::size_t>(stride_)] <= hides ? 1 : 0;
-    if (active_[i] == 0) continue;
-    // The plane of the face that is seen, at the edge itself: beside a silhouette it is steep.
-    const int pixel = entry_pixels_[i];
-    const float x = (static_cast<float>(left_ + pixel % tile) + mesh_entries_[i].edge_x - static_cast<float>(context.state.cx)) / static_cast<float>(context.state.fx);
-    const float y = (static_cast<float>(top_ + pixel / tile) + mesh_entries_[i].edge_y - static_cast<float>(context.state.cy)) / static_cast<float>(context.state.fy);
-    const auto stride = static_cast<std::size_t>(group.stride), f = static_cast<std::size_t>(inner - group.first_id);
-    const float* face = group.table.data() + kernels::triangle_normal * stride + f;
-    const float inverse = (face[0] * x + face[stride] * y + face[2 * stride]) * face[4 * stride];
-    active_[i] = inverse <= hides ? 1 : 0;
+    const float beyond = seen_inverse_[i + static_cast<std::size_t>(stride_)];
+    active_[i] = owns(group, inner) && beyond <= tolerance * mesh_entries_[i].inverse ? 1 : 0;
   }
 }
 
