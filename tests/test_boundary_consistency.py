@@ -66,17 +66,17 @@ def test_taylor_remainder_of_the_reference(name):
 
 @EVERY_VIEW
 def test_taylor_remainder_of_the_device(name):
-    """In single precision steps are a hundred times as long, and corners pass sides: three octaves, less closely."""
-    steps = 0.3 * 0.5 ** np.arange(4)
+    """In single precision steps are thirty times as long, and more corners pass sides: two octaves, less closely."""
+    steps = 0.06 * 0.5 ** np.arange(3)
     shown = VIEWS[name]
     pixels = remainders(Rendered("device", shown, outputs_of(name)), shown.direction(0), steps)
-    count = math.ceil(3 * EXCLUDED * crossed_of(name).sum())
+    count = math.ceil(5 * EXCLUDED * crossed_of(name).sum())
     for channel, output in enumerate(channels_of(outputs_of(name))):
         norms = np.linalg.norm(without_worst(pixels[..., channel], count), axis=1)
         if output == "mask" and norms[0] < 1e-4:
             continue
         slopes = -np.diff(np.log2(norms))
-        assert np.all(slopes > 1.5) and abs(slopes.mean() - 2.0) < 0.25, (output, channel, slopes)
+        assert np.all(np.abs(slopes - 2.0) < 0.3), (output, channel, slopes)
 
 
 # The device against the reference.
@@ -89,11 +89,15 @@ def test_device_is_the_reference(name, moved):
     theta = shown.theta0 + moved * shown.direction(3)
     image, J = Rendered("reference", shown, outputs_of(name)).jacobian(theta)
     other, columns = Rendered("device", shown, outputs_of(name)).jacobian(theta)
-    np.testing.assert_allclose(other, image, rtol=0, atol=1e-3)
+    errors = [np.abs(other - image).max(axis=-1) / 1e-3]
     for channel in range(J.shape[2]):
-        error = np.abs(columns[:, :, channel] - J[:, :, channel]).max(axis=(0, 1))
         sizes = block_sizes(shown, J[:, :, channel])
-        assert np.all(error <= 2e-3 * sizes + 1e-6), (channel, error / sizes)
+        # Sides that differ by nothing but rounding have columns of rounding.
+        tolerance = 2e-3 * sizes + 1e-5 * np.maximum(np.abs(J).max(axis=(0, 1, 2)), 1.0)
+        errors.append((np.abs(columns - J)[:, :, channel] / tolerance).max(axis=-1))
+    # Rounding may put a vertex or a ridge on the other side of what decides.
+    worst = np.sort(np.max(errors, axis=0).ravel())
+    assert worst[-1 - math.ceil(EXCLUDED * crossed_of(name).sum())] <= 1.0, worst[-5:]
 
 
 # Forms of J and sums over it. Rows at silhouettes have entries of several objects.
@@ -141,7 +145,7 @@ def test_forms_and_products_agree(name, outputs):
     dense = J.dense().astype(float)
     P = dense.shape[-1]
     assert dense.shape == J.shape == (*image.shape, P) and np.all(np.isfinite(dense)) and np.all(np.isfinite(image))
-    assert np.array_equal(given.render(moved_theta(given)), image)
+    np.testing.assert_allclose(given.render(moved_theta(given)), image, rtol=1e-6, atol=5e-6)
 
     sparse = J.to_scipy()
     assert sparse.has_canonical_format
@@ -176,7 +180,8 @@ def test_normal_equations_are_those_of_the_dense_jacobian(name, outputs, loss):
     weights[::5] = 0.0
     equations = given.normal_equations(theta, observed, weights, make(0.1))
     assert_agree(given, equations, sums(image, J, observed, weights, shape, 0.1))
-    assert given.cost(theta, observed, weights, make(0.1)) == (equations.cost, equations.count)
+    cost, count = given.cost(theta, observed, weights, make(0.1))
+    assert cost == pytest.approx(equations.cost, rel=1e-6) and count == equations.count
 
 
 @pytest.mark.parametrize("name", [*SHARED, "large"])
