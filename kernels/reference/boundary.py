@@ -85,7 +85,9 @@ def mix(camera, view, edges, names, rules, image, J):
     for pixel, mixtures in pixels.items():
         for c, name in enumerate(names):
             centre = Dual(image[pixel][c], dict(enumerate(J[pixel][c])))
-            applicable = [m for m in mixtures if not np.isnan(m.outside[c].value)]
+            # A pixel whose centre sees no value has none, and against no value nothing can be mixed.
+            valued = not np.isnan(centre.value)
+            applicable = [m for m in mixtures if valued and not np.isnan(m.outside[c].value)]
             results = [_shown(rules.get(m.entry.name, RULES[0]), m, c, name) for m in applicable]
             if results:
                 shown = results[0] if len(results) == 1 else _several(centre, applicable, results, c)

@@ -82,9 +82,10 @@ void Evaluator::store_rows(const TileContext& context, int t, Workspace& work, R
   store_ids(grid_, t, work.ids.data(), rows.ids.data());
   std::fill_n(work.rows.data(), static_cast<std::size_t>(channels_ * widest_ * tile_pixels), 0.0f);
   for (const Group& group : groups_) {
-    if (!group.touches(t)) continue;
-    differentiate(context, group, widest_, t, work);
-    if (exact()) work.silhouettes.patch(context, group, widest_, work);
+    if (group.touches(t)) differentiate(context, group, widest_, t, work);
+  }
+  for (const Group& group : groups_) {
+    if (exact() && group.touches(t)) work.silhouettes.patch(context, group, widest_, work);
   }
   if (!dense_rows_) {
     if (exact()) store_extras(t, work, rows.extras[static_cast<std::size_t>(t)]);

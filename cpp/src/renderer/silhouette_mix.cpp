@@ -58,19 +58,19 @@ bool SilhouetteWork::combine_pixel(int pixel, int first, int c, float background
     }
   }
   if (count == 0) return false;
+  if (std::isnan(shown)) {
+    for (int e = first; e >= 0; e = next_entry_[static_cast<std::size_t>(e)]) silence(e);
+    return false;
+  }
   if (count == 1) {
     shown = values_[place(only)];
     keeps = 0;
     return true;
   }
-  if (std::isnan(shown)) {
-    for (int e = first; e >= 0; e = next_entry_[static_cast<std::size_t>(e)]) silence(e);
-    return false;
-  }
   float low = shown, high = shown, total = shown;
   for (int e = first; e >= 0; e = next_entry_[static_cast<std::size_t>(e)]) {
     if (!applies(e)) continue;
-    const bool centre_inside = crossing(kernels::crossing_centre, e) > 0;
+    const bool centre_inside = crossing(kernels::crossing_centre, e) >= 0;
     total += values_[place(e)] - (centre_inside ? inside(e) : outside(e));
     (centre_inside ? by_inside_ : by_outside_)[place(e)] -= 1;
     low = std::min({low, inside(e), outside(e)}), high = std::max({high, inside(e), outside(e)});

@@ -13,7 +13,7 @@ namespace {
 
 constexpr int lanes = kernels::lanes;
 // An area this near to 0 or 1 may be either, modulo 1.
-constexpr float ambiguous = 1e-3f;
+constexpr float ambiguous = 1e-5f;
 
 }  // namespace
 
@@ -132,7 +132,7 @@ void SilhouetteWork::add_chain(const TileContext& context, int g, int pixel, int
     edge = piece_edges_[static_cast<std::size_t>(i)];
   }
   m.area -= std::floor(m.area);
-  const float covered = m.centre > 0 ? 1.0f : 0.0f;
+  const float covered = m.centre >= 0 ? 1.0f : 0.0f;
   if (m.area < ambiguous) m.area = covered > 0 ? 1 : m.area;
   if (m.area > 1 - ambiguous) m.area = covered > 0 ? m.area : 0;
   make_entry_room();

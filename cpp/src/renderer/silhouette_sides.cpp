@@ -43,10 +43,9 @@ void SilhouetteWork::look(const TileContext& context, int tile_index) {
     const float inverse = has_centroid ? 1 / area : 0;
     const float u = has_centroid ? x + crossing(kernels::crossing_moment, e) * inverse : edge_x - out_x,
                 v = has_centroid ? y + crossing(kernels::crossing_moment + 1, e) * inverse : edge_y - out_y;
-    const bool mesh = e >= first_mesh;
     const auto inner = static_cast<std::size_t>(e), outer = inner + static_cast<std::size_t>(stride_),
                centroid = outer + static_cast<std::size_t>(stride_);
-    points_x_[inner] = mesh ? edge_x - out_x : u, points_y_[inner] = mesh ? edge_y - out_y : v;
+    points_x_[inner] = edge_x - out_x, points_y_[inner] = edge_y - out_y;
     points_x_[outer] = edge_x + out_x, points_y_[outer] = edge_y + out_y;
     points_x_[centroid] = u, points_y_[centroid] = v;
   }
@@ -83,8 +82,8 @@ void SilhouetteWork::look(const TileContext& context, int tile_index) {
   if (first_mesh < entries_) see(2 * stride_ + first_mesh, 2 * stride_ + entries_);
 }
 
-// Which entries are visible: the object itself is seen on its side of its silhouette, and beyond it nothing that is
-// nearer.
+// Which entries are visible: the object itself is seen on its side of its silhouette, and beyond the edge of a mesh nothing
+// that is nearer.
 void SilhouetteWork::decide(const TileContext& context, int) {
   for (int e = 0; e < entries_; ++e) {
     const auto i = static_cast<std::size_t>(e);
