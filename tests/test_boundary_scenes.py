@@ -54,24 +54,30 @@ SCENES = {
 }
 
 
+@cache
+def means(name):
+    """What rays see in the pixels of a scene that are crossed, and the shapes there."""
+    seen = objects_seen(SCENES[name])
+    pixels = np.any(seen != seen[..., :1], axis=-1)
+    return pixels, seen[pixels], sampled(SCENES[name], OUTPUTS, pixels)
+
+
 @BOTH
 @pytest.mark.parametrize("name", SCENES)
 def test_image_is_the_mean_of_many_rays(name, by):
     drawn = SCENES[name]
     image = Rendered(by, drawn, OUTPUTS).render()
-    seen = objects_seen(drawn)
-    pixels = np.any(seen != seen[..., :1], axis=-1)
-    found = sampled(drawn, OUTPUTS, pixels)
+    pixels, seen, found = means(name)
     shown, span = image[pixels], found.high - found.low
     # Within what is there to be mixed; rays do not reach quite to the ends of it. A plane up to its horizon has no mean
     # distance.
     slack = 0.05 * span + 2e-2
-    horizon = np.isin(seen[pixels], [-1, plane_of(drawn)]).all(axis=1)[:, None] & np.array([False, True, True, False])
+    horizon = np.isin(seen, [-1, plane_of(drawn)]).all(axis=1)[:, None] & np.array([False, True, True, False])
     assert np.all(((shown >= found.low - slack) & (shown <= found.high + slack)) | horizon)
 
     # Exact is the mean of two faces. Where three are seen, silhouettes meet or a ridge ends at one.
     error = np.where(horizon, 0.0, np.abs(shown - found.mean) / np.maximum(span, 0.1))
-    two_shapes = np.array([len(np.unique(row)) == 2 for row in seen[pixels]])
+    two_shapes = np.array([len(np.unique(row)) == 2 for row in seen])
     two_faces = two_shapes & np.array([len(np.unique(row)) == 2 for row in found.ids])
     assert two_faces.sum() > 30 and np.mean(~two_shapes) <= 0.15 and np.mean(~two_faces) <= 0.5
     assert np.all(error[two_shapes][:, 0] <= 0.012)  # what counting rays is off by at worst
