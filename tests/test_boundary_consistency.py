@@ -16,9 +16,11 @@ from boundary_cases import (
     outputs_of,
     renderer,
 )
+from hypothesis import assume, given
 from oracles import renderer as oracle
-from renderer_cases import BIG, CASES
+from renderer_cases import BIG, CASES, everything
 from test_normal_equations import LOSSES, assert_agree, observation, sums
+from test_renderer_properties import FEW, camera_is_clear_of, scenes
 from test_renderer_repeatable import assert_same_bits, everything_of
 
 import diffrt_aot as dr
@@ -100,6 +102,31 @@ def test_device_is_the_reference(name, moved):
     assert worst[-1 - math.ceil(EXCLUDED * crossed_of(name).sum())] <= 1.0, worst[-5:]
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_device_is_the_reference_in_every_scene(name):
+    """Shapes across the camera plane, a camera inside one, huge and tiny ones: relative to the largest entries."""
+    case = CASES[name]
+    outputs, theta = ["mask", "depth", "normal"], case.thetas()[1]
+    rendered = [Rendered(by, View(case.scene, case.free), outputs, [0.0] * 3) for by in ("reference", "device")]
+    (image, J), (other, columns) = (r.jacobian(theta) for r in rendered)
+    assert np.all(np.isfinite(other)) and np.all(np.isfinite(columns))
+    assert np.all(np.abs(other - image) <= 1e-4 * case.amplify * (np.abs(image).max(axis=(0, 1)) + 1e-3))
+    sizes = np.abs(J).max(axis=(0, 1)) + 1e-3 * np.abs(J).max(axis=(0, 1, 3), initial=0.0)[:, None]
+    assert np.all(np.abs(columns - J) <= 2e-3 * sizes + 1e-6)
+
+
+@FEW
+@given(scenes)
+def test_random_scenes_stay_in_range(scene):
+    """Whatever meets in a pixel: all is finite, coverage is between 0 and 1, normals are not longer than 1."""
+    assume(camera_is_clear_of(scene))
+    shown = dr.Renderer(scene, free=everything(scene), output=["mask", "normal", "shade"], boundary="exact")
+    image, J = shown.jacobian()
+    assert np.all(np.isfinite(image)) and np.all(np.isfinite(J.dense()))
+    assert np.all((image[..., [0, 4]] >= -1e-6) & (image[..., [0, 4]] <= 1 + 1e-6))
+    assert np.all(np.linalg.norm(image[..., 1:4], axis=-1) <= 1 + 1e-5)
+
+
 # Forms of J and sums over it. Rows at silhouettes have entries of several objects.
 
 SHARED = {
@@ -133,19 +160,19 @@ def shared(name, outputs, **options):
     return renderer(View(scene, list(free)), outputs if len(outputs) > 1 else outputs[0], background, **options)
 
 
-def moved_theta(given):
-    return given.theta0 + 1e-2 * np.random.default_rng(5).normal(size=len(given.theta0))
+def moved_theta(shown):
+    return shown.theta0 + 1e-2 * np.random.default_rng(5).normal(size=len(shown.theta0))
 
 
 @EVERY_SHARED
 @ONE_OR_ALL
 def test_forms_and_products_agree(name, outputs):
-    given = shared(name, outputs)
-    image, J = given.jacobian(moved_theta(given))
+    shown = shared(name, outputs)
+    image, J = shown.jacobian(moved_theta(shown))
     dense = J.dense().astype(float)
     P = dense.shape[-1]
     assert dense.shape == J.shape == (*image.shape, P) and np.all(np.isfinite(dense)) and np.all(np.isfinite(image))
-    np.testing.assert_allclose(given.render(moved_theta(given)), image, rtol=1e-6, atol=5e-6)
+    np.testing.assert_allclose(shown.render(moved_theta(shown)), image, rtol=1e-6, atol=5e-6)
 
     sparse = J.to_scipy()
     assert sparse.has_canonical_format
@@ -171,16 +198,16 @@ def test_forms_and_products_agree(name, outputs):
 @ONE_OR_ALL
 @pytest.mark.parametrize("loss", ["least squares", "cauchy"])
 def test_normal_equations_are_those_of_the_dense_jacobian(name, outputs, loss):
-    given = shared(name, outputs)
-    theta = moved_theta(given)
-    image, J = given.jacobian(theta)
+    shown = shared(name, outputs)
+    theta = moved_theta(shown)
+    image, J = shown.jacobian(theta)
     make, shape = LOSSES[loss]
     observed = observation(image, 0.1)
     weights = np.random.default_rng(7).uniform(0.0, 2.0, image.shape)
     weights[::5] = 0.0
-    equations = given.normal_equations(theta, observed, weights, make(0.1))
-    assert_agree(given, equations, sums(image, J, observed, weights, shape, 0.1))
-    cost, count = given.cost(theta, observed, weights, make(0.1))
+    equations = shown.normal_equations(theta, observed, weights, make(0.1))
+    assert_agree(shown, equations, sums(image, J, observed, weights, shape, 0.1))
+    cost, count = shown.cost(theta, observed, weights, make(0.1))
     assert cost == pytest.approx(equations.cost, rel=1e-6) and count == equations.count
 
 
@@ -190,34 +217,34 @@ def test_same_bits_for_any_number_of_threads(name, monkeypatch):
     theta = moved_theta(shared(name, OUTPUTS))
     expected = everything_of(shared(name, OUTPUTS, threads=1), theta)
     for threads in (1, 2, 3):
-        given = shared(name, OUTPUTS, threads=threads)
+        shown = shared(name, OUTPUTS, threads=threads)
         for _ in range(2):
-            assert_same_bits(everything_of(given, theta), expected)
+            assert_same_bits(everything_of(shown, theta), expected)
 
 
 @EVERY_SHARED
 def test_whatever_was_computed_in_between(name):
     """Storage is used again: rows of another theta must not show, and results that live stay as they are."""
-    given = shared(name, OUTPUTS)
-    here, there = given.theta0, moved_theta(given)
-    expected = {key: np.array(value) for key, value in everything_of(given, here).items()}
-    _, held = given.jacobian(here)
-    everything_of(given, there)
-    assert_same_bits(everything_of(given, here), expected)
+    shown = shared(name, OUTPUTS)
+    here, there = shown.theta0, moved_theta(shown)
+    expected = {key: np.array(value) for key, value in everything_of(shown, here).items()}
+    _, held = shown.jacobian(here)
+    everything_of(shown, there)
+    assert_same_bits(everything_of(shown, here), expected)
     assert held.dense().tobytes() == expected["dense"].tobytes()
 
 
 @EVERY_SHARED
 def test_gradient_is_the_slope_of_the_cost(name):
     """g against a central difference of the cost along a random direction: silhouettes count in it."""
-    given = shared(name, ["mask", "depth"])
-    theta = given.theta0
+    shown = shared(name, ["mask", "depth"])
+    theta = shown.theta0
     rng = np.random.default_rng(8)
     direction = rng.normal(size=len(theta)) * 1e-3
-    observed = given.render(theta).astype(float) + rng.normal(size=(*given.scene.camera.image_shape, 2))
-    equations = given.normal_equations(theta, observed)
-    ahead, behind = (given.cost(theta + sign * direction, observed)[0] for sign in (1, -1))
-    _, J = given.jacobian(theta)
+    observed = shown.render(theta).astype(float) + rng.normal(size=(*shown.scene.camera.image_shape, 2))
+    equations = shown.normal_equations(theta, observed)
+    ahead, behind = (shown.cost(theta + sign * direction, observed)[0] for sign in (1, -1))
+    _, J = shown.jacobian(theta)
     size = np.linalg.norm(J @ direction) * np.sqrt(2 * equations.cost)
     assert abs((ahead - behind) / 2 - equations.g @ direction) <= 2e-2 * size
 
