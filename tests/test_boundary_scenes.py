@@ -10,6 +10,7 @@ from boundary_cases import (
     BOTH,
     BOX,
     CAMERA,
+    COLUMN,
     COVERAGE,
     FLOOR,
     GEM,
@@ -256,6 +257,34 @@ def test_face_seen_edge_on(sideways, cx, by):
     slack = 2e-3 * np.abs(sides).max()
     sums = J[:, :, 0].sum(axis=(0, 1))
     assert np.all((sums >= sides[:, 0] - slack) & (sums <= sides[:, 1] + slack)), (sums, sides)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("focal", "center", "smooth"),
+    [(45.0, (19.3, 14.6), True), (40.0, (20.0, 15.0), True), (40.0, (19.5, 14.5), False)],
+    ids=["anywhere", "edges through centres", "edges on borders"],
+)
+def test_cube_facing_the_camera(focal, center, smooth, by):
+    """Its sides are hidden behind its front: the edges of that alone are the silhouette."""
+    cube = dr.Mesh(*CUBE, pose(translation=(0.0, 0.0, 5.0)))
+    camera = CAMERA.replace(fx=focal, fy=focal, cx=center[0], cy=center[1])
+    drawn = view({"cube": cube}, ["cube.pose"], camera)
+    image, J = Rendered(by, drawn, ["mask", "depth"]).jacobian()
+    world = drawn.world()
+    expected = coverage.polygon_coverage(coverage.hull_of_mesh(world), world.size)
+    assert np.abs(image[..., 0] - expected).max() <= COVERAGE[by]
+    assert np.abs(image[..., 1] - 4.0 * expected).max() <= 4.0 * COVERAGE[by]
+    assert np.all(np.isfinite(J))
+    if smooth:  # on a border between two pixels the derivative depends on the side from which one comes
+        columns = coverage.differences(
+            drawn.scene,
+            drawn.free,
+            drawn.theta0,
+            1e-5 * drawn.pixel_steps(),
+            lambda there: coverage.polygon_coverage(coverage.hull_of_mesh(there), there.size),
+        )
+        assert np.all(np.abs(J[:, :, 0] - columns).max(axis=(0, 1)) <= COLUMN[by] * block_sizes(drawn, columns))
 
 
 TWICE = dr.Mesh(
