@@ -76,8 +76,11 @@ def test_outlines(tmp_path):
 
 def test_overview(tmp_path, depth, columns):
     labels = ["a", "b", "c", "d"]
-    save(pictures.fit_overview(depth, depth + 0.1, depth, columns, labels, quantity="m"), tmp_path)
-    save(pictures.fit_overview(depth, depth + 0.1, depth, columns[..., :1], labels[:1]), tmp_path)
+    residuals = {"before": 0.1 * depth, "after": 0.0 * depth}
+    save(pictures.fit_overview(depth, residuals, columns, labels, quantity="m"), tmp_path)
+    figure = pictures.fit_overview(depth, {"only": depth}, columns[..., :1], labels[:1], limit=0.5)
+    assert (-0.5, 0.5) in {ax.images[0].get_clim() for ax in figure.axes if ax.images}
+    save(figure, tmp_path)
 
 
 def test_nothing_to_see(tmp_path):
@@ -85,6 +88,7 @@ def test_nothing_to_see(tmp_path):
     save(pictures.compare_images(empty, empty, empty), tmp_path)
     save(pictures.compare_residuals(empty, empty), tmp_path)
     save(pictures.jacobian_columns(np.zeros((HEIGHT, WIDTH, 1)), ["p"]), tmp_path)
+    save(pictures.fit_overview(empty, {"residual": empty}, np.zeros((HEIGHT, WIDTH, 1)), ["p"]), tmp_path)
 
 
 def test_one_pixel(tmp_path):

@@ -129,38 +129,40 @@ def overlay_outline(picture: npt.ArrayLike, masks: Mapping[str, npt.ArrayLike], 
 
 def fit_overview(
     observed: npt.ArrayLike,
-    before: npt.ArrayLike,
-    after: npt.ArrayLike,
+    residuals: Mapping[str, npt.ArrayLike],
     columns: npt.ArrayLike,
     labels: Sequence[str],
     *,
     quantity: str = "",
+    limit: float | None = None,
 ) -> Figure:
-    """Show a whole fit: observed image, rendered start, residuals before and after; below them the Jacobian.
+    """Show a whole fit: the observed image, residuals under their titles, and below them the Jacobian.
 
-    `before` and `after` are rendered (H, W) images, `columns` is (H, W, P) with P `labels`. All is cropped to
-    where a residual exists.
+    `observed` and each residual are (H, W), `columns` is (H, W, P) with P `labels`. They are cropped to where
+    residuals exist, and to where columns are not zero. The residuals share one scale, which ends at `limit`; by
+    default where the first one mostly does.
     """
-    image, start, end = (_image("image", values) for values in (observed, before, after))
-    box = bounding_box(np.isfinite(start - image) | np.isfinite(end - image))
-    image, start, end = image[box], start[box], end[box]
-    dense = np.asarray(columns)[box]
-    across = max(4, len(labels))
-    panel = 9.6 / across
-    height = panel * image.shape[0] / image.shape[1] + 0.5
-    figure = _new_figure(panel * across + 1.5, 2.0 * height)
+    image = _image("observed", observed)
+    differences = {title: _image("residuals", values) for title, values in residuals.items()}
+    box = bounding_box(np.any([np.isfinite(values) for values in differences.values()], axis=0), margin=0.1)
+    image, dense = image[box], np.asarray(columns)
+    dense = dense[bounding_box((np.isfinite(dense) & (dense != 0.0)).any(axis=2), margin=0.05)]
+    differences = {title: values[box] for title, values in differences.items()}
+    count = 1 + len(differences)
+    panel = 9.6 / max(4, count, len(labels))
+    height = panel * max(part.shape[0] / part.shape[1] for part in (image, dense)) + 0.5
+    figure = _new_figure(panel * max(4, count, len(labels)) + 1.5, 2.0 * height)
     top, bottom = np.atleast_1d(np.asarray(figure.subfigures(2, 1)))
-    axes = list(top.subplots(1, 4))
-    for ax, values, title in zip(axes, (image, start), ("observed", "rendered at the start"), strict=False):
-        shown = _show(ax, values, title, _SEQUENTIAL, *_range([image, start]))
-    _color_bar(top, shown, axes[:2], quantity)
-    limit = _limit(start - image, 97.0)
-    for ax, values, when in zip(axes[2:], (start, end), ("at the start", "after the fit"), strict=True):
-        shown = _show(ax, values - image, f"residual {when}", _DIVERGING, -limit, limit)
-        _note(ax, _spread(values - image))
-    _color_bar(top, shown, axes[2:], quantity, extend="both")
+    axes = list(top.subplots(1, count))
+    shown = _show(axes[0], image, "observed", _SEQUENTIAL, *_range([image], 5.0, 95.0))
+    _color_bar(top, shown, axes[:1], quantity, extend="both")
+    limit = _limit(next(iter(differences.values())), 80.0) if limit is None else limit
+    for ax, (title, values) in zip(axes[1:], differences.items(), strict=True):
+        shown = _show(ax, values, title, _DIVERGING, -limit, limit)
+        _note(ax, _spread(values))
+    _color_bar(top, shown, axes[1:], quantity, extend="both")
     axes = list(bottom.subplots(1, len(labels), squeeze=False).flat)
-    limit = _limit(dense, 93.0)
+    limit = _limit(dense, 85.0)
     for ax, label, column in zip(axes, labels, np.moveaxis(dense, 2, 0), strict=True):
         shown = _show(ax, column, f"d image / d {label}", _DIVERGING, -limit, limit)
     _color_bar(bottom, shown, axes, "Jacobian", extend="both")

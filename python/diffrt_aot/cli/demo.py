@@ -1,9 +1,11 @@
 """`diffrt-aot demo`: one sphere, moved a little and found again.
 
 640x480 pixels, focal length 400, a sphere of radius 10 at (10, 10, 100); the image is the distance along each
-ray.
-The fit starts 0.1 off in the radius and in each coordinate of the centre, and compares the pixels inside
-the sphere: at its silhouette the image jumps, and the derivative of the interior says nothing about that.
+ray, and 0 beside the sphere.
+
+The start is 0.1 off in the radius and in each coordinate of the centre. Plain Gauss-Newton goes from there twice: by
+the derivative of the interior alone, which says nothing of the jump by 95 at the silhouette, and by the exact one.
+Each is given the image that its own renderer makes of the true sphere.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 import diffrt_aot as dr
-from diffrt_aot.errors import MissingDependencyError
+from diffrt_aot.errors import InvalidValueError, MissingDependencyError
 from diffrt_aot.pictures import fit_overview, save_figure
 from diffrt_aot.scene import free_labels
 
@@ -30,10 +32,11 @@ NAME = "demo"
 FREE = ("ball.radius", "ball.center")
 OFFSET = 0.1
 _RECOVERED = 1e-3  # the largest error that still counts as found
-_SILHOUETTE = 2  # pixels that are left out inside the silhouette
+_STEPS = 8  # of Gauss-Newton, at most
 _REPEATS = 20
 
 Result = TypeVar("Result")
+FloatArray = npt.NDArray[np.float64]
 
 
 def add_parser(subparsers: Any) -> None:
@@ -41,7 +44,8 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         NAME,
         help="render a sphere, move it, and fit it back",
-        description="Render a sphere, perturb its centre and radius, fit them back, and draw what happened.",
+        description="Render a sphere, perturb its centre and radius, fit them back by Gauss-Newton, without and with "
+        "the motion of its silhouette, and draw what happened.",
     )
     parser.add_argument(
         "--output-dir",
@@ -64,8 +68,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the demo."""
     truth = scene_with((10.0, 10.0, 100.0), 10.0)
     start = scene_with((10.0 + OFFSET, 10.0 + OFFSET, 100.0 + OFFSET), 10.0 + OFFSET)
-    options: dict[str, Any] = {"output": "distance", "background": None, "boundary": "none"}
-    observed = without_silhouette(dr.Renderer(truth, free=FREE, **options).render(), _SILHOUETTE)
+    expected = dr.Renderer(truth, free=FREE).theta0
+    options: dict[str, Any] = {"output": "distance", "background": 0.0}
+    observed = dr.Renderer(truth, **options).render()
 
     timings: list[tuple[str, float]] = []
     renderer = _timed(timings, "prepare the renderer", lambda: dr.Renderer(start, free=FREE, **options))
@@ -74,12 +79,13 @@ def run(arguments: argparse.Namespace) -> int:
     timings.append(("an image, from then on", _median_seconds(renderer.render)))
     timings.append(("an image and its Jacobian", _median_seconds(lambda: renderer.jacobian(renderer.theta0))))
     progress = Progress(quiet=arguments.quiet)
-    progress.stage(f"fit: {int(np.isfinite(observed).sum())} pixels, {len(renderer.theta0)} parameters")
-    result = _timed(timings, "fit", lambda: dr.fit(renderer, observed, callback=progress))
+    progress.stage(f"fit: {observed.size} pixels, {len(renderer.theta0)} parameters")
+    result = _timed(
+        timings, "fit", lambda: dr.fit(renderer, observed, method="gauss-newton", max_steps=_STEPS, callback=progress)
+    )
     timings[-1] = (f"fit, {result.steps} steps", timings[-1][1])
 
     labels = free_labels(truth, FREE)
-    expected = np.array([truth.shapes["ball"].radius, *truth.shapes["ball"].center])  # type: ignore[union-attr]
     errors = np.abs(result.theta - expected)
     print(f"{result.status.name}: {result.status}\n")
     print(f"{'parameter':15} {'start':>10} {'fitted':>12} {'true':>8} {'error':>9}")
@@ -89,10 +95,18 @@ def run(arguments: argparse.Namespace) -> int:
     for what, seconds in timings:
         print(f"{what:26} {1e3 * seconds:9.2f} ms")
 
-    columns = jacobian.dense().reshape(*observed.shape, len(labels)).copy()
-    columns[np.isnan(before)] = np.nan
-    after = renderer.render(result.theta)
-    _draw(arguments.output_dir / "demo.png", observed, before, after, columns, labels)
+    interior = dr.Renderer(start, free=FREE, boundary="none", **options)
+    observed_at_centres = dr.Renderer(truth, boundary="none", **options).render()
+    wrong = gauss_newton(interior, observed_at_centres, expected)
+    right = gauss_newton(renderer, observed, expected)
+    _print_steps(labels, renderer.theta0, expected, wrong, right)
+
+    residuals = {
+        "residual at the start": before - observed,
+        "interior only, after 1 step": interior.render(wrong[0]) - observed_at_centres,
+        f"exact, after {_steps(len(right))}": renderer.render(right[-1]) - observed,
+    }
+    _draw(arguments.output_dir / "demo.png", observed, residuals, jacobian.dense(), labels)
     if result.status.name.lower() == "interrupted":
         return 130
     if not errors.max() < _RECOVERED:
@@ -101,18 +115,61 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def without_silhouette(image: npt.NDArray[Any], pixels: int) -> npt.NDArray[Any]:
-    """Return `image` with NaN also where one of the `pixels` next neighbours in a row or column is NaN."""
-    inside = np.isfinite(image)
-    for _ in range(pixels):
-        padded = np.pad(inside, 1)
-        inside = inside & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    return np.where(inside, image, np.nan).astype(image.dtype)
-
-
-def _draw(path: Path, *content: Any) -> None:
+def gauss_newton(renderer: dr.Renderer, observed: npt.NDArray[Any], truth: FloatArray) -> list[FloatArray]:
+    """Return theta after each full step, until it is found or is no scene any more; the first is always there."""
+    theta, steps = renderer.theta0, list[FloatArray]()
     try:
-        figure = fit_overview(*content, quantity="distance [scene units]")
+        while len(steps) < _STEPS and not (steps and np.abs(theta - truth).max() < _RECOVERED):
+            equations = renderer.normal_equations(theta, observed)
+            theta = theta - np.linalg.solve(equations.H, equations.g)
+            steps.append(theta)
+    except (InvalidValueError, np.linalg.LinAlgError):  # a radius below zero, or a sphere out of sight
+        pass
+    return steps
+
+
+def _print_steps(
+    labels: list[str], theta0: FloatArray, truth: FloatArray, wrong: list[FloatArray], right: list[FloatArray]
+) -> None:
+    """Print what plain Gauss-Newton says is the offset, step by step, without and with silhouettes."""
+    names = "".join(f"{label.split('.', 1)[1].removeprefix('center.'):>9}" for label in labels)
+    width = len(names)
+    print(f"\nplain Gauss-Newton, start - theta after each step; {OFFSET} is right in each column")
+    print(f"{'':4} {'interior only':^{width}}    {'exact, with silhouettes':^{width}}")
+    print(f"step {names}    {names}")
+    for k in range(max(len(wrong), len(right))):
+        cells = ["".join(f"{x:9.4f}" for x in theta0 - t[k]) if k < len(t) else "" for t in (wrong, right)]
+        print(f"{k + 1:4d} {cells[0]:{width}}    {cells[1]}".rstrip())
+    print(f"interior only: {_outcome(wrong, truth)}; exact: {_outcome(right, truth)}")
+
+
+def _outcome(steps: list[FloatArray], truth: FloatArray) -> str:
+    theta = steps[-1]
+    if theta[0] < _RECOVERED:
+        return f"no sphere is left after {_steps(len(steps))}"
+    return f"off by {np.abs(theta - truth).max():.1e} after {_steps(len(steps))}"
+
+
+def _steps(count: int) -> str:
+    return f"{count} step" + "s" * (count != 1)
+
+
+def _draw(
+    path: Path,
+    observed: npt.NDArray[Any],
+    residuals: dict[str, npt.NDArray[Any]],
+    columns: npt.NDArray[Any],
+    labels: list[str],
+) -> None:
+    """Write the picture; what shows no sphere, neither true nor rendered, is left grey."""
+    image = np.where(observed == 0.0, np.nan, observed)
+    residuals = {
+        title: np.where(values == 0.0, np.where(observed == 0.0, np.nan, 0.0), values)
+        for title, values in residuals.items()
+    }
+    columns = np.where((columns == 0.0).all(axis=2, keepdims=True), np.nan, columns)
+    try:
+        figure = fit_overview(image, residuals, columns, labels, quantity="distance [scene units]", limit=3.0 * OFFSET)
     except MissingDependencyError as error:
         print(f"\nno picture: {error}")
         return
