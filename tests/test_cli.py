@@ -112,7 +112,7 @@ def test_demo_recovers_the_sphere_and_draws_it(capsys, tmp_path):
 
 
 def test_demo_shows_the_wrong_and_the_right_answer(capsys, tmp_path):
-    """Plain Gauss-Newton from 0.1 off: by the interior alone a wrong answer that is known, by the exact J the right one."""
+    """By the interior alone the first step is a wrong answer that is known; by the exact J the third is right."""
     _, out, _ = run(capsys, "demo", "--output-dir", tmp_path, "--quiet")
     table = out[out.index("plain Gauss-Newton") :].splitlines()
     first = [float(cell) for cell in table[3].split()]
