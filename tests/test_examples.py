@@ -20,6 +20,11 @@ EXPECTED = {
     "03_bottle.py": (r"skipped: |CONVERGED", []),
     "04_many_spheres.py": (r"P = 400.*(?s:.)*rank 400", ["many_spheres.png"]),
     "05_calibrate_camera.py": (r"fx +500\.0 -> +525\.0(?s:.)*rank 8 of 10", ["calibration.png"]),
+    "06_boundaries.py": (r"n = 128: interior only 1\.\d+, exact 0\.0[01]", ["boundary_column.png"]),
+    "07_boundary_rule.py": (
+        r"changes 1\d\d of 4800 pixels(?s:.)*blend +depth (\d\.\d+)(?s:.)*blend +depth \1; 0 pixels",
+        [],
+    ),
 }
 
 

@@ -145,7 +145,7 @@ def _print_steps(
 
 def _outcome(steps: list[FloatArray], truth: FloatArray) -> str:
     theta = steps[-1]
-    if theta[0] < _RECOVERED:
+    if not theta[0] > _RECOVERED:
         return f"no sphere is left after {_steps(len(steps))}"
     return f"off by {np.abs(theta - truth).max():.1e} after {_steps(len(steps))}"
 
