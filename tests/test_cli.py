@@ -201,6 +201,21 @@ def test_options_override_the_file(capsys, folder):
     ]
 
 
+def test_a_mask_is_fitted_by_its_silhouette(capsys, folder):
+    """Exact by default for what is no depth; by its interior alone, a mask says nothing."""
+    np.save("mask.npy", dr.Renderer(TRUTH, output="mask").render())
+    save_scene_file("scene.toml", START, fit=FitSettings(free=FREE, output="mask"))
+    code, _, _ = run(capsys, "fit", "scene.toml", "--observed", "mask.npy")
+    assert code == 0
+    fitted = load_scene_file("out/fitted.toml")
+    np.testing.assert_allclose(fitted.scene.shapes["ball"].center, TRUTH.shapes["ball"].center, atol=1e-4)
+    assert fitted.fit.boundary is None
+
+    run(capsys, "fit", "scene.toml", "--observed", "mask.npy", "--boundary", "none")
+    fitted = load_scene_file("out/fitted.toml")
+    assert fitted.fit.boundary == "none" and fitted.scene == START
+
+
 def test_one_loss_replaces_the_stages(capsys, folder):
     stages = (FitStage(Tukey(0.1), 5), FitStage(Tukey(0.02), 5))
     save_scene_file("scene.toml", START, fit=FitSettings(free=FREE, stages=stages))

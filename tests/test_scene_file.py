@@ -79,6 +79,7 @@ cy = 27
 free = ["block.pose", "ball.radius"]
 output = ["depth", "mask"]
 background = [0, 0.0]
+boundary = "none"
 loss = {{ type = "tukey", c = 0.01 }}
 max_steps = 30
 depth_scale = 0.001
@@ -101,6 +102,7 @@ stages = [
         free=("block.pose", "ball.radius"),
         output=("depth", "mask"),
         background=(0.0, 0.0),
+        boundary="none",
         loss=Tukey(0.01),
         max_steps=30,
         depth_scale=0.001,
@@ -112,6 +114,22 @@ stages = [
 
 def test_stages_default_to_one():
     assert FitSettings(loss=Cauchy(1), max_steps=7).all_stages() == (FitStage(Cauchy(1), 7),)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (FitSettings(), "none"),
+        (FitSettings(output=("depth", "distance")), "none"),
+        (FitSettings(background=0.0), "exact"),
+        (FitSettings(output="mask"), "exact"),
+        (FitSettings(output=("mask", "depth")), "exact"),
+        (FitSettings(boundary="exact"), "exact"),
+        (FitSettings(output="mask", boundary="none"), "none"),
+    ],
+)
+def test_boundary_suits_the_image_unless_it_is_given(settings, expected):
+    assert settings.chosen_boundary == expected
 
 
 @pytest.mark.parametrize(
@@ -162,6 +180,7 @@ def test_errors_name_file_and_place(write, text, message):
     [
         ("free = ['ball.radios']", "unknown parameter 'ball.radios'. Perhaps you meant 'ball.radius'"),
         ("free = 'ball.radius'", r"pass \['ball.radius'\]"),
+        ("boundary = 'exakt'", "unknown boundary 'exakt'. Perhaps you meant 'exact'. Valid: exact, none"),
         ("maxsteps = 3", "unknown key 'maxsteps'. Perhaps you meant 'max_steps'"),
         ("max_steps = 0", "max_steps: must be between 1 and"),
         ("max_steps = 3.5", "max_steps: must be an integer"),
@@ -229,6 +248,7 @@ def test_what_is_written_reads_back_bit_for_bit(tmp_path, scene):
         free=("block.pose",),
         output=("depth", "mask"),
         background=0.0,
+        boundary="exact",
         loss=Barron(-math.inf, 1e-7),
         depth_scale=0.001,
         stages=(FitStage(Tukey(0.1), 3), FitStage(None)),

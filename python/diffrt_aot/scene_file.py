@@ -29,6 +29,7 @@
     free = ["bottle.pose"]
     output = "depth"                # or a list of outputs
     background = 0.0                # left out: pixels without a surface carry no residual
+    boundary = "exact"              # or "none"; left out: "none" for depth without background
     loss = { type = "tukey", c = 0.01 }     # or none, huber (delta), cauchy, geman-mcclure, barron (alpha, c)
     max_steps = 50
     depth_scale = 0.001             # scene units for each unit of an integer image
@@ -47,7 +48,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -60,6 +61,10 @@ from .rigid import REPAIR_LIMIT, ROTATION_TOLERANCE, nearest_rigid, rotation_dev
 from .scene import Scene, check_free_names
 from .shapes import Mesh, Plane, Shape, Sphere
 
+_BOUNDARIES = ("exact", "none")
+# What depth cameras measure: not averaged across an edge, and 0 where they saw nothing.
+METRIC_OUTPUTS = ("distance", "depth")
+
 
 @dataclass(frozen=True)
 class FitStage:
@@ -71,11 +76,12 @@ class FitStage:
 
 @dataclass(frozen=True)
 class FitSettings:
-    """The [fit] table: what is free, which output is compared, and the stages to run."""
+    """The [fit] table: what is free, which output is compared, how, and the stages to run."""
 
     free: tuple[str, ...] = ()
     output: str | tuple[str, ...] = "depth"
     background: float | tuple[float, ...] | None = None
+    boundary: Literal["exact", "none"] | None = None
     loss: Loss | None = None
     max_steps: int = 50
     depth_scale: float | None = None
@@ -84,6 +90,21 @@ class FitSettings:
     def all_stages(self) -> tuple[FitStage, ...]:
         """Return the stages to run: those listed, or the one that `loss` and `max_steps` describe."""
         return self.stages or (FitStage(self.loss, self.max_steps),)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The outputs as a tuple, also if there is one."""
+        return (self.output,) if isinstance(self.output, str) else self.output
+
+    @property
+    def measured(self) -> bool:
+        """Whether the image is a depth camera's: depths or distances, and nothing where no surface is seen."""
+        return self.background is None and all(output in METRIC_OUTPUTS for output in self.outputs)
+
+    @property
+    def chosen_boundary(self) -> Literal["exact", "none"]:
+        """The boundary that is asked for, or the one that suits the image: depth cameras do not average an edge."""
+        return self.boundary or ("none" if self.measured else "exact")
 
 
 @dataclass(frozen=True)
@@ -228,6 +249,7 @@ def _read_fit(table: Table, scene: Scene) -> FitSettings:
         free = check_free_names(scene, content.get("free", ()))
         output = _read_output(table)
         background = _read_background(content.get("background"))
+        boundary = _read_boundary(table)
         loss = _read_loss(table) if "loss" in content else defaults.loss
         max_steps = _read_max_steps(content.get("max_steps", defaults.max_steps))
         depth_scale = content.get("depth_scale")
@@ -243,7 +265,7 @@ def _read_fit(table: Table, scene: Scene) -> FitSettings:
         with stage.context():
             stage_loss = _read_loss(stage) if "loss" in stage.content else loss
             stages.append(FitStage(stage_loss, _read_max_steps(stage.content.get("max_steps", max_steps))))
-    return FitSettings(free, output, background, loss, max_steps, depth_scale, tuple(stages))
+    return FitSettings(free, output, background, boundary, loss, max_steps, depth_scale, tuple(stages))
 
 
 def _read_max_steps(value: Any) -> int:
@@ -265,6 +287,12 @@ def _read_background(value: Any) -> float | tuple[float, ...] | None:
     if isinstance(value, list):
         return tuple(finite_float(f"background[{i}]", entry) for i, entry in enumerate(value))
     return finite_float("background", value)
+
+
+def _read_boundary(table: Table) -> Literal["exact", "none"] | None:
+    if "boundary" not in table.content:
+        return None
+    return "exact" if table.choice("boundary", _BOUNDARIES) == "exact" else "none"
 
 
 def _read_loss(parent: Table) -> Loss | None:
@@ -303,6 +331,7 @@ def _fit_table(fit: FitSettings) -> dict[str, Any]:
         "free": fit.free,
         "output": fit.output,
         "background": fit.background,
+        "boundary": fit.boundary,
         "loss": None if fit.loss is None else _loss_table(fit.loss),
         "max_steps": fit.max_steps,
         "depth_scale": fit.depth_scale,

@@ -19,7 +19,7 @@ from diffrt_aot.errors import InvalidValueError, MissingDependencyError, SceneFi
 from diffrt_aot.image_io import load_color, load_observed
 from diffrt_aot.losses import Loss, parse_loss
 from diffrt_aot.scene import Scene, check_free_names, valid_free_names
-from diffrt_aot.scene_file import FitSettings, FitStage, SceneFile, load_scene_file, save_scene_file
+from diffrt_aot.scene_file import METRIC_OUTPUTS, FitSettings, FitStage, SceneFile, load_scene_file, save_scene_file
 from diffrt_aot.shapes import Mesh
 
 from ._progress import Progress
@@ -28,9 +28,6 @@ from ._report import FitReport, StageReport
 NAME = "fit"
 
 Image = npt.NDArray[Any]
-
-# Outputs in which 0 is no surface, but how depth cameras write that they saw none.
-_METRIC_OUTPUTS = ("distance", "depth")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -63,6 +60,11 @@ def add_parser(subparsers: Any) -> None:
         "so many fits one after another",
     )
     add("--free", action="append", metavar="NAMES", help="what to fit, as ball.center,ball.radius")
+    add(
+        "--boundary",
+        choices=("exact", "none"),
+        help="whether silhouettes count (default: none for a depth camera's image, else exact)",
+    )
     add("--max-steps", type=int, metavar="N", help="the budget of each fit")
     add(
         "--levels",
@@ -99,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
         free=list(settings.free),
         output=settings.output if isinstance(settings.output, str) else list(settings.output),
         background=settings.background,
-        boundary="none",
+        boundary=settings.chosen_boundary,
         threads=arguments.threads,
     )
     for warning in renderer.warnings:
@@ -143,6 +145,8 @@ def _settings(file: SceneFile, arguments: argparse.Namespace) -> FitSettings:
             f"nothing is free: name what to fit in {file.path} ([fit] free = [...]) or with --free. "
             + listing(valid_free_names(file.scene))
         )
+    if arguments.boundary is not None:
+        settings = dataclasses.replace(settings, boundary=arguments.boundary)
     budget = arguments.max_steps
     if budget is not None:
         if budget < 1:
@@ -157,11 +161,8 @@ def _settings(file: SceneFile, arguments: argparse.Namespace) -> FitSettings:
 
 
 def _read_observed(arguments: argparse.Namespace, camera: PinholeCamera, settings: FitSettings) -> Image:
-    outputs = [settings.output] if isinstance(settings.output, str) else list(settings.output)
-    metric = all(output in _METRIC_OUTPUTS for output in outputs)
     scale = settings.depth_scale if arguments.scale is None else arguments.scale
-    zero_is_missing = metric and settings.background is None
-    observed = load_observed(arguments.observed, scale, zero_is_missing=zero_is_missing)
+    observed = load_observed(arguments.observed, scale, zero_is_missing=settings.measured)
     if observed.shape[:2] != camera.image_shape:
         raise InvalidValueError(
             f"{arguments.observed}: is {observed.shape[1]} x {observed.shape[0]} pixels, the camera of "
@@ -257,8 +258,8 @@ def _draw(
     settings: FitSettings,
     backdrop: _Backdrop,
 ) -> list[Path]:
-    output = settings.output if isinstance(settings.output, str) else settings.output[0]
-    quantity = f"{output} [scene units]" if output in _METRIC_OUTPUTS else output
+    output = settings.outputs[0]
+    quantity = f"{output} [scene units]" if output in METRIC_OUTPUTS else output
     image, first, last = (_first_channel(values) for values in (observed, before, after))
     try:
         figures = {
@@ -285,7 +286,7 @@ def _mask(scene: Scene, free: tuple[str, ...], camera: PinholeCamera) -> Image:
     owners = {name.partition(".")[0] for name in free}
     shapes = {name: shape for name, shape in scene.shapes.items() if name in owners}
     seen = Scene(camera, shapes or dict(scene.shapes))
-    mask: Image = dr.Renderer(seen, free=valid_free_names(seen)[:1], output="mask", boundary="none").render()
+    mask: Image = dr.Renderer(seen, output="mask").render()
     return mask
 
 
