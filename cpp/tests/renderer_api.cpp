@@ -278,7 +278,4 @@ TEST_CASE("what cannot be used is refused, by name") {
           renderer.normal_equations(renderer.theta0(), {ImageView::contiguous(image.data(), width, 4), {}},
                                     huber(0), equations);
         }).find("scale") != std::string::npos);
-  RendererOptions exact = options({});
-  exact.boundary = Boundary::exact;
-  CHECK(message_of([&] { Renderer(scene(), exact); }).find("not available") != std::string::npos);
 }

@@ -71,6 +71,8 @@ Evaluator::Evaluator(Scene scene, RendererOptions options)
 }
 
 void Evaluator::check_rules() const {
+  if (!options_.rules.empty() && options_.boundary == Boundary::none)
+    throw ArgumentError("rules: there are none without exact boundaries; use Boundary::exact");
   std::vector<std::string> names;
   for (const auto& [name, shape] : scene_.shapes) names.push_back(name);
   for (std::size_t i = 0; i < options_.rules.size(); ++i) {
