@@ -99,6 +99,12 @@ def _struct(family, kernel):
     return "\n".join(lines)
 
 
+def _constant(name, value):
+    if isinstance(value, float):
+        return f"inline constexpr float {name} = {value!r}f;"
+    return f"inline constexpr int {name} = {value};"
+
+
 def to_header(data):
     """The C++ header."""
     families = _families(data)
@@ -107,7 +113,7 @@ def to_header(data):
         extents = "".join(f"[{n}]" for n in _extents(members))
         fields.append(f"  Kernel<{family}_arguments> {family}{extents};")
     return HEADER.format(
-        constants="\n".join(f"inline constexpr int {name} = {value};" for name, value in data["constants"].items()),
+        constants="\n".join(_constant(name, value) for name, value in data["constants"].items()),
         structs="\n\n".join(_struct(family, members[0][1]) for family, members in families.items()),
         fields="\n".join(fields),
         tables="\n".join(f"extern const Table table_{level};" for level in LEVELS),

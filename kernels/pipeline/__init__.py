@@ -91,9 +91,15 @@ def _boundary_kernels(target):
     kernels = {family.__name__: Entry(family(target), family.__name__) for family in families}
     shapes = (("sphere", crossings.sphere_conic, load_sphere), ("plane", crossings.plane_conic, load_plane))
     for s, (name, conic, load) in enumerate(shapes):
+        for branched in (False, True):
+            if name == "sphere" or not branched:
+                kernel = crossings.lines(target, conic, branched)
+                kernels[f"lines_{name}" + "_open" * branched] = Entry(kernel, "lines", (s, int(branched)))
         for k, kind in enumerate(crossings.KINDS if name == "sphere" else crossings.KINDS[:1]):
-            kernels[f"detect_{name}_{kind}"] = Entry(crossings.detect(target, conic, k), "detect", (s, k))
-            kernels[f"cross_{name}_{kind}"] = Entry(crossings.cross(target, conic, k), "cross", (s, k))
+            for with_nodes in (False, True):
+                kernel = crossings.cross(target, conic, k, with_nodes)
+                member = f"cross_{name}_{kind}" + "_nodes" * with_nodes
+                kernels[member] = Entry(kernel, "cross", (s, k, int(with_nodes)))
             for camera in (False, True):
                 kernel = silhouette_rows(target, load, k, camera)
                 member = f"silhouette_rows_{name}_{kind}" + "_camera" * camera
@@ -117,7 +123,7 @@ def _boundary_kernels(target):
 
 
 def constants(target):
-    """Whole numbers that the runtime must agree on with the kernels, by the names it knows them by."""
+    """Numbers that the runtime must agree on with the kernels, by the names it knows them by."""
     numbers = {
         "tile": TILE,
         "lanes": target.lanes,
@@ -129,13 +135,14 @@ def constants(target):
         "crossing_components": crossings.CROSSING_COMPONENTS,
         "crossing_area": crossings.AREA,
         "crossing_moment": crossings.MOMENT,
-        "crossing_edge": crossings.EDGE,
-        "crossing_outward": crossings.OUTWARD,
         "crossing_centre": crossings.CENTRE,
-        "crossing_weight": crossings.WEIGHT,
+        "crossing_longest": crossings.LONGEST,
         "crossing_spread": crossings.SPREAD,
         "crossing_spread_slope": crossings.SPREAD_SLOPE,
-        "crossing_nodes": crossings.NODES,
+        "crossing_inner": crossings.INNER,
+        "crossing_outer": crossings.OUTER,
+        "crossing_inside": crossings.INSIDE,
+        "crossing_outside": crossings.OUTSIDE,
         "edge_components": edges.EDGE_COMPONENTS,
         "edge_bounds": edges.EDGE_BOUNDS,
         "edge_inverse": edges.INVERSE,
@@ -150,6 +157,7 @@ def constants(target):
         "piece_centre": edges.PIECE_CENTRE,
         "image_slots": sampling.IMAGE_SLOTS,
     }
+    reals = {"silhouette_step": crossings.STEP, "least_area": crossings.LEAST_AREA}
     for k, kind in enumerate(crossings.KINDS):
         numbers |= {f"kind_{kind}": k, f"nodes_{kind}": crossings.KIND_NODES[k]}
     numbers |= {f"rule_{rule.__name__}": r for r, rule in enumerate(RULES)}
@@ -158,4 +166,4 @@ def constants(target):
     numbers |= {f"surface_{surface.name}": s for s, surface in enumerate(SURFACES)}
     numbers |= {f"slots_{surface.name}": len(surface.slots) for surface in SURFACES}
     numbers |= {f"loss_{loss.__name__}": k for k, loss in enumerate(LOSSES)}
-    return numbers
+    return numbers | reals

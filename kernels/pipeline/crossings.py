@@ -1,8 +1,8 @@
-"""Which pixels of a tile the silhouettes of spheres and planes cross, and how: detect, then cross.
+"""Which pixels the silhouettes of spheres and planes cross, and how.
 
-`detect` appends (pixel, primitive) pairs to a list, for pixels that the silhouette may cross: those between its
-intersections with the lines above and below each row of pixels. `cross` gives the `Crossing` of each pair, as components
-c of number i at c * stride + i; where nothing crosses, the nodes' weights are 0.
+`lines` intersects a silhouette with the lines between the rows of pixels: the runtime reads off which pixels it may cross.
+`cross` gives the `Crossing` of each pair (pixel, primitive) of a tile, as components c of number i at c * stride + i, and
+the points from which one looks and at which one evaluates.
 """
 
 import taichi as ti
@@ -10,7 +10,7 @@ import taichi as ti
 from kernels.cameras.pinhole import pinhole_direction
 from kernels.geometry.plane import conic_of_plane
 from kernels.geometry.sphere import conic_of_sphere
-from kernels.numbers import Dual, Vec3, ceil, clip, floor, maximum, minimum, partial_of, seed, where
+from kernels.numbers import Dual, Vec3, clip, partial_of, seed, where
 from kernels.numbers.traced import Traced, element
 from kernels.pipeline.target import TILE
 from kernels.pipeline.visibility import PLANE_COMPONENTS, SPHERE_COMPONENTS
@@ -18,28 +18,18 @@ from kernels.silhouettes.conic import FAR, Conic, _interval, cross_conic
 from kernels.silhouettes.ellipse import cross_ellipse
 from kernels.silhouettes.spread import mean_root
 
-# Components of a crossing; `CENTRE` is q at the pixel's centre, `WEIGHT` the sum of the nodes' weights, 0 where nothing
-# crosses; `SPREAD` and its slope by the area are those of the surface in front (kernels/silhouettes/spread.py); each node
-# has x, y and weight.
-AREA, MOMENT, EDGE, OUTWARD, CENTRE, WEIGHT, SPREAD, SPREAD_SLOPE, NODES = 0, 1, 3, 5, 7, 8, 9, 10, 11
+# Components of a crossing. `CENTRE` is q at the pixel's centre, `LONGEST` is 0 where nothing crosses; `SPREAD` and its slope
+# by the area are those of the surface in front (kernels/silhouettes/spread.py). Image points (x, y) [px]: `INNER` and
+# `OUTER` lie beside the silhouette, `INSIDE` and `OUTSIDE` are the centroids of both parts. Each node has x, y, weight.
+AREA, MOMENT, CENTRE, LONGEST, SPREAD, SPREAD_SLOPE, INNER, OUTER, INSIDE, OUTSIDE, NODES = 0, 1, 3, 4, 5, 6, 7, 9, 11, 13, 15
+# How far [px] beside a silhouette one looks: more than what single precision makes of an image point.
+STEP = 0.02
+# A part of a pixel smaller than this has no centroid to speak of.
+LEAST_AREA = 1e-6
 # Kinds of silhouettes: gently curved, a small ellipse, one that reaches the camera plane.
 KINDS = ("gentle", "small", "open")
-KIND_NODES = (8, 32, 8)
-# How far [px] a silhouette may bulge beyond its intersections with two lines one pixel apart.
-BULGE = (0.02, 0.2, 0.2)
+KIND_NODES = (4, 32, 8)
 CROSSING_COMPONENTS = NODES + 3 * max(KIND_NODES)
-
-
-@ti.data_oriented
-class Spans:
-    """Columns for each row, that a kernel may index as [row, which] with constants."""
-
-    def __init__(self, numbers):
-        self.numbers = numbers
-
-    def __getitem__(self, place):
-        row, which = place
-        return ti.cast(self.numbers[which].lane(row), ti.i32)
 
 
 def load_sphere(target, table, k):
@@ -58,96 +48,50 @@ def plane_conic(target, table, k, direction, fx, fy):
     return conic_of_plane(direction, Vec3(x, y, z), where(offset > 0.0, 1.0, -1.0), fx, fy)
 
 
-def detect(target, shape, kind):
-    """Pairs of one primitive: a sphere of a kind, or a plane. The tile's pixels are numbered row by row."""
-    scalars, indices = target.scalars, target.indices
-    rows = target.lanes
+def lines(target, shape, branched):
+    """Where lines of the image meet the region in front of a primitive: columns [px], low and high; low >= high where not.
+
+    Line number j of those that are wanted lies at y = first_y + j [px]. `begin`, `end` and `offset` count numbers.
+    """
+    numbers, scalars = target.numbers, target.scalars
 
     @ti.kernel
     def kernel(
         begin: ti.i32,
         end: ti.i32,
-        left: ti.i32,
-        top: ti.i32,
-        columns: ti.i32,
-        lines: ti.i32,
-        low_x: ti.f32,
-        low_y: ti.f32,
-        high_x: ti.f32,
-        high_y: ti.f32,
+        primitive: ti.i32,
+        first_y: ti.f32,
+        middle_x: ti.f32,
+        offset: ti.i32,
         fx: ti.f32,
         fy: ti.f32,
         cx: ti.f32,
         cy: ti.f32,
         table: scalars,
-        pixels: indices,
-        primitives: indices,
-        count: indices,
+        low: numbers,
+        high: numbers,
     ):
         ti.loop_config(serialize=target.serial)
-        for k in range(begin, end):
-            n = count[0]
-            for group in range(TILE // rows):
-                y = target.lane_numbers() + ti.cast(top + group * rows, ti.f32)
-                spans = find(k, left, y, (low_x, low_y, high_x, high_y), (fx, fy, cx, cy), table)
-                for lane in ti.static(range(rows)):
-                    row = group * rows + lane
-                    if row < lines:
-                        for x in range(
-                            ti.max(spans[lane, 0] - left, 0), ti.min(spans[lane, 1] - left, columns - 1) + 1
-                        ):
-                            pixels[n] = row * TILE + x
-                            primitives[n] = k
-                            n += 1
-                        for x in range(
-                            ti.max(spans[lane, 2] - left, 0), ti.min(spans[lane, 3] - left, columns - 1) + 1
-                        ):
-                            pixels[n] = row * TILE + x
-                            primitives[n] = k
-                            n += 1
-            count[0] = n
+        for i in range(begin, end):
+            y = target.lane_numbers() + (first_y + ti.cast(i * target.lanes, ti.f32))
+            run(offset + i, primitive, y, middle_x, (fx, fy, cx, cy), table, low, high)
 
-    def find(k, left, y, bounds, intrinsics, table):
-        """Columns (first, last) and (second, final) of each row; empty where first > last."""
+    def run(i, primitive, y, middle_x, intrinsics, table, low, high):
         fx, fy, cx, cy = (Traced(a) for a in intrinsics)
-        y = target.packet(y)
-        x0 = Traced(ti.cast(left, ti.f32)) + 0.5 * TILE
-        above, below = (intersect(k, x0, y + offset, (fx, fy, cx, cy), table) for offset in (-0.5, 0.5))
-        (a0, b0), (a1, b1) = above, below
-        hit0, hit1 = b0 > a0, b1 > a1
-        both, one = hit0 & hit1, hit0 | hit1
-        bulge = BULGE[kind]
-        low_x, low_y, high_x, high_y = (Traced(b) for b in bounds)
-        # Where neither line meets it, it may lie between them.
-        within = (y >= low_y - 1.0) & (y <= high_y + 1.0)
-        none_low, none_high = where(within, low_x - 1.0, FAR), where(within, high_x + 1.0, -FAR)
-        outer_low, outer_high = where(hit0, a0, a1), where(hit0, b0, b1)
-        first = where(both, minimum(a0, a1) - bulge, where(one, outer_low - bulge, none_low))
-        last = where(both, maximum(a0, a1) + bulge, where(one, outer_high + bulge, none_high))
-        second = where(both, minimum(b0, b1) - bulge, FAR)
-        final = where(both, maximum(b0, b1) + bulge, -FAR)
-        first, last = floor(clip(first, -FAR, FAR) + 0.5), ceil(clip(last, -FAR, FAR) - 0.5)
-        second, final = maximum(floor(clip(second, -FAR, FAR) + 0.5), last + 1.0), ceil(clip(final, -FAR, FAR) - 0.5)
-        return Spans([x.splat(rows) for x in (first, last, second, final)])
-
-    def intersect(k, x0, y, intrinsics, table):
-        """(low, high) of the columns in which the line at y lies in the region."""
-        fx, fy, cx, cy = intrinsics
-        direction = pinhole_direction(x0, y, fx, fy, cx, cy)
-        conic = shape(target, table, k, direction, fx, fy)
-        branch = conic.branch if KINDS[kind] == "open" else None
-        low, high = _interval(
-            conic.value, conic.gradient[0], 0.5 * conic.hessian[0], branch, (0.0, 0.0), (1.0, 0.0)
-        )
-        return low + x0, high + x0
+        x = Traced(middle_x)
+        direction = pinhole_direction(x, target.packet(y), fx, fy, cx, cy)
+        conic = shape(target, table, primitive, direction, fx, fy)
+        branch = conic.branch if branched else None
+        ends = _interval(conic.value, conic.gradient[0], 0.5 * conic.hessian[0], branch, (0.0, 0.0), (1.0, 0.0))
+        for array, end in zip((low, high), ends, strict=True):
+            element(array, i)._assign((clip(end, -FAR, FAR) + x).splat(target.lanes).expression)
 
     return kernel
 
 
-def cross(target, shape, kind):
-    """The Crossing of each pair: numbers [begin, end) of pairs."""
+def cross(target, shape, kind, with_nodes):
+    """The Crossing of each pair: numbers [begin, end) of pairs. Without nodes it is a little less work."""
     numbers, scalars, indices = target.numbers, target.scalars, target.indices
-    function = cross_ellipse if KINDS[kind] == "small" else cross_conic
 
     @ti.kernel
     def kernel(
@@ -177,15 +121,28 @@ def cross(target, shape, kind):
         conic = gather_conic(target, shape, table, first, direction, fx, fy)
         if KINDS[kind] != "open":
             conic = Conic(conic.value, conic.gradient, conic.hessian)
-        result = function(conic)
-        weight = sum((node[2] for node in result.nodes[1:]), result.nodes[0][2])
-        values = [result.area, *result.moment, *result.edge_point, *result.outward, conic.value, weight]
+        if KINDS[kind] == "small":
+            result = cross_ellipse(conic)
+        else:
+            result = cross_conic(conic, with_nodes, 2 if KINDS[kind] == "gentle" else 4)
         spread = mean_root(seed(result.area, "area")) if shape is sphere_conic else Dual(result.area * 0.0 + 1.0, {})
-        slope = partial_of(spread, "area")
-        values += [spread.value, slope if isinstance(slope, Traced) else spread.value * 0.0 + slope]
+        slope = spread.value * 0.0 + partial_of(spread, "area")
+        beside = [STEP * n for n in result.outward]
+        edge = [c + e for c, e in zip((x, y), result.edge_point, strict=True)]
+        inner, outer = [e - b for e, b in zip(edge, beside, strict=True)], [e + b for e, b in zip(edge, beside, strict=True)]
+        rest = 1.0 - result.area
+        inside = centroid(result.area, (x, y), result.moment, 1.0, inner)
+        outside = centroid(rest, (x, y), result.moment, -1.0, outer)
+        values = [result.area, *result.moment, conic.value, result.longest, spread.value, slope]
+        values += [*inner, *outer, *inside, *outside]
         values += [number for node in result.nodes for number in node]
         for c, value in enumerate(values):
             element(crossings, c * stride + i)._assign(value.splat(target.lanes).expression)
+
+    def centroid(area, centre, moment, sign, otherwise):
+        there = area > LEAST_AREA
+        inverse = sign / where(there, area, 1.0)
+        return [where(there, c + m * inverse, o) for c, m, o in zip(centre, moment, otherwise, strict=True)]
 
     return kernel
 

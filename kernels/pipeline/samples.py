@@ -79,10 +79,12 @@ def samples(target, output, surface, camera, seeded):
         camera_numbers = [Traced(a) for a in intrinsics]
         x, y = (target.packet(p) for p in point)
         reference, spread = target.packet(reference), target.packet(spread)
-        z, _ = at(pinhole_direction(x, y, *camera_numbers), spread)
-        z = value_of(z)
-        near = (reference <= 0.0) | ((z * reference < 2.0) & (z * reference > 0.5))
-        x, y = (where(near, p, target.packet(q)) for p, q in zip((x, y), fallback, strict=True))
+        near = True
+        if surface.extends:
+            z, _ = at(pinhole_direction(x, y, *camera_numbers), spread)
+            z = value_of(z)
+            near = (reference <= 0.0) | ((z * reference < 2.0) & (z * reference > 0.5))
+            x, y = (where(near, p, target.packet(q)) for p, q in zip((x, y), fallback, strict=True))
         if seeded:
             x, y, spread = (seed(v, slots + CAMERA_SLOTS + k) for k, v in enumerate((x, y, spread)))
             if camera:

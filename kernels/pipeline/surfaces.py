@@ -38,13 +38,15 @@ class Surface:
     `function(target, tables, ids, direction, z, seeded)` returns (z, normal): z with partials if seeded, and normal a
     function without arguments. `ids` are the lanes' indices into the tables.
     `sample(target, tables, ids, seeded)` returns a function (direction, spread) -> (z, normal), which needs no z, also
-    for rays that pass the primitive by, a little; see pipeline/samples.py.
+    for rays that pass the primitive by, a little; see pipeline/samples.py. `extends` tells whether depth may grow
+    without bound there.
     """
 
     name: str
     slots: tuple
     function: object
     sample: object
+    extends: bool = True
 
 
 def _seeded(values, seeded):
@@ -147,7 +149,7 @@ def free_triangle(target, tables, ids, direction, z, seeded):
 
 
 SURFACES = (
-    Surface("sphere", sphere_geometry.SLOTS, sphere, sample_sphere),
+    Surface("sphere", sphere_geometry.SLOTS, sphere, sample_sphere, extends=False),
     Surface("plane", plane_geometry.SLOTS, plane, sample_plane),
     Surface("triangle", triangle_geometry.RIGID_SLOTS, rigid_triangle, sample_rigid_triangle),
     Surface("free_triangle", triangle_geometry.FREE_SLOTS, free_triangle, sample_free_triangle),

@@ -14,6 +14,7 @@ class Crossing:
         nodes: list of (x, y, weight) on the silhouette; see the package's docstring.
         edge_point: a point (x, y) of the silhouette, in the middle of its longest piece in the pixel.
         outward: unit normal (x, y) there, out of the part.
+        longest: a measure of that piece's length; 0 where nothing crosses.
     """
 
     area: Any
@@ -21,6 +22,7 @@ class Crossing:
     nodes: list
     edge_point: tuple
     outward: tuple
+    longest: Any
 
 
 # The sides of a pixel as one walks around it, its inside on the left: middle, and direction.

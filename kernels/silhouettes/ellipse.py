@@ -78,4 +78,4 @@ def cross_ellipse(conic):
         longest = where(longer, angle, longest)
         edge_point = (where(longer, x0 + vx, edge_point[0]), where(longer, y0 + vy, edge_point[1]))
         outward = (where(longer, ty / speed, outward[0]), where(longer, -tx / speed, outward[1]))
-    return Crossing(area, (moment_x, moment_y), nodes, edge_point, outward)
+    return Crossing(area, (moment_x, moment_y), nodes, edge_point, outward, longest)

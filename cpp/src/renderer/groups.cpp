@@ -38,14 +38,59 @@ int silhouette_kind(const Vector3d& c, double r, double fx, double fy) {
   const double z2 = c.z() * c.z() - r * r;
   if (c.z() <= r * (1 + 1e-4)) return kernels::kind_open;
   // The smallest radius of curvature of an ellipse with semi-axes a >= b is b^2 / a. The silhouette is that of the
-  // quadratic form d' (c c' - gap I) d; b and a follow from its part in x and y.
+  // quadratic form d' (c c' - gap I) d; a and b follow from its part in x and y.
   const double gap = c.squaredNorm() - r * r;
   const double peak = gap * r * r / z2;
   const double xx = (gap - c.x() * c.x()) / (fx * fx * peak), yy = (gap - c.y() * c.y()) / (fy * fy * peak),
                xy = -c.x() * c.y() / (fx * fy * peak);
-  const double trace = xx + yy, determinant = xx * yy - xy * xy;
-  const double curvature_radius = std::sqrt(std::max(determinant, 0.0) / trace) / trace;
-  return curvature_radius > 8 ? kernels::kind_gentle : kernels::kind_small;
+  const double middle = 0.5 * (xx + yy), spread = std::hypot(0.5 * (xx - yy), xy);
+  const double curvature_radius = std::sqrt(std::max(middle - spread, 0.0)) / (middle + spread);
+  constexpr double small = 8;  // px, as in kernels/silhouettes/conic.py
+  return curvature_radius > small ? kernels::kind_gentle : kernels::kind_small;
+}
+
+// Intersects the silhouettes of spheres or planes with the lines between rows.
+void find_lines(Group& group, const scene::State& state, const Frame& frame) {
+  SilhouetteLines& lines = group.lines;
+  int total = 0;
+  for (std::size_t k = 0; k < group.kinds.size(); ++k) {
+    lines.offsets[k] = total;
+    if (group.kinds[k] >= 0) total += padded(static_cast<std::size_t>(lines.last_rows[k] - lines.first_rows[k] + 2));
+  }
+  lines.low.resize(static_cast<std::size_t>(total)), lines.high.resize(static_cast<std::size_t>(total));
+  const int shape = group.kind == GroupKind::spheres ? 0 : 1;
+  frame.pool.parallel_for(group.count, 8, [&](int begin, int end, int) {
+    for (int k = begin; k < end; ++k) {
+      const auto i = static_cast<std::size_t>(k);
+      if (group.kinds[i] < 0) continue;
+      kernels::lines_arguments a;
+      a.primitive = k;
+      a.first_y = static_cast<float>(lines.first_rows[i]) - 0.5f;
+      a.middle_x = 0.5f * static_cast<float>(frame.grid.width - 1);
+      if (group.mesh == nullptr && shape == 0) {
+        const auto stride = static_cast<std::size_t>(group.stride);
+        a.middle_x = std::floor(0.5f * (group.bounds[i] + group.bounds[2 * stride + i]));
+      }
+      a.offset = lines.offsets[i] / kernels::lanes;
+      a.fx = static_cast<float>(state.fx), a.fy = static_cast<float>(state.fy);
+      a.cx = static_cast<float>(state.cx), a.cy = static_cast<float>(state.cy);
+      a.table = runtime::array(group.table.data());
+      a.low = runtime::array(lines.low.data()), a.high = runtime::array(lines.high.data());
+      const int count = lines.last_rows[i] - lines.first_rows[i] + 2;
+      runtime::launch(frame.kernels.lines[shape][group.kinds[i] == kernels::kind_open ? 1 : 0], a, 0,
+                      (count + kernels::lanes - 1) / kernels::lanes);
+    }
+  });
+}
+
+// Whether the horizon of a plane (nx, ny, nz in the camera frame) passes through the image.
+bool horizon_in_view(const Vector3d& n, const scene::State& state, const TileGrid& grid) {
+  int positive = 0;
+  for (const int corner : {0, 1, 2, 3}) {
+    const double u = corner % 2 == 0 ? -0.6 : grid.width - 0.4, v = corner / 2 == 0 ? -0.6 : grid.height - 0.4;
+    positive += n.dot(Vector3d((u - state.cx) / state.fx, (v - state.cy) / state.fy, 1)) > 0 ? 1 : 0;
+  }
+  return positive != 0 && positive != 4;
 }
 
 void prepare_spheres(Group& group, const Scene& scene, const scene::State& state, const Frame& frame) {
@@ -78,19 +123,22 @@ void prepare_spheres(Group& group, const Scene& scene, const scene::State& state
       if (!(x0 <= x1 && y0 <= y1)) x0 = y0 = nowhere, x1 = y1 = -1;
     }
     if (group.exact) {
-      const bool has_silhouette = outside && x0 <= x1;
-      group.kinds[static_cast<std::size_t>(k)] =
-          has_silhouette ? silhouette_kind(c, r, state.fx, state.fy) : -1;
+      const auto sphere = static_cast<std::size_t>(k);
+      const bool has_silhouette = outside && x0 <= x1 && group.rules[sphere] != BoundaryRule::none;
+      group.kinds[sphere] = has_silhouette ? silhouette_kind(c, r, state.fx, state.fy) : -1;
+      group.lines.first_rows[sphere] = static_cast<int>(y0), group.lines.last_rows[sphere] = static_cast<int>(y1);
     }
     const double bounds[4] = {x0, y0, x1, y1};
     for (int c4 = 0; c4 < 4; ++c4)
       group.bounds[static_cast<std::size_t>(c4 * group.stride + k)] = static_cast<float>(bounds[c4]);
     ++k;
   }
+  if (group.exact) find_lines(group, state, frame);
   group.tiles.update(frame.kernels, frame.pool, frame.grid, group.bounds.data(), group.count, group.stride);
 }
 
-void prepare_planes(Group& group, const Scene& scene, const scene::State& state) {
+void prepare_planes(Group& group, const Scene& scene, const scene::State& state, const Frame& frame) {
+  std::size_t k = 0;
   float* row = group.table.data();
   for (std::size_t i = 0; i < scene.shapes.size(); ++i) {
     if (!std::holds_alternative<Plane>(scene.shapes[i].second)) continue;
@@ -102,8 +150,16 @@ void prepare_planes(Group& group, const Scene& scene, const scene::State& state)
     row[3] = static_cast<float>(offset);
     // A plane through the camera centre is seen edge-on: nowhere.
     row[4] = std::abs(offset) > 1e-30 ? static_cast<float>(1 / offset) : 0.0f;
+    if (group.exact) {
+      const bool has_silhouette =
+          row[4] != 0 && group.rules[k] != BoundaryRule::none && horizon_in_view(n, state, frame.grid);
+      group.kinds[k] = has_silhouette ? kernels::kind_gentle : -1;
+      group.lines.first_rows[k] = 0, group.lines.last_rows[k] = frame.grid.height - 1;
+    }
     row += kernels::plane_components;
+    ++k;
   }
+  if (group.exact) find_lines(group, state, frame);
 }
 
 void upload_vertices(Group& group, const double* vertices) {
@@ -276,9 +332,13 @@ std::vector<Group> make_groups(const Scene& scene, const scene::Parameters& para
       if (member) group->rules.push_back(rule_of(name)), group->depends.push_back(depends(i));
     }
   }
+  for (Group* group : {&spheres, &planes}) {
+    const auto count = static_cast<std::size_t>(group->count);
+    group->kinds.assign(count, -1);
+    group->lines.first_rows.assign(count, 0), group->lines.last_rows.assign(count, 0), group->lines.offsets.assign(count, 0);
+  }
   int next_id = 0;
   if (spheres.count > 0) {
-    spheres.kinds.assign(static_cast<std::size_t>(spheres.count), -1);
     spheres.surface = kernels::surface_sphere;
     spheres.stride = padded(static_cast<std::size_t>(spheres.count));
     spheres.table.resize(static_cast<std::size_t>(spheres.count * kernels::sphere_components));
@@ -339,7 +399,7 @@ void prepare(Group& group, const Scene& scene, const scene::State& state, const 
     case GroupKind::spheres:
       return prepare_spheres(group, scene, state, frame);
     case GroupKind::planes:
-      return prepare_planes(group, scene, state);
+      return prepare_planes(group, scene, state, frame);
     default:
       return prepare_mesh(group, state, frame);
   }

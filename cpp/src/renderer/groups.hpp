@@ -33,6 +33,13 @@ struct Silhouettes {
   runtime::Buffer<std::int32_t> found_edges, found_counts;
 };
 
+// Where the lines between the rows of pixels meet what lies within the silhouettes of spheres or planes.
+struct SilhouetteLines {
+  std::vector<int> first_rows, last_rows;  // per primitive: the rows that its silhouette may touch
+  std::vector<int> offsets;                // its first line, above first_row
+  runtime::Buffer<float> low, high;        // columns [px]; low >= high where they do not meet
+};
+
 // Primitives with consecutive ids, drawn by the same kernels.
 struct Group {
   GroupKind kind = GroupKind::spheres;
@@ -66,7 +73,8 @@ struct Group {
   bool exact = false;
   std::vector<std::uint8_t> depends;  // per sphere or plane, one for a mesh: whether theta moves it
   std::vector<BoundaryRule> rules;  // per sphere or plane; one for a mesh
-  std::vector<int> kinds;           // per sphere: kernels::kind_..., or -1 where it has no silhouette
+  std::vector<int> kinds;           // per sphere or plane: kernels::kind_..., or -1 where it has no silhouette
+  SilhouetteLines lines;
   Silhouettes silhouettes;
 
   // Whether any of its primitives may touch a tile. Planes have no bounds.

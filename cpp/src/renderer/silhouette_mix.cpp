@@ -6,11 +6,8 @@
 #include "renderer/silhouettes.hpp"
 
 namespace diffrt::renderer {
-namespace {
 
-constexpr float least_area = 1e-6f;
-
-}  // namespace
+using kernels::least_area;
 
 void SilhouetteWork::combine(const TileContext& context, Workspace& work) {
   const int channels = context.channels;

@@ -104,11 +104,7 @@ void SilhouetteWork::link_pieces(const TileContext& context, const PieceSegment&
   }
   if (entries_ == begin) return;
   segments_.push_back({segment.group, -1, begin, entries_});
-  for (; entries_ % lanes != 0; ++entries_) {
-    const auto last = static_cast<std::size_t>(entries_ - 1);
-    entry_pixels_[last + 1] = entry_pixels_[last], entry_primitives_[last + 1] = entry_primitives_[last];
-    entry_groups_.push_back(-1);
-  }
+  pad_entries();
 }
 
 // The entry of the chain whose first piece is `root`.
@@ -139,9 +135,31 @@ void SilhouetteWork::add_chain(const TileContext& context, int g, int pixel, int
   const auto e = static_cast<std::size_t>(entries_);
   entry_pixels_[e] = pixel, entry_primitives_[e] = s.half_edges[static_cast<std::size_t>(edge)] / 3;
   entry_groups_.push_back(g);
-  mesh_entries_.resize(e + 1);
+  if (mesh_entries_.size() <= e) mesh_entries_.resize(2 * e + 1);
   mesh_entries_[e] = m;
   ++entries_;
+}
+
+// Components of a crossing, of entry `e` from those of chain `from`.
+void SilhouetteWork::describe_chain(int from, int e) {
+  const MeshEntry& m = mesh_entries_[static_cast<std::size_t>(from)];
+  const int pixel = entry_pixels_[static_cast<std::size_t>(from)];
+  const auto x = static_cast<float>(left_ + pixel % tile), y = static_cast<float>(top_ + pixel / tile);
+  crossing(kernels::crossing_area, e) = m.area;
+  crossing(kernels::crossing_moment, e) = m.moment_x, crossing(kernels::crossing_moment + 1, e) = m.moment_y;
+  crossing(kernels::crossing_centre, e) = m.centre, crossing(kernels::crossing_longest, e) = 1;
+  crossing(kernels::crossing_spread, e) = 1, crossing(kernels::crossing_spread_slope, e) = 0;
+  const float step_x = kernels::silhouette_step * m.outward_x, step_y = kernels::silhouette_step * m.outward_y;
+  const float points[2][2] = {{x + m.edge_x - step_x, y + m.edge_y - step_y}, {x + m.edge_x + step_x, y + m.edge_y + step_y}};
+  const float area[2] = {m.area, m.area - 1};  // the rest has the opposite moments
+  const int beside[2] = {kernels::crossing_inner, kernels::crossing_outer},
+            centroid[2] = {kernels::crossing_inside, kernels::crossing_outside};
+  for (int side = 0; side < 2; ++side) {
+    const bool there = std::abs(area[side]) > kernels::least_area;
+    crossing(beside[side], e) = points[side][0], crossing(beside[side] + 1, e) = points[side][1];
+    crossing(centroid[side], e) = there ? x + m.moment_x / area[side] : points[side][0];
+    crossing(centroid[side] + 1, e) = there ? y + m.moment_y / area[side] : points[side][1];
+  }
 }
 
 void SilhouetteWork::make_entry_room() {

@@ -58,24 +58,32 @@ class SilhouetteWork {
     int group, begin, end;
   };
 
-  void detect(const TileContext& context, int tile_index);
-  void detect_spheres(const TileContext& context, int g, int tile_index);
-  void detect_planes(const TileContext& context, int g, int tile_index);
+  struct Candidate {
+    int pixel, primitive;
+    std::int32_t id = -1;
+  };
+
+  void detect(const TileContext& context, int tile_index, const Workspace& work);
+  void detect_crossings(const TileContext& context, int g, int tile_index);
   void detect_edges(const TileContext& context, int g, int tile_index);
+  void choose_candidates(const TileContext& context, const Workspace& work);
+  float tangent_inverse(const TileContext& context, const Group& group, const Candidate& candidate) const;
+  void pad_entries();
   void cross_pieces(const TileContext& context);
   void link_pieces(const TileContext& context, const PieceSegment& segment);
   void add_chain(const TileContext& context, int group, int pixel, int root);
+  void describe_chain(int from, int e);
   void make_entry_room();
-  void close_segment(int group, int kind, int begin);
-  void cross(const TileContext& context, int tile_index);
+  void cross(const TileContext& context, bool with_nodes);
   void look(const TileContext& context, int tile_index);
-  void decide(const TileContext& context, int tile_index);
+  void see(const TileContext& context, int tile_index, int component, int part, int first);
+  void decide(const TileContext& context);
   void sample(const TileContext& context, bool with_rows);
   void apply_rules(const TileContext& context);
   void combine(const TileContext& context, Workspace& work);
   bool combine_pixel(int pixel, int first, int channel, float background, Workspace& work);
   void find_jumps(const TileContext& context);
-  void differentiate(const TileContext& context, int tile_index);
+  void differentiate(const TileContext& context);
   void differentiate_pieces(const TileContext& context);
   void gather_rows(const TileContext& context, Workspace& work);
   float* row_of(const TileContext& context, int pixel, int group, std::int32_t id);
@@ -86,17 +94,17 @@ class SilhouetteWork {
   // The tile at hand.
   int left_ = 0, top_ = 0, columns_ = 0, lines_ = 0;
   int entries_ = 0, stride_ = 0;  // in all, with padding; capacity of the arrays below
-  std::vector<Segment> segments_;
+  std::vector<Candidate> candidates_;
+  std::vector<Segment> candidate_segments_, segments_;
   std::vector<std::int32_t> entry_pixels_, entry_primitives_;  // primitive: its number in the group; a face of a mesh
   std::vector<int> entry_groups_;                              // -1: padding
   std::vector<std::uint8_t> active_;                           // visible
   runtime::Buffer<float> crossings_;
 
-  // Points are [inner; outer; centroid], samples [inside; outside], each of `stride_` numbers.
-  runtime::Buffer<float> points_x_, points_y_, seen_inverse_;
-  runtime::Buffer<std::int32_t> seen_ids_;
-  runtime::Buffer<float> sample_x_, sample_y_, fallback_x_, fallback_y_, reference_, spread_;
-  runtime::Buffer<std::int32_t> sample_ids_;
+  int first_mesh_ = 0;  // entries from here on are of meshes
+  // Seen at points [inner; outer; inside], samples [inside; outside], each of `stride_` numbers.
+  runtime::Buffer<float> seen_inverse_, reference_, ones_;
+  runtime::Buffer<std::int32_t> seen_ids_, sample_ids_;
   runtime::Buffer<float> sampled_, sampled_partials_;
   runtime::Buffer<float> values_, by_area_, by_inside_, by_outside_;          // [channels, 2 stride_]
   runtime::Buffer<float> rule_values_, rule_area_, rule_inside_, rule_outside_;  // of a rule that not all have
