@@ -37,8 +37,19 @@ def refused(match, function, *arguments, error=ValueError, **options):
         ({"background": "black"}, "background", TypeError),
         ({"background": float("inf")}, "background", ValueError),
         ({"background": [0, 0], "output": "depth"}, "background", ValueError),
-        ({"boundary": "exact"}, "not available in this version", ValueError),
-        ({"boundary": "sharp"}, "boundary", ValueError),
+        ({"boundary": "sharp"}, "boundary.*exact", ValueError),
+        ({"boundary": None}, "boundary", ValueError),
+        ({"boundary": True}, "boundary", ValueError),
+        ({"rules": {"bal": "none"}}, "rules: unknown shape 'bal'.*ball", ValueError),
+        ({"rules": {"ball.center": "none"}}, "rules.*'ball.center'", ValueError),
+        ({"rules": {0: "none"}}, "rules.*Valid: ball", ValueError),
+        ({"rules": {"ball": "sharp"}}, "rules: ball.*blend, foreground, none.*'sharp'", ValueError),
+        ({"rules": {"ball": None}}, "rules: ball.*None", ValueError),
+        ({"rules": {"ball": max}}, "rules: ball", ValueError),
+        ({"rules": {"ball": ["none"]}}, "rules: ball", ValueError),
+        ({"rules": "none"}, "rules.*map names of shapes.*'none'", TypeError),
+        ({"rules": [("ball", "none")]}, "rules.*map names of shapes", TypeError),
+        ({"rules": {"ball": "none"}, "boundary": "none"}, 'rules.*boundary="exact"', ValueError),
         ({"device": "cuda"}, "x86-64", RuntimeError),
         ({"device": 0}, "device", TypeError),
         ({"threads": 0}, "threads", ValueError),
@@ -47,6 +58,15 @@ def refused(match, function, *arguments, error=ValueError, **options):
 )
 def test_renderer_arguments(options, match, error):
     refused(match, dr.Renderer, SCENE, **{"free": FREE, **options}, error=error)
+
+
+@pytest.mark.parametrize("rules", [None, {}, {"ball": "blend"}, {"ball": "foreground"}, {"ball": "none"}])
+def test_rules_that_are_accepted(rules):
+    given = dict(rules) if rules is not None else None
+    assert np.isfinite(dr.Renderer(SCENE, output="mask", rules=given).render()).all()
+    assert given == rules
+    if not rules:
+        dr.Renderer(SCENE, boundary="none", rules=given)
 
 
 def test_renderer_needs_a_scene():
