@@ -11,25 +11,29 @@ using kernels::least_area;
 
 void SilhouetteWork::combine(const TileContext& context, Workspace& work) {
   const int channels = context.channels;
-  first_entry_.assign(tile_pixels, -1);
+  if (first_entry_.empty()) first_entry_.assign(tile_pixels, -1);
   next_entry_.resize(static_cast<std::size_t>(entries_));
+  touched_.clear();
   for (int e = entries_ - 1; e >= 0; --e) {
     if (active_[static_cast<std::size_t>(e)] == 0) continue;
-    int& first = first_entry_[static_cast<std::size_t>(entry_pixels_[static_cast<std::size_t>(e)])];
+    const int pixel = entry_pixels_[static_cast<std::size_t>(e)];
+    int& first = first_entry_[static_cast<std::size_t>(pixel)];
+    if (first < 0) touched_.push_back(pixel);
     next_entry_[static_cast<std::size_t>(e)] = first;
     first = e;
   }
-  keeps_centre_.assign(static_cast<std::size_t>(channels * tile_pixels), 1);
-  for (int pixel = 0; pixel < tile_pixels; ++pixel) {
-    const int first = first_entry_[static_cast<std::size_t>(pixel)];
-    if (first < 0) continue;
+  keeps_centre_.resize(static_cast<std::size_t>(channels * tile_pixels));
+  for (const int pixel : touched_) {
+    int& first = first_entry_[static_cast<std::size_t>(pixel)];
     bool changed = false;
     for (const OutputChannels& output : context.outputs) {
       for (int c = output.first; c < output.first + output.count; ++c) {
+        keeps_centre_[static_cast<std::size_t>(c * tile_pixels + pixel)] = 1;
         changed = combine_pixel(pixel, first, c, output.background, work) || changed;
       }
     }
     if (changed) crossed_.push_back(pixel);
+    first = -1;
   }
 }
 
@@ -42,6 +46,11 @@ bool SilhouetteWork::combine_pixel(int pixel, int first, int c, float background
   float& shown = work.rendered[static_cast<std::size_t>(c * tile_pixels + pixel)];
   std::uint8_t& keeps = keeps_centre_[static_cast<std::size_t>(c * tile_pixels + pixel)];
 
+  if (next_entry_[static_cast<std::size_t>(first)] < 0 && !std::isnan(background) && !std::isnan(shown)) {
+    shown = values_[place(first)];
+    keeps = 0;
+    return true;
+  }
   // Against a background without value there is nothing to mix.
   const auto applies = [&](int e) {
     return sample_ids_[static_cast<std::size_t>(stride_ + e)] >= 0 || !std::isnan(background);

@@ -21,36 +21,38 @@ constexpr float tolerance = 1.001f;
 // The shapes of the kernels `lines`, `cross` and `silhouette_rows`: spheres 0, planes 1.
 int shape_of(const Group& group) { return group.kind == GroupKind::spheres ? 0 : 1; }
 
-int first_column(float x) { return static_cast<int>(std::floor(x + 0.5f)); }
-int last_column(float x) { return static_cast<int>(std::ceil(x - 0.5f)); }
+// The pixel that x lies in, x >= -1: truncation is one instruction, floor a call.
+inline int column(float x) { return static_cast<int>(x + 1.5f) - 1; }
 
-// Columns [first, last] and [second, final] of a row that a silhouette may cross, clipped to a tile.
-struct Spans {
-  int first = 0, last = -1, second = 0, final = -1;
+// Intersections of a silhouette with the lines above and below a row, and how far it may bulge beyond them.
+struct Row {
+  float low_above, low_below, high_above, high_below, slack;
 };
 
-Spans spans_of(const Group& group, std::size_t k, int row, int left, int columns) {
-  const SilhouetteLines& lines = group.lines;
-  const auto line = static_cast<std::size_t>(lines.offsets[k] + row - lines.first_rows[k]);
-  const float a0 = lines.low[line], a1 = lines.low[line + 1], b0 = lines.high[line], b1 = lines.high[line + 1];
-  const bool hit0 = b0 > a0, hit1 = b1 > a1;
-  const float slack = bulge[group.kinds[k]];
-  const auto low = static_cast<float>(left), high = static_cast<float>(left + columns - 1);
-  const auto clipped = [&](float x) { return std::min(std::max(x, low - 2), high + 2); };
-  Spans s;
-  if (hit0 && hit1) {
-    s.first = first_column(clipped(std::min(a0, a1) - slack)), s.last = last_column(clipped(std::max(a0, a1) + slack));
-    s.second = first_column(clipped(std::min(b0, b1) - slack)), s.final = last_column(clipped(std::max(b0, b1) + slack));
-    s.second = std::max(s.second, s.last + 1);
-  } else if (hit0 || hit1) {
-    s.first = first_column(clipped((hit0 ? a0 : a1) - slack)), s.last = last_column(clipped((hit0 ? b0 : b1) + slack));
-  } else if (group.kind == GroupKind::spheres) {  // it may lie between the lines
-    const auto stride = static_cast<std::size_t>(group.stride);
-    s.first = first_column(clipped(group.bounds[k] - 1)), s.last = last_column(clipped(group.bounds[2 * stride + k] + 1));
+// Calls add(from, to) for the columns of a tile [left, right] in which the silhouette may lie.
+template <class Add>
+inline void add_row(const Row& row, float left, float right, float lowest, float highest, Add&& add) {
+  const bool above = row.high_above > row.low_above, below = row.high_below > row.low_below;
+  const auto add_span = [&](float low, float high) {
+    low = std::max(low - row.slack, left), high = std::min(high + row.slack, right);
+    if (low - 0.5f <= high) add(column(low), column(high));
+  };
+  if (above && below) {
+    const float low = std::max(row.low_above, row.low_below), high = std::min(row.high_above, row.high_below);
+    if (low < left - 1 && high > right + 1) return;  // inside, the most frequent case
+    const float first = std::min(row.low_above, row.low_below), last = std::max(row.high_above, row.high_below);
+    if (last < left - 1 || first > right + 1) return;
+    // Where both spans share a column they are one.
+    if (low + 2 * row.slack + 1 >= high) return add_span(first, last);
+    add_span(first, low);
+    add_span(high, last);
+  } else if (above) {
+    add_span(row.low_above, row.high_above);
+  } else if (below) {
+    add_span(row.low_below, row.high_below);
+  } else {  // it may lie between the lines
+    add_span(lowest, highest);
   }
-  s.first = std::max(s.first, left) - left, s.last = std::min(s.last, left + columns - 1) - left;
-  s.second = std::max(s.second, left) - left, s.final = std::min(s.final, left + columns - 1) - left;
-  return s;
 }
 
 }  // namespace
@@ -74,12 +76,15 @@ void SilhouetteWork::run(const TileContext& context, int tile_index, Workspace& 
 }
 
 void SilhouetteWork::detect(const TileContext& context, int tile_index, const Workspace& work) {
-  segments_.clear(), piece_segments_.clear();
-  candidates_.clear(), candidate_segments_.clear();
-  piece_stride_ = 0, entries_ = 0, count_ = 0;
+  segments_.clear(), piece_segments_.clear(), entry_groups_.clear();
+  candidate_segments_.clear();
+  piece_stride_ = 0, entries_ = 0, count_ = 0, found_ = 0;
+  bool meshes = false;
+  for (const Group& group : context.groups) meshes = meshes || group.mesh != nullptr;
+  filled_.assign(tile_pixels, meshes ? 0 : 1);
   for (std::size_t g = 0; g < context.groups.size(); ++g) {
     const Group& group = context.groups[g];
-    if (group.mesh == nullptr && group.touches(tile_index)) detect_crossings(context, static_cast<int>(g), tile_index);
+    if (group.mesh == nullptr && group.touches(tile_index)) detect_crossings(context, static_cast<int>(g), tile_index, work);
     if (group.mesh != nullptr && group.silhouettes.count > 0 && !group.silhouettes.tiles.empty(tile_index))
       detect_edges(context, static_cast<int>(g), tile_index);
   }
@@ -87,57 +92,57 @@ void SilhouetteWork::detect(const TileContext& context, int tile_index, const Wo
   cross_pieces(context);
 }
 
-void SilhouetteWork::detect_crossings(const TileContext& context, int g, int tile_index) {
+void SilhouetteWork::detect_crossings(const TileContext& context, int g, int tile_index, const Workspace& work) {
   const Group& group = context.groups[static_cast<std::size_t>(g)];
   const bool everywhere = group.kind == GroupKind::planes;
   const int first = everywhere ? 0 : group.tiles.begin(tile_index), last = everywhere ? group.count : group.tiles.end(tile_index);
+  const std::int32_t* ids = work.ids.data();
+  std::uint8_t* filled_by_centre = filled_.data();
+  const auto left = static_cast<float>(left_) - 0.5f, right = static_cast<float>(left_ + columns_) - 0.5f;
+  constexpr float far = 1e6f;
   for (int kind = 0; kind < 3; ++kind) {
-    const int begin = static_cast<int>(candidates_.size());
+    const float slack = bulge[kind];
+    const std::size_t begin = found_;
     for (int entry = first; entry < last; ++entry) {
       const int k = everywhere ? entry : group.tiles.candidate(entry);
       const auto i = static_cast<std::size_t>(k);
       if (group.kinds[i] != kind) continue;
-      const int from = std::max(top_, group.lines.first_rows[i]), to = std::min(top_ + lines_ - 1, group.lines.last_rows[i]);
+      if (candidates_.size() < found_ + tile_pixels) candidates_.resize(2 * (found_ + tile_pixels));
+      Candidate* next = candidates_.data() + found_;
+      const std::int32_t id = group.first_id + k;
+      const SilhouetteLines& lines = group.lines;
+      const int from = std::max(top_, lines.first_rows[i]), to = std::min(top_ + lines_ - 1, lines.last_rows[i]);
+      const float* low = lines.low.data() + lines.offsets[i] - lines.first_rows[i];
+      const float* high = lines.high.data() + lines.offsets[i] - lines.first_rows[i];
+      const auto stride = static_cast<std::size_t>(group.stride);
+      // Of a plane all lines are met, or none.
+      const float lowest = everywhere ? far : group.bounds[i] - 1, highest = everywhere ? -far : group.bounds[2 * stride + i] + 1;
       for (int row = from; row <= to; ++row) {
-        const Spans s = spans_of(group, i, row, left_, columns_);
+        const std::int32_t* seen = ids + (row - top_) * tile;
+        std::uint8_t* filled = filled_by_centre + (row - top_) * tile;
         const int start = (row - top_) * tile;
-        for (int x = s.first; x <= s.last; ++x) candidates_.push_back({start + x, k});
-        for (int x = s.second; x <= s.final; ++x) candidates_.push_back({start + x, k});
+        add_row({low[row], low[row + 1], high[row], high[row + 1], slack}, left, right, lowest, highest, [&](int a, int b) {
+          a = std::max(a - left_, 0), b = std::min(b - left_, columns_ - 1);
+          for (int x = a; x <= b; ++x) {
+            *next++ = {start + x, k};
+            // Its own silhouette is in the pixel: what the centre sees does not fill it.
+            if (seen[x] == id) filled[x] = 0;
+          }
+        });
       }
+      found_ = static_cast<std::size_t>(next - candidates_.data());
     }
-    const int end = static_cast<int>(candidates_.size());
-    if (end > begin) candidate_segments_.push_back({g, kind, begin, end});
+    if (found_ > begin) candidate_segments_.push_back({g, kind, static_cast<int>(begin), static_cast<int>(found_)});
   }
 }
 
 // Entries are the candidates but those that are hidden for certain: where the pixel's centre sees something nearer whose
 // own silhouette is not in the pixel.
 void SilhouetteWork::choose_candidates(const TileContext& context, const Workspace& work) {
-  if (candidates_.empty()) return;
-  first_entry_.assign(tile_pixels, -1);
-  next_entry_.resize(candidates_.size());
-  bool meshes = false;
-  for (const Group& group : context.groups) meshes = meshes || group.mesh != nullptr;
-  const bool several = !meshes && candidates_.size() > 1;
-  for (const Segment& s : candidate_segments_) {
-    const int first_id = context.groups[static_cast<std::size_t>(s.group)].first_id;
-    for (int i = s.begin; several && i < s.end; ++i) {
-      Candidate& candidate = candidates_[static_cast<std::size_t>(i)];
-      int& first = first_entry_[static_cast<std::size_t>(candidate.pixel)];
-      candidate.id = first_id + candidate.primitive;
-      next_entry_[static_cast<std::size_t>(i)] = first;
-      first = i;
-    }
-  }
-  const auto crosses = [&](int pixel, std::int32_t id) {
-    for (int i = first_entry_[static_cast<std::size_t>(pixel)]; i >= 0; i = next_entry_[static_cast<std::size_t>(i)]) {
-      if (candidates_[static_cast<std::size_t>(i)].id == id) return true;
-    }
-    return false;
-  };
-  const auto room = candidates_.size() + candidate_segments_.size() * lanes;
+  const std::size_t room = found_ + candidate_segments_.size() * lanes;
   if (entry_pixels_.size() < room) entry_pixels_.resize(2 * room), entry_primitives_.resize(2 * room);
-  entry_groups_.clear();
+  const auto cx = static_cast<float>(context.state.cx), cy = static_cast<float>(context.state.cy);
+  const auto inverse_fx = static_cast<float>(1 / context.state.fx), inverse_fy = static_cast<float>(1 / context.state.fy);
   for (const Segment& s : candidate_segments_) {
     const Group& group = context.groups[static_cast<std::size_t>(s.group)];
     const int begin = entries_;
@@ -145,9 +150,17 @@ void SilhouetteWork::choose_candidates(const TileContext& context, const Workspa
       const Candidate& candidate = candidates_[static_cast<std::size_t>(i)];
       const auto p = static_cast<std::size_t>(candidate.pixel);
       const std::int32_t seen = work.ids[p];
-      if (several && seen >= 0 && seen != candidate.id &&
-          work.inverse_depth[p] > tolerance * tangent_inverse(context, group, candidate) && !crosses(candidate.pixel, seen))
-        continue;
+      if (filled_[p] != 0 && seen >= 0 && seen != group.first_id + candidate.primitive) {
+        float inverse = 0;  // 1/z where the silhouette passes the pixel; of a horizon, 0
+        if (group.kind == GroupKind::spheres) {
+          const float* sphere =
+              group.table.data() + static_cast<std::ptrdiff_t>(candidate.primitive) * kernels::sphere_components;
+          const float x = (static_cast<float>(left_ + candidate.pixel % tile) - cx) * inverse_fx;
+          const float y = (static_cast<float>(top_ + candidate.pixel / tile) - cy) * inverse_fy;
+          inverse = (sphere[0] * x + sphere[1] * y + sphere[2]) * sphere[4];
+        }
+        if (work.inverse_depth[p] > tolerance * inverse) continue;
+      }
       entry_pixels_[static_cast<std::size_t>(entries_)] = candidate.pixel;
       entry_primitives_[static_cast<std::size_t>(entries_)] = candidate.primitive;
       ++entries_;
@@ -157,15 +170,6 @@ void SilhouetteWork::choose_candidates(const TileContext& context, const Workspa
     entry_groups_.resize(static_cast<std::size_t>(entries_), s.group);
     pad_entries();
   }
-}
-
-// 1/z where a silhouette passes a pixel; of a horizon, 0.
-float SilhouetteWork::tangent_inverse(const TileContext& context, const Group& group, const Candidate& candidate) const {
-  if (group.kind != GroupKind::spheres) return 0;
-  const float* sphere = group.table.data() + static_cast<std::ptrdiff_t>(candidate.primitive) * kernels::sphere_components;
-  const float x = (static_cast<float>(left_ + candidate.pixel % tile) - static_cast<float>(context.state.cx)) * static_cast<float>(1 / context.state.fx);
-  const float y = (static_cast<float>(top_ + candidate.pixel / tile) - static_cast<float>(context.state.cy)) * static_cast<float>(1 / context.state.fy);
-  return (sphere[0] * x + sphere[1] * y + sphere[2]) * sphere[4];
 }
 
 // Whole numbers only: copies of the last entry, of no group.

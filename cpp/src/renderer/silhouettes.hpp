@@ -60,14 +60,12 @@ class SilhouetteWork {
 
   struct Candidate {
     int pixel, primitive;
-    std::int32_t id = -1;
   };
 
   void detect(const TileContext& context, int tile_index, const Workspace& work);
-  void detect_crossings(const TileContext& context, int g, int tile_index);
+  void detect_crossings(const TileContext& context, int g, int tile_index, const Workspace& work);
   void detect_edges(const TileContext& context, int g, int tile_index);
   void choose_candidates(const TileContext& context, const Workspace& work);
-  float tangent_inverse(const TileContext& context, const Group& group, const Candidate& candidate) const;
   void pad_entries();
   void cross_pieces(const TileContext& context);
   void link_pieces(const TileContext& context, const PieceSegment& segment);
@@ -95,6 +93,8 @@ class SilhouetteWork {
   int left_ = 0, top_ = 0, columns_ = 0, lines_ = 0;
   int entries_ = 0, stride_ = 0;  // in all, with padding; capacity of the arrays below
   std::vector<Candidate> candidates_;
+  std::size_t found_ = 0;             // candidates in use
+  std::vector<std::uint8_t> filled_;  // per pixel: whether what its centre sees is all that is in it, as far as is known
   std::vector<Segment> candidate_segments_, segments_;
   std::vector<std::int32_t> entry_pixels_, entry_primitives_;  // primitive: its number in the group; a face of a mesh
   std::vector<int> entry_groups_;                              // -1: padding
@@ -124,7 +124,7 @@ class SilhouetteWork {
 
   std::int32_t count_ = 0;  // kernels append here
   std::vector<int> crossed_, first_row_;
-  std::vector<int> first_entry_, next_entry_;
+  std::vector<int> first_entry_, next_entry_, touched_;
   std::vector<std::uint8_t> keeps_centre_;  // [channels, 256]: whether the row of the pixel's centre is part of its row
   std::vector<CrossedRow> rows_;
   std::vector<float> row_values_;
