@@ -1,6 +1,8 @@
 """Silhouette edges of meshes: which edges they are, which pixels of a tile they cross, and how.
 
-An edge is a silhouette if all faces at it lie on the same side of it, as seen from the camera; a border edge always is.
+An edge is a silhouette if all faces at it lie on the same side of it, as seen from the camera; a border edge always is. A
+face that is seen edge-on counts as lying on one side, for all its edges alike: of those, which then are at the same
+place in the image, one is a silhouette.
 `silhouette_edges` writes those of [begin, end) one after another from item `begin` on, and how many to counts[chunk].
 `detect_edges` appends (pixel, edge) pairs of a tile; `cross_edges` gives the `Piece` of each pair.
 """
@@ -41,6 +43,8 @@ def silhouette_edges(target):
         fy: ti.f32,
         cx: ti.f32,
         cy: ti.f32,
+        first_faces: indices,
+        second_faces: indices,
         starts: indices,
         half_edges: indices,
         along: indices,
@@ -55,14 +59,19 @@ def silhouette_edges(target):
         for part in range(chunk, chunk + 1):
             n = begin
             for e in range(begin, end):
-                ahead = 0
-                behind = 0
-                for h in range(starts[e], starts[e + 1]):
-                    side = face_side(half_edges[h] // 3, face_stride, triangles) * along[h]
-                    ahead = ti.select(side > 0, ahead + 1, ahead)
-                    behind = ti.select(side < 0, behind + 1, behind)
-                if (ahead > 0) != (behind > 0):
-                    sign = ti.select(ahead > 0, 1.0, -1.0)
+                # Most edges have two faces, of which the second is directed the other way.
+                ahead = triangles[OFFSET * face_stride + first_faces[e]] > 0.0
+                alone = ahead
+                second = second_faces[e]
+                if second >= 0:
+                    alone = ahead != (triangles[OFFSET * face_stride + second] > 0.0)
+                else:
+                    alone = True
+                    for h in range(starts[e], starts[e + 1]):
+                        side = triangles[OFFSET * face_stride + half_edges[h] // 3] > 0.0
+                        alone = alone and ahead == (side == (along[h] > 0))
+                if alone:
+                    sign = ti.select(ahead, 1.0, -1.0)
                     first = half_edges[starts[e]]
                     seen = describe(
                         first,
@@ -78,13 +87,6 @@ def silhouette_edges(target):
                         edges[n] = e
                         n += 1
             counts[part] = n - begin
-
-    def face_side(face, stride, triangles):
-        """1 or -1, the sign of a face's determinant. Seen edge-on it counts as one of the two, for all its edges
-        alike: of those, which then are at the same place in the image, one is a silhouette.
-        """
-        offset = Traced(element(triangles, OFFSET * stride + face))
-        return ti.cast(where(offset > 0.0, 1.0, -1.0).expression, ti.i32)
 
     def describe(half_edge, sign, faces, vertices, camera, components, stride, n):
         a, b = half_edge_ends(half_edge, *faces, *vertices)

@@ -12,13 +12,12 @@ from kernels.pipeline.visibility import (
     SPHERE_COMPONENTS,
     Scalars,
     plane_in_front,
-    row_start,
     sphere_in_front,
     triangle_components,
 )
 
-# A point this far [px] outside the bounds of a triangle, which are those of pixels, cannot lie in it.
-REACH = 0.56
+# A point this far [px] outside the bounds of a triangle, which are those of pixels, cannot lie in it; nor one beside it.
+REACH = 0.61
 
 
 def see_spheres(target):
@@ -103,7 +102,7 @@ def see_planes(target):
 
 
 def see_triangles(target):
-    """Triangles among the tile's candidates."""
+    """Triangles among the tile's candidates, for three points that are near each other: most triangles are far from all."""
     numbers, integers, scalars, indices = target.numbers, target.integers, target.scalars, target.indices
 
     @ti.kernel
@@ -118,22 +117,35 @@ def see_triangles(target):
         inverse_fx: ti.f32,
         inverse_fy: ti.f32,
         stride: ti.i32,
+        part: ti.i32,
         triangles: scalars,
         bounds: scalars,
         candidates: indices,
-        points_x: numbers,
-        points_y: numbers,
+        inner_x: numbers,
+        inner_y: numbers,
+        outer_x: numbers,
+        outer_y: numbers,
+        inside_x: numbers,
+        inside_y: numbers,
         inverse_depth: numbers,
         ids: integers,
     ):
         ti.loop_config(serialize=target.serial)
         for i in range(begin, end):
-            x = (points_x[i] - cx) * inverse_fx
-            y = (points_y[i] - cy) * inverse_fy
-            across = extent(points_x[i])
-            down = extent(points_y[i])
-            best = inverse_depth[i]
-            best_id = ids[i]
+            x0 = (inner_x[i] - cx) * inverse_fx
+            y0 = (inner_y[i] - cy) * inverse_fy
+            x1 = (outer_x[i] - cx) * inverse_fx
+            y1 = (outer_y[i] - cy) * inverse_fy
+            x2 = (inside_x[i] - cx) * inverse_fx
+            y2 = (inside_y[i] - cy) * inverse_fy
+            across = extent(inner_x[i], inside_x[i])
+            down = extent(inner_y[i], inside_y[i])
+            best0 = inverse_depth[i]
+            best1 = inverse_depth[part + i]
+            best2 = inverse_depth[2 * part + i]
+            id0 = ids[i]
+            id1 = ids[part + i]
+            id2 = ids[2 * part + i]
             for k in range(first, last):
                 f = candidates[k]
                 if (
@@ -143,20 +155,37 @@ def see_triangles(target):
                     and bounds[3 * stride + f] + REACH >= down[0]
                 ):
                     c = triangle_components(triangles, stride, f)
-                    s = row_start(c, y)
-                    e0 = c[0] * x + s[0]
-                    e1 = c[3] * x + s[1]
-                    e2 = c[6] * x + s[2]
-                    inverse = c[9] * x + s[3]
-                    nearer = (e0 >= 0.0) & (e1 >= 0.0) & (e2 >= 0.0) & (inverse > best)
-                    best = ti.select(nearer, inverse, best)
-                    best_id = ti.select(nearer, target.splat(first_id + f, ti.i32), best_id)
-            inverse_depth[i] = best
-            ids[i] = best_id
+                    mine = target.splat(first_id + f, ti.i32)
+                    found0 = inverse_of(c, x0, y0)
+                    nearer0 = found0 > best0
+                    best0 = ti.select(nearer0, found0, best0)
+                    id0 = ti.select(nearer0, mine, id0)
+                    found1 = inverse_of(c, x1, y1)
+                    nearer1 = found1 > best1
+                    best1 = ti.select(nearer1, found1, best1)
+                    id1 = ti.select(nearer1, mine, id1)
+                    found2 = inverse_of(c, x2, y2)
+                    nearer2 = found2 > best2
+                    best2 = ti.select(nearer2, found2, best2)
+                    id2 = ti.select(nearer2, mine, id2)
+            inverse_depth[i] = best0
+            inverse_depth[part + i] = best1
+            inverse_depth[2 * part + i] = best2
+            ids[i] = id0
+            ids[part + i] = id1
+            ids[2 * part + i] = id2
 
-    def extent(expression):
-        """(lowest, highest) lane."""
-        lanes = target.lanes_of(expression)
+    def inverse_of(c, x, y):
+        """1/z along the rays (x, y, 1), 0 where they miss."""
+        e0 = c[0] * x + (c[1] * y + c[2])
+        e1 = c[3] * x + (c[4] * y + c[5])
+        e2 = c[6] * x + (c[7] * y + c[8])
+        inverse = c[9] * x + (c[10] * y + c[11])
+        return keep(ti.select((e0 >= 0.0) & (e1 >= 0.0) & (e2 >= 0.0), inverse, target.splat(0.0)))
+
+    def extent(first, second):
+        """(lowest, highest) lane of both; the third point lies between them, or `STEP` beside."""
+        lanes = target.lanes_of(first) + target.lanes_of(second)
         low = high = lanes[0]
         for lane in lanes[1:]:
             low, high = keep(ti.min(low, lane)), keep(ti.max(high, lane))

@@ -186,6 +186,7 @@ void find_silhouettes(Group& group, const scene::State& state, const Frame& fram
       a.width = static_cast<float>(frame.grid.width), a.height = static_cast<float>(frame.grid.height);
       a.fx = static_cast<float>(state.fx), a.fy = static_cast<float>(state.fy);
       a.cx = static_cast<float>(state.cx), a.cy = static_cast<float>(state.cy);
+      a.first_faces = runtime::array(s.first_faces.data()), a.second_faces = runtime::array(s.second_faces.data());
       a.starts = runtime::array(s.edges.starts.data()), a.half_edges = runtime::array(s.edges.half_edges.data());
       a.along = runtime::array(s.along.data()), a.faces = runtime::array(group.faces.data());
       a.vertices_camera = runtime::array(group.vertices_camera.data());
@@ -378,6 +379,12 @@ std::vector<Group> make_groups(const Scene& scene, const scene::Parameters& para
       Silhouettes& s = group.silhouettes;
       s.edges = scene::make_edges(*mesh->vertices, *mesh->faces);
       s.along.assign(s.edges.along.begin(), s.edges.along.end());
+      for (int e = 0; e < s.edges.count(); ++e) {
+        const auto first = static_cast<std::size_t>(s.edges.starts[static_cast<std::size_t>(e)]);
+        const bool pair = s.edges.starts[static_cast<std::size_t>(e) + 1] == static_cast<int>(first) + 2 && s.along[first + 1] < 0;
+        s.first_faces.push_back(s.edges.half_edges[first] / 3);
+        s.second_faces.push_back(pair ? s.edges.half_edges[first + 1] / 3 : -1);
+      }
       s.found.resize(static_cast<std::size_t>(kernels::edge_components * s.edges.count()));
       s.found_edges.resize(static_cast<std::size_t>(s.edges.count()));
     }

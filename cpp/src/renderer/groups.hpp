@@ -23,6 +23,8 @@ struct Frame {
 struct Silhouettes {
   scene::MeshEdges edges;
   std::vector<std::int32_t> along;  // edges.along, as kernels take it
+  // The face of the first half-edge, and that of the second if there are two, directed against each other; else -1.
+  std::vector<std::int32_t> first_faces, second_faces;
   // Of those that are silhouettes, in the order of the edges:
   int count = 0, stride = 0;
   runtime::Buffer<float> components;              // [edge_components, stride]

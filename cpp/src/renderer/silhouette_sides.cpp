@@ -29,40 +29,50 @@ void SilhouetteWork::look(const TileContext& context, int tile_index) {
   for (const Segment& s : segments_) {
     if (s.kind < 0) first_mesh_ = std::min(first_mesh_, s.begin);
   }
-  see(context, tile_index, kernels::crossing_inner, 0, 0);
-  see(context, tile_index, kernels::crossing_outer, 1, 0);
-  if (first_mesh_ < entries_) see(context, tile_index, kernels::crossing_inside, 2, first_mesh_);
-}
-
-// What rays through points of entries [first, entries_) see; into third `part` of the arrays.
-void SilhouetteWork::see(const TileContext& context, int tile_index, int component, int part, int first) {
-  float* inverse = seen_inverse_.data() + static_cast<std::ptrdiff_t>(part) * stride_;
-  std::int32_t* ids = seen_ids_.data() + static_cast<std::ptrdiff_t>(part) * stride_;
-  std::fill(inverse + first, inverse + entries_, 0.0f);
-  std::fill(ids + first, ids + entries_, -1);
+  for (int part = 0; part < 3; ++part) {
+    std::fill_n(seen_inverse_.data() + static_cast<std::ptrdiff_t>(part) * stride_, entries_, 0.0f);
+    std::fill_n(seen_ids_.data() + static_cast<std::ptrdiff_t>(part) * stride_, entries_, -1);
+  }
   for (const Group& group : context.groups) {
     if (!group.touches(tile_index)) continue;
-    const auto run = [&](auto kernel, auto a, int begin, int end) {
-      set_rays(a, context.state);
-      a.first = begin, a.last = end, a.first_id = group.first_id;
-      a.points_x = array(&crossing(component, 0)), a.points_y = array(&crossing(component + 1, 0));
-      a.inverse_depth = array(inverse), a.ids = array(ids);
-      launch(kernel, a, first / lanes, entries_ / lanes);
-    };
-    if (group.kind == GroupKind::planes) {
-      kernels::see_planes_arguments a;
-      a.planes = array(group.table.data());
-      run(context.kernels.see_planes, a, 0, group.count);
-    } else if (group.kind == GroupKind::spheres) {
-      kernels::see_spheres_arguments a;
-      a.spheres = array(group.table.data()), a.candidates = array(group.tiles.candidates());
-      run(context.kernels.see_spheres, a, group.tiles.begin(tile_index), group.tiles.end(tile_index));
-    } else {
-      kernels::see_triangles_arguments a;
-      a.stride = group.stride, a.triangles = array(group.table.data());
-      a.bounds = array(group.wide_bounds.data()), a.candidates = array(group.tiles.candidates());
-      run(context.kernels.see_triangles, a, group.tiles.begin(tile_index), group.tiles.end(tile_index));
+    if (group.mesh == nullptr) {
+      see(context, group, tile_index, kernels::crossing_inner, 0, 0);
+      see(context, group, tile_index, kernels::crossing_outer, 1, 0);
+      if (first_mesh_ < entries_) see(context, group, tile_index, kernels::crossing_inside, 2, first_mesh_);
+      continue;
     }
+    kernels::see_triangles_arguments a;
+    set_rays(a, context.state);
+    a.first = group.tiles.begin(tile_index), a.last = group.tiles.end(tile_index), a.first_id = group.first_id;
+    a.stride = group.stride, a.part = stride_ / lanes;
+    a.triangles = array(group.table.data());
+    a.bounds = array(group.wide_bounds.data()), a.candidates = array(group.tiles.candidates());
+    a.inner_x = array(&crossing(kernels::crossing_inner, 0)), a.inner_y = array(&crossing(kernels::crossing_inner + 1, 0));
+    a.outer_x = array(&crossing(kernels::crossing_outer, 0)), a.outer_y = array(&crossing(kernels::crossing_outer + 1, 0));
+    a.inside_x = array(&crossing(kernels::crossing_inside, 0)), a.inside_y = array(&crossing(kernels::crossing_inside + 1, 0));
+    a.inverse_depth = array(seen_inverse_.data()), a.ids = array(seen_ids_.data());
+    launch(context.kernels.see_triangles, a, 0, entries_ / lanes);
+  }
+}
+
+// Spheres or planes that rays through points of entries [first, entries_) see; into third `part` of the arrays.
+void SilhouetteWork::see(const TileContext& context, const Group& group, int tile_index, int component, int part, int first) {
+  const auto run = [&](auto kernel, auto a, int begin, int end) {
+    set_rays(a, context.state);
+    a.first = begin, a.last = end, a.first_id = group.first_id;
+    a.points_x = array(&crossing(component, 0)), a.points_y = array(&crossing(component + 1, 0));
+    a.inverse_depth = array(seen_inverse_.data() + static_cast<std::ptrdiff_t>(part) * stride_);
+    a.ids = array(seen_ids_.data() + static_cast<std::ptrdiff_t>(part) * stride_);
+    launch(kernel, a, first / lanes, entries_ / lanes);
+  };
+  if (group.kind == GroupKind::planes) {
+    kernels::see_planes_arguments a;
+    a.planes = array(group.table.data());
+    run(context.kernels.see_planes, a, 0, group.count);
+  } else {
+    kernels::see_spheres_arguments a;
+    a.spheres = array(group.table.data()), a.candidates = array(group.tiles.candidates());
+    run(context.kernels.see_spheres, a, group.tiles.begin(tile_index), group.tiles.end(tile_index));
   }
 }
 

@@ -15,8 +15,9 @@ namespace {
 constexpr int lanes = kernels::lanes;
 // How far [px] a silhouette may bulge beyond its intersections with two lines one pixel apart, by kind.
 constexpr float bulge[] = {0.02f, 0.2f, 0.2f};
-// What is nearer than a silhouette by more than this part hides it.
-constexpr float tolerance = 1.001f;
+// A sphere that is nearer than a silhouette by this part at a pixel's centre is nearer all over the pixel, if its own
+// silhouette is not in it.
+constexpr float clearly_nearer = 1.05f;
 
 // The shapes of the kernels `lines`, `cross` and `silhouette_rows`: spheres 0, planes 1.
 int shape_of(const Group& group) { return group.kind == GroupKind::spheres ? 0 : 1; }
@@ -79,16 +80,16 @@ void SilhouetteWork::detect(const TileContext& context, int tile_index, const Wo
   segments_.clear(), piece_segments_.clear(), entry_groups_.clear();
   candidate_segments_.clear();
   piece_stride_ = 0, entries_ = 0, count_ = 0, found_ = 0;
-  bool meshes = false;
-  for (const Group& group : context.groups) meshes = meshes || group.mesh != nullptr;
-  filled_.assign(tile_pixels, meshes ? 0 : 1);
+  filled_.assign(tile_pixels, 1);
+  int spheres = 0;
+  for (const Group& group : context.groups) spheres += group.kind == GroupKind::spheres ? group.count : 0;
   for (std::size_t g = 0; g < context.groups.size(); ++g) {
     const Group& group = context.groups[g];
     if (group.mesh == nullptr && group.touches(tile_index)) detect_crossings(context, static_cast<int>(g), tile_index, work);
     if (group.mesh != nullptr && group.silhouettes.count > 0 && !group.silhouettes.tiles.empty(tile_index))
       detect_edges(context, static_cast<int>(g), tile_index);
   }
-  choose_candidates(context, work);
+  choose_candidates(context, spheres, work);
   cross_pieces(context);
 }
 
@@ -136,9 +137,9 @@ void SilhouetteWork::detect_crossings(const TileContext& context, int g, int til
   }
 }
 
-// Entries are the candidates but those that are hidden for certain: where the pixel's centre sees something nearer whose
-// own silhouette is not in the pixel.
-void SilhouetteWork::choose_candidates(const TileContext& context, const Workspace& work) {
+// Entries are the candidates but those that are hidden for certain: where the pixel's centre sees a sphere that is nearer
+// and whose own silhouette is not in the pixel. Ids below `spheres` are spheres.
+void SilhouetteWork::choose_candidates(const TileContext& context, int spheres, const Workspace& work) {
   const std::size_t room = found_ + candidate_segments_.size() * lanes;
   if (entry_pixels_.size() < room) entry_pixels_.resize(2 * room), entry_primitives_.resize(2 * room);
   const auto cx = static_cast<float>(context.state.cx), cy = static_cast<float>(context.state.cy);
@@ -150,7 +151,7 @@ void SilhouetteWork::choose_candidates(const TileContext& context, const Workspa
       const Candidate& candidate = candidates_[static_cast<std::size_t>(i)];
       const auto p = static_cast<std::size_t>(candidate.pixel);
       const std::int32_t seen = work.ids[p];
-      if (filled_[p] != 0 && seen >= 0 && seen != group.first_id + candidate.primitive) {
+      if (filled_[p] != 0 && seen >= 0 && seen < spheres && seen != group.first_id + candidate.primitive) {
         float inverse = 0;  // 1/z where the silhouette passes the pixel; of a horizon, 0
         if (group.kind == GroupKind::spheres) {
           const float* sphere =
@@ -159,7 +160,7 @@ void SilhouetteWork::choose_candidates(const TileContext& context, const Workspa
           const float y = (static_cast<float>(top_ + candidate.pixel / tile) - cy) * inverse_fy;
           inverse = (sphere[0] * x + sphere[1] * y + sphere[2]) * sphere[4];
         }
-        if (work.inverse_depth[p] > tolerance * inverse) continue;
+        if (work.inverse_depth[p] > clearly_nearer * inverse) continue;
       }
       entry_pixels_[static_cast<std::size_t>(entries_)] = candidate.pixel;
       entry_primitives_[static_cast<std::size_t>(entries_)] = candidate.primitive;

@@ -65,7 +65,7 @@ class SilhouetteWork {
   void detect(const TileContext& context, int tile_index, const Workspace& work);
   void detect_crossings(const TileContext& context, int g, int tile_index, const Workspace& work);
   void detect_edges(const TileContext& context, int g, int tile_index);
-  void choose_candidates(const TileContext& context, const Workspace& work);
+  void choose_candidates(const TileContext& context, int spheres, const Workspace& work);
   void pad_entries();
   void cross_pieces(const TileContext& context);
   void link_pieces(const TileContext& context, const PieceSegment& segment);
@@ -74,7 +74,7 @@ class SilhouetteWork {
   void make_entry_room();
   void cross(const TileContext& context, bool with_nodes);
   void look(const TileContext& context, int tile_index);
-  void see(const TileContext& context, int tile_index, int component, int part, int first);
+  void see(const TileContext& context, const Group& group, int tile_index, int component, int part, int first);
   void decide(const TileContext& context);
   void sample(const TileContext& context, bool with_rows);
   void apply_rules(const TileContext& context);
@@ -94,7 +94,7 @@ class SilhouetteWork {
   int entries_ = 0, stride_ = 0;  // in all, with padding; capacity of the arrays below
   std::vector<Candidate> candidates_;
   std::size_t found_ = 0;             // candidates in use
-  std::vector<std::uint8_t> filled_;  // per pixel: whether what its centre sees is all that is in it, as far as is known
+  std::vector<std::uint8_t> filled_;  // per pixel: whether a sphere that its centre sees has no silhouette in it
   std::vector<Segment> candidate_segments_, segments_;
   std::vector<std::int32_t> entry_pixels_, entry_primitives_;  // primitive: its number in the group; a face of a mesh
   std::vector<int> entry_groups_;                              // -1: padding
