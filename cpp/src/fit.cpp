@@ -14,8 +14,9 @@
 namespace diffrt {
 namespace {
 
-// Mean magnitude of an image's numbers, from a sample of them.
-double magnitude(const ImageView& image, const PinholeCamera& camera, int channels) {
+// Mean magnitude of an image's numbers, from a sample of them, or the root of their mean square. The latter is what the
+// rounding of pixels along silhouettes is like: they are few, and are rounded as the jump there is.
+double magnitude(const ImageView& image, const PinholeCamera& camera, int channels, bool silhouettes) {
   if (image.empty()) return 0;
   const int row_step = std::max(1, camera.height / 64), column_step = std::max(1, camera.width / 64);
   double sum = 0, count = 0;
@@ -32,11 +33,12 @@ double magnitude(const ImageView& image, const PinholeCamera& camera, int channe
           std::memcpy(&single, address, sizeof single);
           value = static_cast<double>(single);
         }
-        if (std::isfinite(value)) sum += std::abs(value), ++count;
+        if (std::isfinite(value)) sum += silhouettes ? value * value : std::abs(value), ++count;
       }
     }
   }
-  return count > 0 ? sum / count : 0;
+  if (count == 0) return 0;
+  return silhouettes ? std::sqrt(sum / count) : sum / count;
 }
 
 // The solver, from level to level: one budget, one history, one clock.
@@ -127,7 +129,8 @@ ImageProblem::ImageProblem(Renderer& renderer, Observation observation, Loss los
       observation_(observation),
       loss_(loss),
       resolution_(static_cast<double>(std::numeric_limits<float>::epsilon()) *
-                  magnitude(observation.image, renderer.scene().camera, renderer.channels())) {}
+                  magnitude(observation.image, renderer.scene().camera, renderer.channels(),
+                            renderer.options().boundary == Boundary::exact)) {}
 
 std::size_t ImageProblem::size() const { return renderer_.parameters(); }
 

@@ -85,7 +85,7 @@ void SilhouetteWork::detect(const TileContext& context, int tile_index, const Wo
   for (const Group& group : context.groups) spheres += group.kind == GroupKind::spheres ? group.count : 0;
   for (std::size_t g = 0; g < context.groups.size(); ++g) {
     const Group& group = context.groups[g];
-    if (group.mesh == nullptr && group.touches(tile_index)) detect_crossings(context, static_cast<int>(g), tile_index, work);
+    if (group.mesh == nullptr && group.touches(tile_index)) detect_crossings(context, static_cast<int>(g), tile_index);
     if (group.mesh != nullptr && group.silhouettes.count > 0 && !group.silhouettes.tiles.empty(tile_index))
       detect_edges(context, static_cast<int>(g), tile_index);
   }
@@ -93,12 +93,10 @@ void SilhouetteWork::detect(const TileContext& context, int tile_index, const Wo
   cross_pieces(context);
 }
 
-void SilhouetteWork::detect_crossings(const TileContext& context, int g, int tile_index, const Workspace& work) {
+void SilhouetteWork::detect_crossings(const TileContext& context, int g, int tile_index) {
   const Group& group = context.groups[static_cast<std::size_t>(g)];
   const bool everywhere = group.kind == GroupKind::planes;
   const int first = everywhere ? 0 : group.tiles.begin(tile_index), last = everywhere ? group.count : group.tiles.end(tile_index);
-  const std::int32_t* ids = work.ids.data();
-  std::uint8_t* filled_by_centre = filled_.data();
   const auto left = static_cast<float>(left_) - 0.5f, right = static_cast<float>(left_ + columns_) - 0.5f;
   constexpr float far = 1e6f;
   for (int kind = 0; kind < 3; ++kind) {
@@ -108,9 +106,8 @@ void SilhouetteWork::detect_crossings(const TileContext& context, int g, int til
       const int k = everywhere ? entry : group.tiles.candidate(entry);
       const auto i = static_cast<std::size_t>(k);
       if (group.kinds[i] != kind) continue;
-      if (candidates_.size() < found_ + tile_pixels) candidates_.resize(2 * (found_ + tile_pixels));
+      if (candidates_.size() < found_ + tile_pixels + 4) candidates_.resize(2 * (found_ + tile_pixels + 4));
       Candidate* next = candidates_.data() + found_;
-      const std::int32_t id = group.first_id + k;
       const SilhouetteLines& lines = group.lines;
       const int from = std::max(top_, lines.first_rows[i]), to = std::min(top_ + lines_ - 1, lines.last_rows[i]);
       const float* low = lines.low.data() + lines.offsets[i] - lines.first_rows[i];
@@ -119,16 +116,13 @@ void SilhouetteWork::detect_crossings(const TileContext& context, int g, int til
       // Of a plane all lines are met, or none.
       const float lowest = everywhere ? far : group.bounds[i] - 1, highest = everywhere ? -far : group.bounds[2 * stride + i] + 1;
       for (int row = from; row <= to; ++row) {
-        const std::int32_t* seen = ids + (row - top_) * tile;
-        std::uint8_t* filled = filled_by_centre + (row - top_) * tile;
         const int start = (row - top_) * tile;
         add_row({low[row], low[row + 1], high[row], high[row + 1], slack}, left, right, lowest, highest, [&](int a, int b) {
           a = std::max(a - left_, 0), b = std::min(b - left_, columns_ - 1);
-          for (int x = a; x <= b; ++x) {
-            *next++ = {start + x, k};
-            // Its own silhouette is in the pixel: what the centre sees does not fill it.
-            if (seen[x] == id) filled[x] = 0;
-          }
+          // Spans are short and their lengths hard to foresee: four at once cost less than a loop.
+          for (int x = 0; x < 4; ++x) next[x] = {start + a + x, k};
+          for (int x = 4; x <= b - a; ++x) next[x] = {start + a + x, k};
+          next += std::max(b - a + 1, 0);
         });
       }
       found_ = static_cast<std::size_t>(next - candidates_.data());
@@ -140,31 +134,36 @@ void SilhouetteWork::detect_crossings(const TileContext& context, int g, int til
 // Entries are the candidates but those that are hidden for certain: where the pixel's centre sees a sphere that is nearer
 // and whose own silhouette is not in the pixel. Ids below `spheres` are spheres.
 void SilhouetteWork::choose_candidates(const TileContext& context, int spheres, const Workspace& work) {
-  const std::size_t room = found_ + candidate_segments_.size() * lanes;
+  const std::size_t room = found_ + candidate_segments_.size() * lanes + 1;
   if (entry_pixels_.size() < room) entry_pixels_.resize(2 * room), entry_primitives_.resize(2 * room);
   const auto cx = static_cast<float>(context.state.cx), cy = static_cast<float>(context.state.cy);
   const auto inverse_fx = static_cast<float>(1 / context.state.fx), inverse_fy = static_cast<float>(1 / context.state.fy);
+  const std::int32_t* seen = work.ids.data();
+  const float* seen_inverse = work.inverse_depth.data();
+  std::uint8_t* filled = filled_.data();
+  for (const Segment& s : candidate_segments_) {
+    const int first_id = context.groups[static_cast<std::size_t>(s.group)].first_id;
+    for (int i = s.begin; i < s.end; ++i) {
+      const Candidate c = candidates_[static_cast<std::size_t>(i)];
+      filled[c.pixel] = seen[c.pixel] == first_id + c.primitive ? 0 : filled[c.pixel];
+    }
+  }
   for (const Segment& s : candidate_segments_) {
     const Group& group = context.groups[static_cast<std::size_t>(s.group)];
     const int begin = entries_;
+    const bool round = group.kind == GroupKind::spheres;
+    std::int32_t *pixels = entry_pixels_.data(), *primitives = entry_primitives_.data();
     for (int i = s.begin; i < s.end; ++i) {
-      const Candidate& candidate = candidates_[static_cast<std::size_t>(i)];
-      const auto p = static_cast<std::size_t>(candidate.pixel);
-      const std::int32_t seen = work.ids[p];
-      if (filled_[p] != 0 && seen >= 0 && seen < spheres && seen != group.first_id + candidate.primitive) {
-        float inverse = 0;  // 1/z where the silhouette passes the pixel; of a horizon, 0
-        if (group.kind == GroupKind::spheres) {
-          const float* sphere =
-              group.table.data() + static_cast<std::ptrdiff_t>(candidate.primitive) * kernels::sphere_components;
-          const float x = (static_cast<float>(left_ + candidate.pixel % tile) - cx) * inverse_fx;
-          const float y = (static_cast<float>(top_ + candidate.pixel / tile) - cy) * inverse_fy;
-          inverse = (sphere[0] * x + sphere[1] * y + sphere[2]) * sphere[4];
-        }
-        if (work.inverse_depth[p] > clearly_nearer * inverse) continue;
-      }
-      entry_pixels_[static_cast<std::size_t>(entries_)] = candidate.pixel;
-      entry_primitives_[static_cast<std::size_t>(entries_)] = candidate.primitive;
-      ++entries_;
+      const Candidate c = candidates_[static_cast<std::size_t>(i)];
+      pixels[entries_] = c.pixel, primitives[entries_] = c.primitive;
+      // 1/z where the silhouette passes the pixel; of a horizon, 0.
+      const float* row = group.table.data() + static_cast<std::ptrdiff_t>(c.primitive) * (round ? kernels::sphere_components : 0);
+      const float x = (static_cast<float>(left_ + c.pixel % tile) - cx) * inverse_fx;
+      const float y = (static_cast<float>(top_ + c.pixel / tile) - cy) * inverse_fy;
+      const float inverse = round ? (row[0] * x + row[1] * y + row[2]) * row[4] : 0.0f;
+      const bool sphere = static_cast<std::uint32_t>(seen[c.pixel]) < static_cast<std::uint32_t>(spheres);
+      const bool hidden = (filled[c.pixel] != 0) & sphere & (seen_inverse[c.pixel] > clearly_nearer * inverse);
+      entries_ += hidden ? 0 : 1;
     }
     if (entries_ == begin) continue;
     segments_.push_back({s.group, s.kind, begin, entries_});

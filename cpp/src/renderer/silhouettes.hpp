@@ -59,11 +59,11 @@ class SilhouetteWork {
   };
 
   struct Candidate {
-    int pixel, primitive;
+    std::int32_t pixel, primitive;
   };
 
   void detect(const TileContext& context, int tile_index, const Workspace& work);
-  void detect_crossings(const TileContext& context, int g, int tile_index, const Workspace& work);
+  void detect_crossings(const TileContext& context, int g, int tile_index);
   void detect_edges(const TileContext& context, int g, int tile_index);
   void choose_candidates(const TileContext& context, int spheres, const Workspace& work);
   void pad_entries();
