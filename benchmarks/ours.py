@@ -1,6 +1,6 @@
 """The product as a contender, through its public Python interface alone.
 
-python -m benchmarks.ours scene=issue|hundred|bottle|tiny [data=DIR]
+python -m benchmarks.ours scene=issue|hundred|bottle|tiny [boundary=none|exact] [outputs=mask,depth] [data=DIR]
 """
 
 from __future__ import annotations
@@ -19,19 +19,14 @@ def camera(width: int = scenes.WIDTH, height: int = scenes.HEIGHT) -> dr.Pinhole
     return dr.PinholeCamera(width=width, height=height, fx=scenes.FOCAL, fy=scenes.FOCAL, cx=width / 2, cy=height / 2)
 
 
-def sphere_renderer(sphere: np.ndarray, width: int = scenes.WIDTH, height: int = scenes.HEIGHT) -> dr.Renderer:
-    """One sphere (radius, centre), distance, 0 where it misses, by radius and centre."""
-    scene = dr.Scene(camera(width, height), {"ball": dr.Sphere(center=sphere[1:], radius=sphere[0])})
-    return dr.Renderer(scene, free=["ball.radius", "ball.center"], output="distance", background=0.0, boundary="none")
-
-
-def spheres_renderer(spheres: np.ndarray, width: int = scenes.WIDTH, height: int = scenes.HEIGHT) -> dr.Renderer:
-    """Any number of spheres (n, 4), all free, in the order of the array."""
+def spheres_renderer(
+    spheres: np.ndarray, width: int = scenes.WIDTH, height: int = scenes.HEIGHT, boundary: str = "none"
+) -> dr.Renderer:
+    """Spheres (n, 4), distance, 0 where they are missed, by radius and centre of all in the order of the array."""
     shapes = {f"s{k}": dr.Sphere(center=row[1:], radius=row[0]) for k, row in enumerate(spheres)}
     free = [f"{name}.{part}" for name in shapes for part in ("radius", "center")]
-    return dr.Renderer(
-        dr.Scene(camera(width, height), shapes), free=free, output="distance", background=0.0, boundary="none"
-    )
+    scene = dr.Scene(camera(width, height), shapes)
+    return dr.Renderer(scene, free=free, output="distance", background=0.0, boundary=boundary)
 
 
 def variations(theta: np.ndarray, step: float = 1e-4) -> list[np.ndarray]:
@@ -39,37 +34,54 @@ def variations(theta: np.ndarray, step: float = 1e-4) -> list[np.ndarray]:
     return [theta, theta + step]
 
 
-def build_issue() -> Contender:
-    """Cases `jacobian` (value and dense columns) and `render`."""
-    renderer = sphere_renderer(scenes.ISSUE_SPHERE)
+def compared(right: scenes.Reference, boundary: str) -> np.ndarray:
+    """(H, W), the pixels whose values are compared; with exact boundaries none that a silhouette may cross."""
+    if boundary == "none":
+        return right.compare
+    padded = np.pad(right.seen, 1, mode="edge")
+    around = np.lib.stride_tricks.sliding_window_view(padded, (3, 3))
+    return right.compare & (around == right.seen[..., None, None]).all(axis=(2, 3))
+
+
+def build_issue(boundary: str) -> Contender:
+    """Cases `render`, `jacobian` (value and dense columns), `rows` (not densified) and `normal_equations`."""
+    renderer = spheres_renderer(scenes.ISSUE_SPHERE[None], boundary=boundary)
     thetas = variations(renderer.theta0)
-    _image, J = renderer.jacobian(thetas[0])
+    image, J = renderer.jacobian(thetas[0])
+    observed = image + np.random.default_rng(1).normal(0, 0.01, image.shape).astype(np.float32)
     right = scenes.reference(scenes.ISSUE_SPHERE)
+    pixels = compared(right, boundary)
     columns = np.moveaxis(J.dense(), -1, 0)
     deviations = {
-        "render": scenes.deviation(renderer.render(thetas[0]), right.value, right.compare),
-        "jacobian": scenes.deviation(columns, right.partials, right.compare),
+        "render": scenes.deviation(renderer.render(thetas[0]), right.value, pixels),
+        "jacobian": scenes.deviation(columns, right.partials, pixels),
     }
 
     def jacobian(k: int) -> tuple[np.ndarray, np.ndarray]:
         image, J = renderer.jacobian(thetas[k % 2])
         return image, J.dense()
 
-    cases = {"jacobian": Case(jacobian), "render": Case(lambda k: renderer.render(thetas[k % 2]))}
+    cases = {
+        "jacobian": Case(jacobian),
+        "render": Case(lambda k: renderer.render(thetas[k % 2])),
+        "rows": Case(lambda k: renderer.jacobian(thetas[k % 2])),
+        "normal_equations": Case(lambda k: renderer.normal_equations(thetas[k % 2], observed)),
+    }
     return Contender(cases, {"diffrt_aot": dr.__version__}, deviations)
 
 
-def build_hundred() -> Contender:
+def build_hundred(boundary: str) -> Contender:
     """Cases `render`, `jacobian` (local rows, not densified) and `normal_equations`, P = 400."""
     spheres = scenes.hundred_spheres()
-    renderer = spheres_renderer(spheres)
+    renderer = spheres_renderer(spheres, boundary=boundary)
     thetas = variations(renderer.theta0)
     right = scenes.reference(spheres)
+    pixels = compared(right, boundary)
     image, J = renderer.jacobian(thetas[0])
-    deviations = {"render": scenes.deviation(image, right.value, right.compare)}
+    deviations = {"render": scenes.deviation(image, right.value, pixels)}
     direction = np.random.default_rng(0).normal(size=spheres.shape)
     push = np.where(right.seen >= 0, (right.partials * np.moveaxis(direction[right.seen], -1, 0)).sum(0), 0.0)
-    deviations["jacobian"] = scenes.deviation((J @ direction.reshape(-1)).reshape(image.shape), push, right.compare)
+    deviations["jacobian"] = scenes.deviation((J @ direction.reshape(-1)).reshape(image.shape), push, pixels)
     observed = image + np.random.default_rng(1).normal(0, 0.01, image.shape).astype(np.float32)
     cases = {
         "render": Case(lambda k: renderer.render(thetas[k % 2])),
@@ -79,24 +91,34 @@ def build_hundred() -> Contender:
     return Contender(cases, {"diffrt_aot": dr.__version__}, deviations)
 
 
-def build_bottle(data: Path) -> Contender:
-    """Cases `render` and `normal_equations` (Huber loss, everything included), the pose free."""
+def build_bottle(data: Path, boundary: str, outputs: list[str]) -> Contender:
+    """Cases `render`, `jacobian` (local rows) and `normal_equations` (Huber loss, everything included), by the pose.
+
+    Depth is the camera's; the mask is the one rendered at the start, a pixel further.
+    """
     frame = scenes.bottle(data)
     view = dr.PinholeCamera(width=frame.width, height=frame.height, fx=frame.fx, fy=frame.fy, cx=frame.cx, cy=frame.cy)
     mesh = dr.Mesh(frame.vertices, frame.faces, T_world_mesh=dr.nearest_rigid(frame.T_camera_mesh))
-    renderer = dr.Renderer(dr.Scene(view, {"bottle": mesh}), free=["bottle.pose"], output="depth", boundary="none")
+    scene = dr.Scene(view, {"bottle": mesh})
+    renderer = dr.Renderer(scene, free=["bottle.pose"], output=outputs, boundary=boundary)
     thetas = variations(renderer.theta0, 1e-5)
+    seen = {
+        "depth": frame.depth,
+        "mask": np.roll(dr.Renderer(scene, output="mask", boundary="none").render(), 1, axis=1),
+    }
+    observed = np.stack([seen[output] for output in outputs], axis=-1)
     loss = dr.Huber(0.01)
     cases = {
         "render": Case(lambda k: renderer.render(thetas[k % 2])),
-        "normal_equations": Case(lambda k: renderer.normal_equations(thetas[k % 2], frame.depth, loss=loss)),
+        "jacobian": Case(lambda k: renderer.jacobian(thetas[k % 2])),
+        "normal_equations": Case(lambda k: renderer.normal_equations(thetas[k % 2], observed, loss=loss)),
     }
     return Contender(cases, {"diffrt_aot": dr.__version__})
 
 
 def build_tiny() -> Contender:
     """Case `normal_equations` on a 16x16 image: what a call from Python costs."""
-    renderer = sphere_renderer(np.array([1.0, 0.0, 0.0, 100.0]), 16, 16)  # 4 pixels in radius, in the middle
+    renderer = spheres_renderer(np.array([[1.0, 0.0, 0.0, 100.0]]), 16, 16)  # 4 pixels in radius, in the middle
     thetas = variations(renderer.theta0)
     observed = renderer.render()
     cases = {"normal_equations": Case(lambda k: renderer.normal_equations(thetas[k % 2], observed))}
@@ -105,10 +127,13 @@ def build_tiny() -> Contender:
 
 def build(options: dict[str, str]) -> Contender:
     """The scene that the command line names."""
-    scene = options.get("scene", "issue")
+    scene, boundary = options.get("scene", "issue"), options.get("boundary", "none")
     if scene == "bottle":
-        return build_bottle(Path(options.get("data") or scenes.default_data()))
-    return {"issue": build_issue, "hundred": build_hundred, "tiny": build_tiny}[scene]()
+        data = Path(options.get("data") or scenes.default_data())
+        return build_bottle(data, boundary, options.get("outputs", "depth").split(","))
+    if scene == "tiny":
+        return build_tiny()
+    return {"issue": build_issue, "hundred": build_hundred}[scene](boundary)
 
 
 if __name__ == "__main__":

@@ -209,7 +209,9 @@ def _rules(scene: Scene, rules: Mapping[str, str] | None, boundary: str) -> list
     if rules is None:
         return []
     if not isinstance(rules, Mapping):
-        raise InvalidTypeError(f'rules: must map names of shapes to rules, as {{"ball": "none"}}, got {describe(rules)}')
+        raise InvalidTypeError(
+            f'rules: must map names of shapes to rules, as {{"ball": "none"}}, got {describe(rules)}'
+        )
     if rules and boundary != "exact":
         raise InvalidValueError('rules: there are no boundary rules with boundary="none"; use boundary="exact"')
     for name, rule in rules.items():
