@@ -38,7 +38,7 @@ def compared(right: scenes.Reference, boundary: str) -> np.ndarray:
     """(H, W), the pixels whose values are compared; with exact boundaries none that a silhouette may cross."""
     if boundary == "none":
         return right.compare
-    padded = np.pad(right.seen, 1, mode="edge")
+    padded = np.pad(right.seen, 1, constant_values=-2)  # what is beyond the image is not known
     around = np.lib.stride_tricks.sliding_window_view(padded, (3, 3))
     return right.compare & (around == right.seen[..., None, None]).all(axis=(2, 3))
 
@@ -102,10 +102,8 @@ def build_bottle(data: Path, boundary: str, outputs: list[str]) -> Contender:
     scene = dr.Scene(view, {"bottle": mesh})
     renderer = dr.Renderer(scene, free=["bottle.pose"], output=outputs, boundary=boundary)
     thetas = variations(renderer.theta0, 1e-5)
-    seen = {
-        "depth": frame.depth,
-        "mask": np.roll(dr.Renderer(scene, output="mask", boundary="none").render(), 1, axis=1),
-    }
+    mask = dr.Renderer(scene, output="mask", boundary="none").render()
+    seen = {"depth": frame.depth, "mask": np.roll(mask, 1, axis=1)}
     observed = np.stack([seen[output] for output in outputs], axis=-1)
     loss = dr.Huber(0.01)
     cases = {
