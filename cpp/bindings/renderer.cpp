@@ -157,8 +157,8 @@ class LockedRenderer {
  public:
   LockedRenderer(const py::object& scene, std::vector<std::string> free,
                  const std::vector<std::string>& outputs, std::vector<std::optional<double>> background,
-                 bool exact, const std::vector<std::pair<std::string, std::string>>& rules, std::string device,
-                 int threads)
+                 bool exact, const std::vector<std::pair<std::string, std::string>>& rules,
+                 std::string device, int threads)
       : renderer_(make(scene, std::move(free), outputs, std::move(background), exact, rules,
                        std::move(device), threads)) {}
 

@@ -14,8 +14,9 @@
 namespace diffrt {
 namespace {
 
-// Mean magnitude of an image's numbers, from a sample of them, or the root of their mean square. The latter is what the
-// rounding of pixels along silhouettes is like: they are few, and are rounded as the jump there is.
+// Mean magnitude of an image's numbers, from a sample of them, or the root of their mean square. The latter
+// is what the rounding of pixels along silhouettes is like: they are few, and are rounded as the jump there
+// is.
 double magnitude(const ImageView& image, const PinholeCamera& camera, int channels, bool silhouettes) {
   if (image.empty()) return 0;
   const int row_step = std::max(1, camera.height / 64), column_step = std::max(1, camera.width / 64);

@@ -98,10 +98,10 @@ TEST_CASE("nothing is allocated after the first call") {
 }
 
 TEST_CASE("nothing is allocated after the first call, by several threads") {
-  // Without boundaries: what a tile needs room for is the same for all tiles. With them, a thread makes room
-  // when it first comes by a tile that needs more than those before.
-  for (const bool free_vertices : {false, true}) {
-    Renderer renderer = renderer_of(Boundary::none, free_vertices, 3);
-    CHECK(allocations_of_rounds(renderer, {renderer.theta0()}) == 0);
+  for (const Boundary boundary : {Boundary::none, Boundary::exact}) {
+    for (const bool free_vertices : {false, true}) {
+      Renderer renderer = renderer_of(boundary, free_vertices, 3);
+      CHECK(allocations_of_rounds(renderer, {renderer.theta0()}) == 0);
+    }
   }
 }

@@ -46,7 +46,8 @@ class Jacobian {
   Sparse to_sparse() const;
 
   // Which primitive each pixel sees, [H, W]: spheres first, then planes, then the faces of each mesh, in the
-  // order of the scene; -1 the background.
+  // order of the scene; -1 the background. Where a silhouette crosses a pixel whose centre sees nothing, one
+  // that the pixel depends on.
   Span<const std::int32_t> primitive_ids() const;
 
  private:

@@ -63,8 +63,8 @@ struct RendererOptions {
   std::vector<std::optional<double>> background;
   Boundary boundary = Boundary::exact;
   std::vector<std::pair<std::string, BoundaryRule>> rules;  // by name of a shape; the others blend
-  std::string device = "cpu";  // "cpu" or "auto"
-  int threads = 0;             // 0: as many as this process may use
+  std::string device = "cpu";                               // "cpu" or "auto"
+  int threads = 0;                                          // 0: as many as this process may use
 };
 
 // A block of theta.

@@ -103,6 +103,17 @@ void Evaluator::prepare(Span<const double> theta) {
   for (Group& group : groups_) renderer::prepare(group, scene_, state_, frame);
 }
 
+void Evaluator::share_room() {
+  const TileContext context = this->context();
+  Workspace& fullest = workspaces_[0];
+  const auto make_room = [&](Workspace& work, const Workspace& other) {
+    work.silhouettes.make_room_as(context, other.silhouettes);
+    work.entries.reserve(other.entries.capacity());
+  };
+  for (const Workspace& work : workspaces_) make_room(fullest, work);
+  for (Workspace& work : workspaces_) make_room(work, fullest);
+}
+
 void Evaluator::update_linearization(Span<const double> theta, PoseDerivative kind) {
   // The kernels' pivots, as they rounded them: what matters is that both sides mean the same point.
   for (const Group& group : groups_) {

@@ -60,12 +60,16 @@ class Evaluator {
       Workspace& work = workspaces_[static_cast<std::size_t>(thread)];
       for (int i = begin; i < end; ++i) body(tiles[static_cast<std::size_t>(i)], work);
     });
+    if (exact() && workspaces_.size() > 1) share_room();
   }
 
   bool exact() const { return options_.boundary == Boundary::exact; }
   // What the pixels of a tile show: blocks ids, inverse_depth, rendered. `with_rows`: and what patch needs.
   void show_tile(const TileContext& context, int t, Workspace& work, bool with_rows) const;
-  void store_image(const TileContext& context, int t, Workspace& work, Span<float> image, bool with_rows) const;
+  void store_image(const TileContext& context, int t, Workspace& work, Span<float> image,
+                   bool with_rows) const;
+  // Which thread meets which tile is not fixed: all make room for what the fullest has met.
+  void share_room();
   // After show_tile with rows.
   void store_rows(const TileContext& context, int t, Workspace& work, RowStorage& rows) const;
   void store_extras(int t, const Workspace& work, RowExtras& extras) const;

@@ -73,17 +73,17 @@ void Evaluator::couple(int g, int planes, int t, Workspace& work) {
     std::vector<Couplings::Entry>& entries = work.entries;
     entries.clear();
     entries.push_back({group.kind == GroupKind::rigid_mesh ? group.first_id : id, g, work.rows.data() + pixel,
-                       static_cast<std::ptrdiff_t>(planes) * tile_pixels, tile_pixels, group.slots, camera_slots_,
-                       planes - camera_slots_});
+                       static_cast<std::ptrdiff_t>(planes) * tile_pixels, tile_pixels, group.slots,
+                       camera_slots_, planes - camera_slots_});
     work.silhouettes.for_each_row(pixel, [&](const CrossedRow& row, const float* values) {
       const Group& other = groups_[static_cast<std::size_t>(row.group)];
       if (row.group == g && SilhouetteWork::same_block(group, row.id, id)) return;
-      entries.push_back({other.kind == GroupKind::rigid_mesh ? other.first_id : row.id, row.group, values, widest_, 1,
-                         other.slots, camera_slots_, widest_ - camera_slots_});
+      entries.push_back({other.kind == GroupKind::rigid_mesh ? other.first_id : row.id, row.group, values,
+                         widest_, 1, other.slots, camera_slots_, widest_ - camera_slots_});
     });
     if (entries.size() == 1) continue;
-    couplings_.add(t, entries.data(), static_cast<int>(entries.size()), true, channels_, work.robust.data() + pixel,
-                   work.residual.data() + pixel, tile_pixels);
+    couplings_.add(t, entries.data(), static_cast<int>(entries.size()), true, channels_,
+                   work.robust.data() + pixel, work.residual.data() + pixel, tile_pixels);
   }
 }
 
@@ -104,14 +104,15 @@ void Evaluator::normal_equations(Span<const double> theta, const Observation& ob
     remembers_.assign(all_tiles_.size(), 0);
   }
   if (exact()) couplings_.start(grid_.tiles());
-  evaluate_cost(theta, observation, loss, result, true, [&](const TileContext& context, int t, Workspace& work) {
-    const auto tile_index = static_cast<std::size_t>(t);
-    if (remember) {
-      std::copy_n(work.costs.data(), block, remembered_.data() + tile_index * block);
-      remembers_[tile_index] = 1;
-    }
-    sum_products(context, t, work);
-  });
+  evaluate_cost(theta, observation, loss, result, true,
+                [&](const TileContext& context, int t, Workspace& work) {
+                  const auto tile_index = static_cast<std::size_t>(t);
+                  if (remember) {
+                    std::copy_n(work.costs.data(), block, remembered_.data() + tile_index * block);
+                    remembers_[tile_index] = 1;
+                  }
+                  sum_products(context, t, work);
+                });
   const std::size_t P = parameters_.size();
   result.H.assign(P * P, 0.0);
   result.g.assign(P, 0.0);
@@ -123,13 +124,14 @@ void Evaluator::gradient_scatter(Span<const double> theta, const Observation& ob
   scatter_.g.assign(parameters_.size(), 0.0);
   std::fill(M.begin(), M.end(), 0.0);
   if (exact()) couplings_.start(grid_.tiles());
-  evaluate_cost(theta, observation, loss, scatter_, true, [&](const TileContext& context, int t, Workspace& work) {
-    for (std::size_t p = 0; p < work.robust.size(); ++p) {
-      const float gradient = work.robust[p] * work.residual[p];
-      work.robust[p] = gradient * gradient;
-    }
-    sum_products(context, t, work);
-  });
+  evaluate_cost(theta, observation, loss, scatter_, true,
+                [&](const TileContext& context, int t, Workspace& work) {
+                  for (std::size_t p = 0; p < work.robust.size(); ++p) {
+                    const float gradient = work.robust[p] * work.residual[p];
+                    work.robust[p] = gradient * gradient;
+                  }
+                  sum_products(context, t, work);
+                });
   assemble(theta, PoseDerivative::tangent, M, scatter_.g);
 }
 

@@ -37,8 +37,8 @@ constexpr double pixel_reach = 0.56;
 int silhouette_kind(const Vector3d& c, double r, double fx, double fy) {
   const double z2 = c.z() * c.z() - r * r;
   if (c.z() <= r * (1 + 1e-4)) return kernels::kind_open;
-  // The smallest radius of curvature of an ellipse with semi-axes a >= b is b^2 / a. The silhouette is that of the
-  // quadratic form d' (c c' - gap I) d; a and b follow from its part in x and y.
+  // The smallest radius of curvature of an ellipse with semi-axes a >= b is b^2 / a. The silhouette is that
+  // of the quadratic form d' (c c' - gap I) d; a and b follow from its part in x and y.
   const double gap = c.squaredNorm() - r * r;
   const double peak = gap * r * r / z2;
   const double xx = (gap - c.x() * c.x()) / (fx * fx * peak), yy = (gap - c.y() * c.y()) / (fy * fy * peak),
@@ -55,7 +55,8 @@ void find_lines(Group& group, const scene::State& state, const Frame& frame) {
   int total = 0;
   for (std::size_t k = 0; k < group.kinds.size(); ++k) {
     lines.offsets[k] = total;
-    if (group.kinds[k] >= 0) total += padded(static_cast<std::size_t>(lines.last_rows[k] - lines.first_rows[k] + 2));
+    if (group.kinds[k] >= 0)
+      total += padded(static_cast<std::size_t>(lines.last_rows[k] - lines.first_rows[k] + 2));
   }
   lines.low.resize(static_cast<std::size_t>(total)), lines.high.resize(static_cast<std::size_t>(total));
   const int shape = group.kind == GroupKind::spheres ? 0 : 1;
@@ -87,7 +88,8 @@ void find_lines(Group& group, const scene::State& state, const Frame& frame) {
 bool horizon_in_view(const Vector3d& n, const scene::State& state, const TileGrid& grid) {
   int positive = 0;
   for (const int corner : {0, 1, 2, 3}) {
-    const double u = corner % 2 == 0 ? -0.6 : grid.width - 0.4, v = corner / 2 == 0 ? -0.6 : grid.height - 0.4;
+    const double u = corner % 2 == 0 ? -0.6 : grid.width - 0.4,
+                 v = corner / 2 == 0 ? -0.6 : grid.height - 0.4;
     positive += n.dot(Vector3d((u - state.cx) / state.fx, (v - state.cy) / state.fy, 1)) > 0 ? 1 : 0;
   }
   return positive != 0 && positive != 4;
@@ -126,7 +128,8 @@ void prepare_spheres(Group& group, const Scene& scene, const scene::State& state
       const auto sphere = static_cast<std::size_t>(k);
       const bool has_silhouette = outside && x0 <= x1 && group.rules[sphere] != BoundaryRule::none;
       group.kinds[sphere] = has_silhouette ? silhouette_kind(c, r, state.fx, state.fy) : -1;
-      group.lines.first_rows[sphere] = static_cast<int>(y0), group.lines.last_rows[sphere] = static_cast<int>(y1);
+      group.lines.first_rows[sphere] = static_cast<int>(y0),
+      group.lines.last_rows[sphere] = static_cast<int>(y1);
     }
     const double bounds[4] = {x0, y0, x1, y1};
     for (int c4 = 0; c4 < 4; ++c4)
@@ -186,8 +189,10 @@ void find_silhouettes(Group& group, const scene::State& state, const Frame& fram
       a.width = static_cast<float>(frame.grid.width), a.height = static_cast<float>(frame.grid.height);
       a.fx = static_cast<float>(state.fx), a.fy = static_cast<float>(state.fy);
       a.cx = static_cast<float>(state.cx), a.cy = static_cast<float>(state.cy);
-      a.first_faces = runtime::array(s.first_faces.data()), a.second_faces = runtime::array(s.second_faces.data());
-      a.starts = runtime::array(s.edges.starts.data()), a.half_edges = runtime::array(s.edges.half_edges.data());
+      a.first_faces = runtime::array(s.first_faces.data()),
+      a.second_faces = runtime::array(s.second_faces.data());
+      a.starts = runtime::array(s.edges.starts.data()),
+      a.half_edges = runtime::array(s.edges.half_edges.data());
       a.along = runtime::array(s.along.data()), a.faces = runtime::array(group.faces.data());
       a.vertices_camera = runtime::array(group.vertices_camera.data());
       a.triangles = runtime::array(group.table.data());
@@ -203,7 +208,8 @@ void find_silhouettes(Group& group, const scene::State& state, const Frame& fram
   s.components.resize(static_cast<std::size_t>(kernels::edge_components * s.stride));
   s.half_edges.clear(), s.ends.clear();
   for (int chunk = 0, n = 0; chunk < chunks; ++chunk) {
-    const int first = std::min(chunk * per_chunk, edges), count = s.found_counts[static_cast<std::size_t>(chunk)];
+    const int first = std::min(chunk * per_chunk, edges),
+              count = s.found_counts[static_cast<std::size_t>(chunk)];
     for (int c = 0; c < kernels::edge_components; ++c)
       std::copy_n(s.found.data() + static_cast<std::ptrdiff_t>(c) * edges + first, count,
                   s.components.data() + static_cast<std::ptrdiff_t>(c) * s.stride + n);
@@ -329,14 +335,16 @@ std::vector<Group> make_groups(const Scene& scene, const scene::Parameters& para
     spheres.count += std::holds_alternative<Sphere>(shape) ? 1 : 0;
     planes.count += std::holds_alternative<Plane>(shape) ? 1 : 0;
     for (Group* group : {&spheres, &planes}) {
-      const bool member = group == &spheres ? std::holds_alternative<Sphere>(shape) : std::holds_alternative<Plane>(shape);
+      const bool member =
+          group == &spheres ? std::holds_alternative<Sphere>(shape) : std::holds_alternative<Plane>(shape);
       if (member) group->rules.push_back(rule_of(name)), group->depends.push_back(depends(i));
     }
   }
   for (Group* group : {&spheres, &planes}) {
     const auto count = static_cast<std::size_t>(group->count);
     group->kinds.assign(count, -1);
-    group->lines.first_rows.assign(count, 0), group->lines.last_rows.assign(count, 0), group->lines.offsets.assign(count, 0);
+    group->lines.first_rows.assign(count, 0), group->lines.last_rows.assign(count, 0),
+        group->lines.offsets.assign(count, 0);
   }
   int next_id = 0;
   if (spheres.count > 0) {
@@ -381,7 +389,8 @@ std::vector<Group> make_groups(const Scene& scene, const scene::Parameters& para
       s.along.assign(s.edges.along.begin(), s.edges.along.end());
       for (int e = 0; e < s.edges.count(); ++e) {
         const auto first = static_cast<std::size_t>(s.edges.starts[static_cast<std::size_t>(e)]);
-        const bool pair = s.edges.starts[static_cast<std::size_t>(e) + 1] == static_cast<int>(first) + 2 && s.along[first + 1] < 0;
+        const bool pair = s.edges.starts[static_cast<std::size_t>(e) + 1] == static_cast<int>(first) + 2 &&
+                          s.along[first + 1] < 0;
         s.first_faces.push_back(s.edges.half_edges[first] / 3);
         s.second_faces.push_back(pair ? s.edges.half_edges[first + 1] / 3 : -1);
       }

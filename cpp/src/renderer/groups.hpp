@@ -23,12 +23,13 @@ struct Frame {
 struct Silhouettes {
   scene::MeshEdges edges;
   std::vector<std::int32_t> along;  // edges.along, as kernels take it
-  // The face of the first half-edge, and that of the second if there are two, directed against each other; else -1.
+  // The face of the first half-edge, and that of the second if there are two, directed against each other;
+  // else -1.
   std::vector<std::int32_t> first_faces, second_faces;
   // Of those that are silhouettes, in the order of the edges:
   int count = 0, stride = 0;
-  runtime::Buffer<float> components;              // [edge_components, stride]
-  std::vector<std::int32_t> half_edges, ends;     // the first half-edge; [count, 2] welded vertices
+  runtime::Buffer<float> components;           // [edge_components, stride]
+  std::vector<std::int32_t> half_edges, ends;  // the first half-edge; [count, 2] welded vertices
   TileLists tiles;
   // What the kernels write, chunk by chunk.
   runtime::Buffer<float> found;
@@ -54,11 +55,11 @@ struct Group {
   bool own_sums = false;  // whether `sums` is in use
   int sum_span = 1;       // ids per entry
 
-  runtime::Buffer<float> table;       // spheres and planes by rows, triangles by components
-  runtime::Buffer<float> bounds;      // [4, stride] px, of the pixel centres that may see it
+  runtime::Buffer<float> table;        // spheres and planes by rows, triangles by components
+  runtime::Buffer<float> bounds;       // [4, stride] px, of the pixel centres that may see it
   runtime::Buffer<float> wide_bounds;  // of a mesh with exact boundaries: of the pixels that it may touch
-  runtime::Buffer<float> sum_bounds;  // of the entries of `sums`
-  int stride = 0;                     // of `bounds`, and of a mesh's table and faces
+  runtime::Buffer<float> sum_bounds;   // of the entries of `sums`
+  int stride = 0;                      // of `bounds`, and of a mesh's table and faces
 
   // Meshes.
   const Mesh* mesh = nullptr;
@@ -74,8 +75,8 @@ struct Group {
   // With exact boundaries.
   bool exact = false;
   std::vector<std::uint8_t> depends;  // per sphere or plane, one for a mesh: whether theta moves it
-  std::vector<BoundaryRule> rules;  // per sphere or plane; one for a mesh
-  std::vector<int> kinds;           // per sphere or plane: kernels::kind_..., or -1 where it has no silhouette
+  std::vector<BoundaryRule> rules;    // per sphere or plane; one for a mesh
+  std::vector<int> kinds;  // per sphere or plane: kernels::kind_..., or -1 where it has no silhouette
   SilhouetteLines lines;
   Silhouettes silhouettes;
 

@@ -10,8 +10,6 @@ namespace diffrt::renderer {
 using kernels::least_area;
 
 void SilhouetteWork::combine(const TileContext& context, Workspace& work) {
-  const int channels = context.channels;
-  if (first_entry_.empty()) first_entry_.assign(tile_pixels, -1);
   next_entry_.resize(static_cast<std::size_t>(entries_));
   touched_.clear();
   for (int e = entries_ - 1; e >= 0; --e) {
@@ -22,7 +20,6 @@ void SilhouetteWork::combine(const TileContext& context, Workspace& work) {
     next_entry_[static_cast<std::size_t>(e)] = first;
     first = e;
   }
-  keeps_centre_.resize(static_cast<std::size_t>(channels * tile_pixels));
   for (const int pixel : touched_) {
     int& first = first_entry_[static_cast<std::size_t>(pixel)];
     bool changed = false;
@@ -99,12 +96,11 @@ bool SilhouetteWork::combine_pixel(int pixel, int first, int c, float background
   return true;
 }
 
-// The row of an entry is by_area d(area) + by_inside (d f_in + grad f_in . d u_in + ...) + by_outside (...), with the centroids
-// u_in = moment / area and u_out = -moment / (1 - area). All that moves with the silhouette is a boundary integral, of a
-// jump that is linear in x and y.
+// The row of an entry is by_area d(area) + by_inside (d f_in + grad f_in . d u_in + ...) + by_outside (...),
+// with the centroids u_in = moment / area and u_out = -moment / (1 - area). All that moves with the
+// silhouette is a boundary integral, of a jump that is linear in x and y.
 void SilhouetteWork::find_jumps(const TileContext& context) {
   const int channels = context.channels, S = context.planes + kernels::image_slots;
-  jumps_.resize(static_cast<std::size_t>(3 * channels * stride_));
   for (int c = 0; c < channels; ++c) {
     const auto partial = [&](int k, int e) {
       return sampled_partials_[static_cast<std::size_t>((c * S + k) * 2 * stride_ + e)];
@@ -114,17 +110,21 @@ void SilhouetteWork::find_jumps(const TileContext& context) {
       float constant = 0, by_x = 0, by_y = 0;
       if (active_[static_cast<std::size_t>(e)] != 0) {
         const float area = crossing(kernels::crossing_area, e), rest = 1 - area;
-        const float mx = crossing(kernels::crossing_moment, e), my = crossing(kernels::crossing_moment + 1, e);
+        const float mx = crossing(kernels::crossing_moment, e),
+                    my = crossing(kernels::crossing_moment + 1, e);
         const float inside = area > least_area ? by_inside_[j] / area : 0;
         const float outside = rest > least_area ? by_outside_[j] / rest : 0;
         const float in_x = inside * partial(S - 3, e), in_y = inside * partial(S - 2, e);
-        const float out_x = outside * partial(S - 3, stride_ + e), out_y = outside * partial(S - 2, stride_ + e);
+        const float out_x = outside * partial(S - 3, stride_ + e),
+                    out_y = outside * partial(S - 2, stride_ + e);
         by_x = in_x - out_x, by_y = in_y - out_y;
-        constant = by_area_[j] + by_inside_[j] * partial(S - 1, e) * crossing(kernels::crossing_spread_slope, e);
+        constant =
+            by_area_[j] + by_inside_[j] * partial(S - 1, e) * crossing(kernels::crossing_spread_slope, e);
         if (area > least_area) constant -= (in_x * mx + in_y * my) / area;
         if (rest > least_area) constant -= (out_x * mx + out_y * my) / rest;
       }
-      const auto place = static_cast<std::size_t>(3 * c * stride_ + e), step = static_cast<std::size_t>(stride_);
+      const auto place = static_cast<std::size_t>(3 * c * stride_ + e),
+                 step = static_cast<std::size_t>(stride_);
       jumps_[place] = constant, jumps_[place + step] = by_x, jumps_[place + 2 * step] = by_y;
     }
   }
@@ -134,7 +134,8 @@ float* SilhouetteWork::row_of(const TileContext& context, int pixel, int g, std:
   const Group& group = context.groups[static_cast<std::size_t>(g)];
   int& first = first_row_[static_cast<std::size_t>(pixel)];
   for (int r = first; r >= 0; r = rows_[static_cast<std::size_t>(r)].next) {
-    if (rows_[static_cast<std::size_t>(r)].group == g && same_block(group, rows_[static_cast<std::size_t>(r)].id, id))
+    if (rows_[static_cast<std::size_t>(r)].group == g &&
+        same_block(group, rows_[static_cast<std::size_t>(r)].id, id))
       return row_values_.data() + r * row_size_;
   }
   const int r = static_cast<int>(rows_.size());
@@ -166,7 +167,9 @@ void SilhouetteWork::gather_rows(const TileContext& context, Workspace& work) {
       if (active_[i] == 0 || !group.depends_on_theta(entry_primitives_[i])) continue;
       float* row = row_of(context, entry_pixels_[i], s.group, group.first_id + entry_primitives_[i]);
       for (int c = 0; c < channels; ++c) {
-        const auto value = [&](int k) { return silhouette_rows_[static_cast<std::size_t>((c * planes + k) * stride_ + e)]; };
+        const auto value = [&](int k) {
+          return silhouette_rows_[static_cast<std::size_t>((c * planes + k) * stride_ + e)];
+        };
         for (int k = 0; k < group.slots; ++k) row[c * planes + k] += value(k);
         for (int k = planes - cameras; k < planes; ++k) row[c * planes + k] += value(k);
       }
@@ -179,13 +182,18 @@ void SilhouetteWork::gather_rows(const TileContext& context, Workspace& work) {
     for (int i = s.begin; i < s.end; ++i) {
       const int e = piece_entries_[static_cast<std::size_t>(i)];
       if (e < 0 || active_[static_cast<std::size_t>(e)] == 0) continue;
-      const int half_edge = group.silhouettes.half_edges[static_cast<std::size_t>(piece_edges_[static_cast<std::size_t>(i)])];
-      float* row = row_of(context, piece_pixels_[static_cast<std::size_t>(i)], s.group, group.first_id + half_edge / 3);
+      const int half_edge =
+          group.silhouettes.half_edges[static_cast<std::size_t>(piece_edges_[static_cast<std::size_t>(i)])];
+      float* row = row_of(context, piece_pixels_[static_cast<std::size_t>(i)], s.group,
+                          group.first_id + half_edge / 3);
       for (int c = 0; c < channels; ++c) {
-        const auto value = [&](int k) { return piece_rows_[static_cast<std::size_t>((c * piece_planes + k) * piece_stride_ + i)]; };
+        const auto value = [&](int k) {
+          return piece_rows_[static_cast<std::size_t>((c * piece_planes + k) * piece_stride_ + i)];
+        };
         for (int k = 0; k < 6; ++k) {
           // Of free vertices: the ends of the half-edge, opposite its corner.
-          const int slot = group.kind == GroupKind::free_mesh ? 3 * ((half_edge % 3 + 1 + k / 3) % 3) + k % 3 : k;
+          const int slot =
+              group.kind == GroupKind::free_mesh ? 3 * ((half_edge % 3 + 1 + k / 3) % 3) + k % 3 : k;
           row[c * planes + slot] += value(k);
         }
         for (int k = 0; k < cameras; ++k) row[c * planes + planes - cameras + k] += value(6 + k);
@@ -206,8 +214,11 @@ void SilhouetteWork::gather_rows(const TileContext& context, Workspace& work) {
       for (int c = 0; c < channels; ++c) {
         const float factor = factors[static_cast<std::size_t>(c * 2 * stride_ + e)];
         if (factor == 0) continue;
-        if (row == nullptr) row = row_of(context, entry_pixels_[static_cast<std::size_t>(e)], static_cast<int>(g), id);
-        const auto value = [&](int k) { return sampled_partials_[static_cast<std::size_t>((c * S + k) * 2 * stride_ + side + e)]; };
+        if (row == nullptr)
+          row = row_of(context, entry_pixels_[static_cast<std::size_t>(e)], static_cast<int>(g), id);
+        const auto value = [&](int k) {
+          return sampled_partials_[static_cast<std::size_t>((c * S + k) * 2 * stride_ + side + e)];
+        };
         for (int k = 0; k < group.slots; ++k) row[c * planes + k] += factor * value(k);
         for (int k = planes - cameras; k < planes; ++k) row[c * planes + k] += factor * value(k);
       }
@@ -221,19 +232,23 @@ void SilhouetteWork::gather_rows(const TileContext& context, Workspace& work) {
   }
 }
 
-void SilhouetteWork::patch(const TileContext& context, const Group& group, int planes, Workspace& work) const {
+void SilhouetteWork::patch(const TileContext& context, const Group& group, int planes,
+                           Workspace& work) const {
   for (const int pixel : crossed_) {
     const std::int32_t id = work.ids[static_cast<std::size_t>(pixel)];
     if (id < group.first_id || id >= group.first_id + group.count) continue;
     for (int c = 0; c < context.channels; ++c) {
       if (keeps_centre_[static_cast<std::size_t>(c * tile_pixels + pixel)] != 0) continue;
-      for (int k = 0; k < planes; ++k) work.rows[static_cast<std::size_t>((c * planes + k) * tile_pixels + pixel)] = 0;
+      for (int k = 0; k < planes; ++k)
+        work.rows[static_cast<std::size_t>((c * planes + k) * tile_pixels + pixel)] = 0;
     }
     for_each_row(pixel, [&](const CrossedRow& row, const float* values) {
-      if (&context.groups[static_cast<std::size_t>(row.group)] != &group || !same_block(group, row.id, id)) return;
+      if (&context.groups[static_cast<std::size_t>(row.group)] != &group || !same_block(group, row.id, id))
+        return;
       for (int c = 0; c < context.channels; ++c) {
         const auto add = [&](int to, int from) {
-          work.rows[static_cast<std::size_t>((c * planes + to) * tile_pixels + pixel)] += values[c * context.planes + from];
+          work.rows[static_cast<std::size_t>((c * planes + to) * tile_pixels + pixel)] +=
+              values[c * context.planes + from];
         };
         for (int k = 0; k < group.slots; ++k) add(k, k);
         for (int k = 1; k <= context.camera_slots; ++k) add(planes - k, context.planes - k);

@@ -27,7 +27,8 @@ void SilhouetteWork::detect_edges(const TileContext& context, int g, int tile_in
     kernels::detect_edges_arguments a;
     a.left = left_, a.top = top_, a.columns = columns_, a.lines = lines_, a.stride = s.stride;
     a.components = array(s.components.data()), a.candidates = array(s.tiles.candidates());
-    a.pixels = array(piece_pixels_.data()), a.primitives = array(piece_edges_.data()), a.count = array(&count_);
+    a.pixels = array(piece_pixels_.data()), a.primitives = array(piece_edges_.data()),
+    a.count = array(&count_);
     launch(context.kernels.detect_edges, a, entry, entry + 1);
   }
   if (count_ == begin) return;
@@ -40,8 +41,7 @@ void SilhouetteWork::detect_edges(const TileContext& context, int g, int tile_in
 
 void SilhouetteWork::cross_pieces(const TileContext& context) {
   if (piece_segments_.empty()) return;
-  piece_stride_ = (count_ + 15) / 16 * 16;
-  pieces_.resize(static_cast<std::size_t>(kernels::piece_components * piece_stride_));
+  if (count_ > piece_stride_) allocate_pieces(context, count_);
   piece_entries_.assign(static_cast<std::size_t>(count_), -1);
   for (const PieceSegment& segment : piece_segments_) {
     const Silhouettes& s = context.groups[static_cast<std::size_t>(segment.group)].silhouettes;
@@ -54,6 +54,17 @@ void SilhouetteWork::cross_pieces(const TileContext& context) {
     launch(context.kernels.cross_edges, a, segment.begin / lanes, (segment.end + lanes - 1) / lanes);
     link_pieces(context, segment);
   }
+}
+
+void SilhouetteWork::allocate_pieces(const TileContext& context, int pieces) {
+  piece_stride_ = (pieces + 15) / 16 * 16;
+  const auto n = static_cast<std::size_t>(piece_stride_),
+             channels = static_cast<std::size_t>(context.channels);
+  pieces_.resize(kernels::piece_components * n);
+  piece_jumps_.resize(3 * channels * n);
+  piece_rows_.resize(channels * (6 + static_cast<std::size_t>(context.camera_slots)) * n);
+  piece_entries_.reserve(n), next_piece_.reserve(n), component_.reserve(n);
+  first_piece_.reserve(tile_pixels);
 }
 
 // Pieces of a pixel that meet at a vertex inside it belong together; each such chain is an entry.
@@ -79,9 +90,11 @@ void SilhouetteWork::link_pieces(const TileContext& context, const PieceSegment&
     for (int a = 0; a < 2; ++a) {
       for (int b = 0; b < 2; ++b) {
         const auto end_of = [&](int p, int end) {
-          return s.ends[2 * static_cast<std::size_t>(piece_edges_[static_cast<std::size_t>(p)]) + static_cast<std::size_t>(end)];
+          return s.ends[2 * static_cast<std::size_t>(piece_edges_[static_cast<std::size_t>(p)]) +
+                        static_cast<std::size_t>(end)];
         };
-        if (end_of(i, a) == end_of(j, b) && piece(kernels::piece_cut + a, i) == 0 && piece(kernels::piece_cut + b, j) == 0)
+        if (end_of(i, a) == end_of(j, b) && piece(kernels::piece_cut + a, i) == 0 &&
+            piece(kernels::piece_cut + b, j) == 0)
           return true;
       }
     }
@@ -91,7 +104,8 @@ void SilhouetteWork::link_pieces(const TileContext& context, const PieceSegment&
     const int first = first_piece_[static_cast<std::size_t>(pixel)];
     if (first < 0) continue;
     for (int i = first; i >= 0; i = next_piece_[static_cast<std::size_t>(i)]) {
-      for (int j = next_piece_[static_cast<std::size_t>(i)]; j >= 0; j = next_piece_[static_cast<std::size_t>(j)]) {
+      for (int j = next_piece_[static_cast<std::size_t>(i)]; j >= 0;
+           j = next_piece_[static_cast<std::size_t>(j)]) {
         if (root(i) != root(j) && joined(i, j)) {
           const int a = root(i), b = root(j);
           component_[static_cast<std::size_t>(std::max(a, b))] = std::min(a, b);
@@ -149,8 +163,10 @@ void SilhouetteWork::describe_chain(int from, int e) {
   crossing(kernels::crossing_moment, e) = m.moment_x, crossing(kernels::crossing_moment + 1, e) = m.moment_y;
   crossing(kernels::crossing_centre, e) = m.centre, crossing(kernels::crossing_longest, e) = 1;
   crossing(kernels::crossing_spread, e) = 1, crossing(kernels::crossing_spread_slope, e) = 0;
-  const float step_x = kernels::silhouette_step * m.outward_x, step_y = kernels::silhouette_step * m.outward_y;
-  const float points[2][2] = {{x + m.edge_x - step_x, y + m.edge_y - step_y}, {x + m.edge_x + step_x, y + m.edge_y + step_y}};
+  const float step_x = kernels::silhouette_step * m.outward_x,
+              step_y = kernels::silhouette_step * m.outward_y;
+  const float points[2][2] = {{x + m.edge_x - step_x, y + m.edge_y - step_y},
+                              {x + m.edge_x + step_x, y + m.edge_y + step_y}};
   const float area[2] = {m.area, m.area - 1};  // the rest has the opposite moments
   const int beside[2] = {kernels::crossing_inner, kernels::crossing_outer},
             centroid[2] = {kernels::crossing_inside, kernels::crossing_outside};
@@ -164,14 +180,13 @@ void SilhouetteWork::describe_chain(int from, int e) {
 
 void SilhouetteWork::make_entry_room() {
   const auto needed = static_cast<std::size_t>(entries_ + lanes);
-  if (entry_pixels_.size() < needed + 1) entry_pixels_.resize(2 * needed), entry_primitives_.resize(2 * needed);
+  if (entry_pixels_.size() < needed + 1)
+    entry_pixels_.resize(2 * needed), entry_primitives_.resize(2 * needed);
 }
 
 void SilhouetteWork::differentiate_pieces(const TileContext& context) {
   if (piece_segments_.empty()) return;
   const int channels = context.channels, planes = 6 + context.camera_slots;
-  piece_jumps_.resize(static_cast<std::size_t>(3 * channels * piece_stride_));
-  piece_rows_.resize(static_cast<std::size_t>(channels * planes * piece_stride_));
   for (const PieceSegment& segment : piece_segments_) {
     const Group& group = context.groups[static_cast<std::size_t>(segment.group)];
     for (int k = 0; k < 3 * channels; ++k) {
@@ -186,13 +201,16 @@ void SilhouetteWork::differentiate_pieces(const TileContext& context) {
     set_pivot(a, group);
     a.left = left_, a.top = top_, a.stride = piece_stride_ / lanes;
     a.channels = channels, a.planes = planes;
-    a.edge_stride = group.silhouettes.stride, a.face_stride = group.stride, a.vertex_stride = group.vertex_stride;
+    a.edge_stride = group.silhouettes.stride, a.face_stride = group.stride,
+    a.vertex_stride = group.vertex_stride;
     a.components = array(group.silhouettes.components.data());
     a.first_half_edges = array(group.silhouettes.half_edges.data());
     a.faces = array(group.faces.data()), a.vertices_camera = array(group.vertices_camera.data());
     a.pixels = array(piece_pixels_.data()), a.primitives = array(piece_edges_.data());
-    a.pieces = array(pieces_.data()), a.jumps = array(piece_jumps_.data()), a.rows = array(piece_rows_.data());
-    launch(context.kernels.silhouette_rows_edge[group.kind == GroupKind::free_mesh ? 1 : 0][context.camera_slots > 0 ? 1 : 0],
+    a.pieces = array(pieces_.data()), a.jumps = array(piece_jumps_.data()),
+    a.rows = array(piece_rows_.data());
+    launch(context.kernels.silhouette_rows_edge[group.kind == GroupKind::free_mesh ? 1 : 0]
+                                               [context.camera_slots > 0 ? 1 : 0],
            a, segment.begin / lanes, (segment.end + lanes - 1) / lanes);
   }
 }

@@ -18,13 +18,13 @@ constexpr float tolerance = 1.001f;
 static_assert(static_cast<int>(BoundaryRule::blend) == kernels::rule_blend);
 static_assert(static_cast<int>(BoundaryRule::foreground) == kernels::rule_foreground);
 
-bool owns(const Group& group, std::int32_t id) { return id >= group.first_id && id < group.first_id + group.count; }
+bool owns(const Group& group, std::int32_t id) {
+  return id >= group.first_id && id < group.first_id + group.count;
+}
 
 }  // namespace
 
 void SilhouetteWork::look(const TileContext& context, int tile_index) {
-  const auto capacity = static_cast<std::size_t>(3 * stride_);
-  seen_inverse_.resize(capacity), seen_ids_.resize(capacity);
   first_mesh_ = entries_;
   for (const Segment& s : segments_) {
     if (s.kind < 0) first_mesh_ = std::min(first_mesh_, s.begin);
@@ -43,20 +43,26 @@ void SilhouetteWork::look(const TileContext& context, int tile_index) {
     }
     kernels::see_triangles_arguments a;
     set_rays(a, context.state);
-    a.first = group.tiles.begin(tile_index), a.last = group.tiles.end(tile_index), a.first_id = group.first_id;
+    a.first = group.tiles.begin(tile_index), a.last = group.tiles.end(tile_index),
+    a.first_id = group.first_id;
     a.stride = group.stride, a.part = stride_ / lanes;
     a.triangles = array(group.table.data());
     a.bounds = array(group.wide_bounds.data()), a.candidates = array(group.tiles.candidates());
-    a.inner_x = array(&crossing(kernels::crossing_inner, 0)), a.inner_y = array(&crossing(kernels::crossing_inner + 1, 0));
-    a.outer_x = array(&crossing(kernels::crossing_outer, 0)), a.outer_y = array(&crossing(kernels::crossing_outer + 1, 0));
-    a.inside_x = array(&crossing(kernels::crossing_inside, 0)), a.inside_y = array(&crossing(kernels::crossing_inside + 1, 0));
+    a.inner_x = array(&crossing(kernels::crossing_inner, 0)),
+    a.inner_y = array(&crossing(kernels::crossing_inner + 1, 0));
+    a.outer_x = array(&crossing(kernels::crossing_outer, 0)),
+    a.outer_y = array(&crossing(kernels::crossing_outer + 1, 0));
+    a.inside_x = array(&crossing(kernels::crossing_inside, 0)),
+    a.inside_y = array(&crossing(kernels::crossing_inside + 1, 0));
     a.inverse_depth = array(seen_inverse_.data()), a.ids = array(seen_ids_.data());
     launch(context.kernels.see_triangles, a, 0, entries_ / lanes);
   }
 }
 
-// Spheres or planes that rays through points of entries [first, entries_) see; into third `part` of the arrays.
-void SilhouetteWork::see(const TileContext& context, const Group& group, int tile_index, int component, int part, int first) {
+// Spheres or planes that rays through points of entries [first, entries_) see; into third `part` of the
+// arrays.
+void SilhouetteWork::see(const TileContext& context, const Group& group, int tile_index, int component,
+                         int part, int first) {
   const auto run = [&](auto kernel, auto a, int begin, int end) {
     set_rays(a, context.state);
     a.first = begin, a.last = end, a.first_id = group.first_id;
@@ -76,8 +82,8 @@ void SilhouetteWork::see(const TileContext& context, const Group& group, int til
   }
 }
 
-// Which entries are visible: the object itself is seen on its side of its silhouette, and beyond the edge of a mesh nothing
-// that is nearer.
+// Which entries are visible: the object itself is seen on its side of its silhouette, and beyond the edge of
+// a mesh nothing that is nearer.
 void SilhouetteWork::decide(const TileContext& context) {
   active_.assign(static_cast<std::size_t>(entries_), 0);
   for (const Segment& s : segments_) {
@@ -86,7 +92,9 @@ void SilhouetteWork::decide(const TileContext& context) {
       const auto i = static_cast<std::size_t>(e);
       const std::int32_t inner = seen_ids_[i];
       if (s.kind >= 0) {
-        active_[i] = inner == group.first_id + entry_primitives_[i] && crossing(kernels::crossing_longest, e) > 0 ? 1 : 0;
+        active_[i] =
+            inner == group.first_id + entry_primitives_[i] && crossing(kernels::crossing_longest, e) > 0 ? 1
+                                                                                                         : 0;
       } else {
         const float beyond = seen_inverse_[i + static_cast<std::size_t>(stride_)];
         active_[i] = owns(group, inner) && beyond <= tolerance * mesh_entries_[i].inverse ? 1 : 0;
@@ -96,12 +104,6 @@ void SilhouetteWork::decide(const TileContext& context) {
 }
 
 void SilhouetteWork::sample(const TileContext& context, bool with_rows) {
-  const auto capacity = static_cast<std::size_t>(2 * stride_);
-  reference_.resize(capacity), sample_ids_.resize(capacity);
-  if (ones_.size() < static_cast<std::size_t>(stride_)) {
-    ones_.resize(static_cast<std::size_t>(stride_));
-    std::fill_n(ones_.data(), ones_.size(), 1.0f);
-  }
   std::uint64_t present = 0;  // groups, by their number modulo 64
   std::int32_t last_marked = -1;
   const auto mark = [&](std::int32_t id) {
@@ -133,8 +135,6 @@ void SilhouetteWork::sample(const TileContext& context, bool with_rows) {
   }
 
   const int S = context.planes + kernels::image_slots;
-  sampled_.resize(static_cast<std::size_t>(context.channels) * capacity);
-  if (with_rows) sampled_partials_.resize(static_cast<std::size_t>(context.channels * S) * capacity);
   for (const OutputChannels& output : context.outputs) {
     for (int c = output.first; c < output.first + output.count; ++c) {
       for (const int first : {0, stride_}) {
@@ -142,7 +142,8 @@ void SilhouetteWork::sample(const TileContext& context, bool with_rows) {
         const std::int32_t* ids = sample_ids_.data() + first;
         for (int e = 0; e < entries_; ++e) values[e] = ids[e] < 0 ? output.background : 1.0f;
         for (int k = 0; with_rows && k < S; ++k)
-          std::fill_n(sampled_partials_.data() + static_cast<std::ptrdiff_t>(c * S + k) * 2 * stride_ + first, entries_, 0.0f);
+          std::fill_n(sampled_partials_.data() + static_cast<std::ptrdiff_t>(c * S + k) * 2 * stride_ + first,
+                      entries_, 0.0f);
       }
     }
     const auto o = static_cast<std::size_t>(output.output);
@@ -150,7 +151,8 @@ void SilhouetteWork::sample(const TileContext& context, bool with_rows) {
       const Group& group = context.groups[g];
       if ((present >> (g % 64) & 1) == 0) continue;
       const int mode = !with_rows ? 0 : context.camera_slots > 0 ? 2 : 1;
-      if (o >= std::size(context.kernels.samples) || context.kernels.samples[o][group.surface][mode].function == nullptr)
+      if (o >= std::size(context.kernels.samples) ||
+          context.kernels.samples[o][group.surface][mode].function == nullptr)
         continue;  // the mask: 1 wherever something is seen
       kernels::samples_arguments a;
       set_camera(a, context.state);
@@ -173,11 +175,9 @@ void SilhouetteWork::sample(const TileContext& context, bool with_rows) {
 }
 
 void SilhouetteWork::apply_rules(const TileContext& context) {
-  const auto capacity = static_cast<std::size_t>(context.channels) * 2 * static_cast<std::size_t>(stride_);
   runtime::Buffer<float>*results[] = {&values_, &by_area_, &by_inside_, &by_outside_},
   *others[] = {&rule_values_, &rule_area_, &rule_inside_, &rule_outside_};
   const auto run = [&](int rule, runtime::Buffer<float>** buffers) {
-    for (int k = 0; k < 4; ++k) buffers[k]->resize(capacity);
     kernels::rules_arguments a;
     a.channels = context.channels, a.stride = 2 * stride_ / lanes;
     a.area = array(&crossing(kernels::crossing_area, 0));
@@ -191,7 +191,9 @@ void SilhouetteWork::apply_rules(const TileContext& context) {
     if (g < 0) return kernels::rule_blend;
     const Group& group = context.groups[static_cast<std::size_t>(g)];
     return static_cast<int>(
-        group.rules[group.mesh != nullptr ? 0 : static_cast<std::size_t>(entry_primitives_[static_cast<std::size_t>(e)])]);
+        group.rules[group.mesh != nullptr
+                        ? 0
+                        : static_cast<std::size_t>(entry_primitives_[static_cast<std::size_t>(e)])]);
   };
   run(kernels::rule_blend, results);
   for (int rule = 0; rule < static_cast<int>(std::size(context.kernels.rules)); ++rule) {

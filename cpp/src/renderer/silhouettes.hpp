@@ -1,10 +1,10 @@
 // The pixels of a tile that silhouettes cross: what they show, and their rows.
 //
-// An entry is a pixel and an object whose silhouette crosses it. Kernels find the entries of a tile, what covers how
-// much of the pixel, what is on either side, and the rule's value. One entry in a pixel: the pixel shows its value.
-// Several: centre + sum (value_j - near_j), near_j being what entry j has on the side of the pixel's centre, kept
-// within the range of all that is mixed. That is exact for silhouettes that do not cross each other in the
-// pixel.
+// An entry is a pixel and an object whose silhouette crosses it. Kernels find the entries of a tile, what
+// covers how much of the pixel, what is on either side, and the rule's value. One entry in a pixel: the pixel
+// shows its value. Several: centre + sum (value_j - near_j), near_j being what entry j has on the side of the
+// pixel's centre, kept within the range of all that is mixed. That is exact for silhouettes that do not cross
+// each other in the pixel.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,8 @@ namespace diffrt::renderer {
 struct TileContext;
 struct Workspace;
 
-// Partials of a crossed pixel by the slots of one primitive: channels x planes numbers, the primitive's own slots first,
-// the camera's last.
+// Partials of a crossed pixel by the slots of one primitive: channels x planes numbers, the primitive's own
+// slots first, the camera's last.
 struct CrossedRow {
   std::int32_t id = 0;
   int group = 0;
@@ -33,13 +33,19 @@ class SilhouetteWork {
   // Calls body(row, values) for each row of a pixel.
   template <class F>
   void for_each_row(int pixel, F&& body) const {
-    for (int r = first_row_[static_cast<std::size_t>(pixel)]; r >= 0; r = rows_[static_cast<std::size_t>(r)].next)
-      body(rows_[static_cast<std::size_t>(r)], row_values_.data() + static_cast<std::ptrdiff_t>(r) * row_size_);
+    for (int r = first_row_[static_cast<std::size_t>(pixel)]; r >= 0;
+         r = rows_[static_cast<std::size_t>(r)].next)
+      body(rows_[static_cast<std::size_t>(r)],
+           row_values_.data() + static_cast<std::ptrdiff_t>(r) * row_size_);
   }
 
   // Finds what silhouettes do to a tile, after find_visible and show: changes the block `rendered`, and with
   // `with_rows` gathers rows. Pixels whose centre sees nothing but that have rows get the id of one.
   void run(const TileContext& context, int tile_index, Workspace& work, bool with_rows);
+
+  // Makes room for as much as `other` has had to hold, so that a thread that meets its tiles later allocates
+  // nothing.
+  void make_room_as(const TileContext& context, const SilhouetteWork& other);
 
   // After differentiate: rows of crossed pixels that see `group`, in planes as there.
   void patch(const TileContext& context, const Group& group, int planes, Workspace& work) const;
@@ -50,7 +56,7 @@ class SilhouetteWork {
   }
 
  private:
-  struct Segment {  // entries found by one kind of kernels
+  struct Segment {    // entries found by one kind of kernels
     int group, kind;  // kind -1: a mesh
     int begin, end;
   };
@@ -67,6 +73,8 @@ class SilhouetteWork {
   void detect_edges(const TileContext& context, int g, int tile_index);
   void choose_candidates(const TileContext& context, int spheres, const Workspace& work);
   void pad_entries();
+  void allocate_entries(const TileContext& context, int entries);
+  void allocate_pieces(const TileContext& context, int pieces);
   void cross_pieces(const TileContext& context);
   void link_pieces(const TileContext& context, const PieceSegment& segment);
   void add_chain(const TileContext& context, int group, int pixel, int root);
@@ -74,7 +82,8 @@ class SilhouetteWork {
   void make_entry_room();
   void cross(const TileContext& context, bool with_nodes);
   void look(const TileContext& context, int tile_index);
-  void see(const TileContext& context, const Group& group, int tile_index, int component, int part, int first);
+  void see(const TileContext& context, const Group& group, int tile_index, int component, int part,
+           int first);
   void decide(const TileContext& context);
   void sample(const TileContext& context, bool with_rows);
   void apply_rules(const TileContext& context);
@@ -86,19 +95,25 @@ class SilhouetteWork {
   void gather_rows(const TileContext& context, Workspace& work);
   float* row_of(const TileContext& context, int pixel, int group, std::int32_t id);
 
-  float& crossing(int component, int e) { return crossings_[static_cast<std::size_t>(component * stride_ + e)]; }
-  float& piece(int component, int i) { return pieces_[static_cast<std::size_t>(component * piece_stride_ + i)]; }
+  float& crossing(int component, int e) {
+    return crossings_[static_cast<std::size_t>(component * stride_ + e)];
+  }
+  float& piece(int component, int i) {
+    return pieces_[static_cast<std::size_t>(component * piece_stride_ + i)];
+  }
 
   // The tile at hand.
   int left_ = 0, top_ = 0, columns_ = 0, lines_ = 0;
   int entries_ = 0, stride_ = 0;  // in all, with padding; capacity of the arrays below
   std::vector<Candidate> candidates_;
-  std::size_t found_ = 0;             // candidates in use
-  std::vector<std::uint8_t> filled_;  // per pixel: whether a sphere that its centre sees has no silhouette in it
+  std::size_t found_ = 0;  // candidates in use
+  std::vector<std::uint8_t>
+      filled_;  // per pixel: whether a sphere that its centre sees has no silhouette in it
   std::vector<Segment> candidate_segments_, segments_;
-  std::vector<std::int32_t> entry_pixels_, entry_primitives_;  // primitive: its number in the group; a face of a mesh
-  std::vector<int> entry_groups_;                              // -1: padding
-  std::vector<std::uint8_t> active_;                           // visible
+  std::vector<std::int32_t> entry_pixels_,
+      entry_primitives_;              // primitive: its number in the group; a face of a mesh
+  std::vector<int> entry_groups_;     // -1: padding
+  std::vector<std::uint8_t> active_;  // visible
   runtime::Buffer<float> crossings_;
 
   int first_mesh_ = 0;  // entries from here on are of meshes
@@ -106,12 +121,13 @@ class SilhouetteWork {
   runtime::Buffer<float> seen_inverse_, reference_, ones_;
   runtime::Buffer<std::int32_t> seen_ids_, sample_ids_;
   runtime::Buffer<float> sampled_, sampled_partials_;
-  runtime::Buffer<float> values_, by_area_, by_inside_, by_outside_;          // [channels, 2 stride_]
-  runtime::Buffer<float> rule_values_, rule_area_, rule_inside_, rule_outside_;  // of a rule that not all have
+  runtime::Buffer<float> values_, by_area_, by_inside_, by_outside_;  // [channels, 2 stride_]
+  runtime::Buffer<float> rule_values_, rule_area_, rule_inside_,
+      rule_outside_;  // of a rule that not all have
   runtime::Buffer<float> jumps_, silhouette_rows_;
 
   // Pieces of edges.
-  int piece_stride_ = 0;
+  int piece_stride_ = 0;  // capacity
   std::vector<PieceSegment> piece_segments_;
   std::vector<std::int32_t> piece_pixels_, piece_edges_;
   std::vector<int> piece_entries_;  // or -1
@@ -125,7 +141,8 @@ class SilhouetteWork {
   std::int32_t count_ = 0;  // kernels append here
   std::vector<int> crossed_, first_row_;
   std::vector<int> first_entry_, next_entry_, touched_;
-  std::vector<std::uint8_t> keeps_centre_;  // [channels, 256]: whether the row of the pixel's centre is part of its row
+  std::vector<std::uint8_t>
+      keeps_centre_;  // [channels, 256]: whether the row of the pixel's centre is part of its row
   std::vector<CrossedRow> rows_;
   std::vector<float> row_values_;
   std::ptrdiff_t row_size_ = 0;
