@@ -15,6 +15,9 @@ constexpr int lanes = kernels::lanes;
 // What is nearer than an edge by more than this part hides it.
 constexpr float tolerance = 1.001f;
 
+// How far [px] a point may be from the bounds of a triangle that it, or one beside it, lies in.
+constexpr float reach = 0.61f;
+
 static_assert(static_cast<int>(BoundaryRule::blend) == kernels::rule_blend);
 static_assert(static_cast<int>(BoundaryRule::foreground) == kernels::rule_foreground);
 
@@ -41,13 +44,13 @@ void SilhouetteWork::look(const TileContext& context, int tile_index) {
       if (first_mesh_ < entries_) see(context, group, tile_index, kernels::crossing_inside, 2, first_mesh_);
       continue;
     }
+    find_near_triangles(group, tile_index);
     kernels::see_triangles_arguments a;
     set_rays(a, context.state);
-    a.first = group.tiles.begin(tile_index), a.last = group.tiles.end(tile_index),
-    a.first_id = group.first_id;
+    a.first = 0, a.last = static_cast<int>(near_triangles_.size()), a.first_id = group.first_id;
     a.stride = group.stride, a.part = stride_ / lanes;
     a.triangles = array(group.table.data());
-    a.bounds = array(group.wide_bounds.data()), a.candidates = array(group.tiles.candidates());
+    a.bounds = array(group.wide_bounds.data()), a.candidates = array(near_triangles_.data());
     a.inner_x = array(&crossing(kernels::crossing_inner, 0)),
     a.inner_y = array(&crossing(kernels::crossing_inner + 1, 0));
     a.outer_x = array(&crossing(kernels::crossing_outer, 0)),
@@ -57,6 +60,30 @@ void SilhouetteWork::look(const TileContext& context, int tile_index) {
     a.inverse_depth = array(seen_inverse_.data()), a.ids = array(seen_ids_.data());
     launch(context.kernels.see_triangles, a, 0, entries_ / lanes);
   }
+}
+
+// Of a tile's triangles, those that may be seen from any of the entries: silhouettes take up little of a tile.
+void SilhouetteWork::find_near_triangles(const Group& group, int tile_index) {
+  float low_x = 1e9f, low_y = 1e9f, high_x = -1e9f, high_y = -1e9f;
+  for (const int point : {kernels::crossing_inner, kernels::crossing_inside}) {
+    const float *x = &crossing(point, 0), *y = &crossing(point + 1, 0);
+    for (int e = 0; e < entries_; ++e) {
+      low_x = std::min(low_x, x[e]), high_x = std::max(high_x, x[e]);
+      low_y = std::min(low_y, y[e]), high_y = std::max(high_y, y[e]);
+    }
+  }
+  low_x -= reach, low_y -= reach, high_x += reach, high_y += reach;
+  const auto stride = static_cast<std::size_t>(group.stride);
+  const float* bounds = group.wide_bounds.data();
+  near_triangles_.resize(static_cast<std::size_t>(group.tiles.end(tile_index) - group.tiles.begin(tile_index)));
+  std::size_t count = 0;
+  for (int entry = group.tiles.begin(tile_index); entry < group.tiles.end(tile_index); ++entry) {
+    const int k = group.tiles.candidate(entry);
+    const float* b = bounds + k;
+    near_triangles_[count] = k;
+    count += (b[0] <= high_x) & (b[2 * stride] >= low_x) & (b[stride] <= high_y) & (b[3 * stride] >= low_y) ? 1 : 0;
+  }
+  near_triangles_.resize(count);
 }
 
 // Spheres or planes that rays through points of entries [first, entries_) see; into third `part` of the

@@ -247,6 +247,7 @@ void SilhouetteWork::make_room_as(const TileContext& context, const SilhouetteWo
       reserve(active_, other.active_);
   reserve(next_entry_, other.next_entry_), reserve(rows_, other.rows_),
       reserve(row_values_, other.row_values_);
+  reserve(near_triangles_, other.near_triangles_);
   reserve(segments_, other.segments_), reserve(piece_segments_, other.piece_segments_);
   reserve(candidate_segments_, other.candidate_segments_);
 }

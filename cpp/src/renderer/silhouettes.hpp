@@ -84,6 +84,7 @@ class SilhouetteWork {
   void look(const TileContext& context, int tile_index);
   void see(const TileContext& context, const Group& group, int tile_index, int component, int part,
            int first);
+  void find_near_triangles(const Group& group, int tile_index);
   void decide(const TileContext& context);
   void sample(const TileContext& context, bool with_rows);
   void apply_rules(const TileContext& context);
@@ -116,6 +117,7 @@ class SilhouetteWork {
   std::vector<std::uint8_t> active_;  // visible
   runtime::Buffer<float> crossings_;
 
+  std::vector<std::int32_t> near_triangles_;
   int first_mesh_ = 0;  // entries from here on are of meshes
   // Seen at points [inner; outer; inside], samples [inside; outside], each of `stride_` numbers.
   runtime::Buffer<float> seen_inverse_, reference_, ones_;
