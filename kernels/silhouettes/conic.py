@@ -173,7 +173,8 @@ def _height(q, conic, x, y, nx, ny, curvature, present):
     slope = gx * nx + gy * ny
     discriminant = slope * slope - 2.0 * curvature * q
     root = sqrt(where(present & (discriminant > 0.0), discriminant, 1.0))
-    return where(present, 2.0 * q / where(present, root - slope, 1.0), 0.0), root
+    outward = present & (root > slope)
+    return where(outward, 2.0 * q / where(outward, root - slope, 1.0), 0.0), root
 
 
 def _triangle(a, b):
