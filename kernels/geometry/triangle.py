@@ -1,9 +1,9 @@
 """Triangle (a, b, c) in the camera frame, seen from both sides.
 
-Homogeneous edge functions (Olano and Greer 1997): with e_a = b x c, e_b = c x a, e_c = a x b and det = a . (b x c), the
-barycentric coordinates of the ray's hit are e_i . d / (n . d), n = e_a + e_b + e_c = (b - a) x (c - a), and its
-depth is det / (n . d). The hit is inside, and in front of the camera, where all e_i . d / det >= 0. Nothing is
-divided by a vertex's depth, so a triangle may cross the camera plane without being clipped.
+Homogeneous edge functions (Olano and Greer 1997): with e_a = b x c, e_b = c x a, e_c = a x b and det = a . (b x c),
+the barycentric coordinates of the ray's hit are e_i . d / (n . d), n = e_a + e_b + e_c = (b - a) x (c - a), and its
+depth is det / (n . d). The hit is inside, and in front of the camera, where all e_i . d / det >= 0. Nothing is divided
+by a vertex's depth, so a triangle may cross the camera plane without being clipped.
 """
 
 from kernels.geometry.plane import differentiate_plane

@@ -1,8 +1,8 @@
 """Which pixels the silhouettes of spheres and planes cross, and how.
 
-`lines` intersects a silhouette with the lines between the rows of pixels: the runtime reads off which pixels it may cross.
-`cross` gives the `Crossing` of each pair (pixel, primitive) of a tile, as components c of number i at c * stride + i, and
-the points from which one looks and at which one evaluates.
+`lines` intersects a silhouette with the lines between the rows of pixels: the runtime reads off which pixels it may
+cross. `cross` gives the `Crossing` of each pair (pixel, primitive) of a tile, as components c of number i at c *
+stride + i, and the points from which one looks and at which one evaluates.
 """
 
 import taichi as ti
@@ -14,14 +14,16 @@ from kernels.numbers import Dual, Vec3, clip, partial_of, seed, where
 from kernels.numbers.traced import Traced, element
 from kernels.pipeline.target import TILE
 from kernels.pipeline.visibility import PLANE_COMPONENTS, SPHERE_COMPONENTS
-from kernels.silhouettes.conic import FAR, Conic, _interval, cross_conic
+from kernels.silhouettes.conic import FAR, Conic, cross_conic, interval_inside
 from kernels.silhouettes.ellipse import cross_ellipse
 from kernels.silhouettes.spread import mean_root
 
-# Components of a crossing. `CENTRE` is q at the pixel's centre, `LONGEST` is 0 where nothing crosses; `SPREAD` and its slope
-# by the area are those of the surface in front (kernels/silhouettes/spread.py). Image points (x, y) [px]: `INNER` and
-# `OUTER` lie beside the silhouette, `INSIDE` and `OUTSIDE` are the centroids of both parts. Each node has x, y, weight.
-AREA, MOMENT, CENTRE, LONGEST, SPREAD, SPREAD_SLOPE, INNER, OUTER, INSIDE, OUTSIDE, NODES = 0, 1, 3, 4, 5, 6, 7, 9, 11, 13, 15
+# Components of a crossing. `CENTRE` is q at the pixel's centre, `LONGEST` is 0 where nothing crosses; `SPREAD` and its
+# slope by the area are those of the surface in front (kernels/silhouettes/spread.py). Image points (x, y) [px]:
+# `INNER` and `OUTER` lie beside the silhouette, `INSIDE` and `OUTSIDE` are the centroids of both parts. Each node has
+# x, y, weight.
+AREA, MOMENT, CENTRE, LONGEST, SPREAD, SPREAD_SLOPE = 0, 1, 3, 4, 5, 6
+INNER, OUTER, INSIDE, OUTSIDE, NODES = 7, 9, 11, 13, 15
 # How far [px] beside a silhouette one looks: more than what single precision makes of an image point.
 STEP = 0.02
 # A part of a pixel smaller than this has no centroid to speak of.
@@ -49,7 +51,8 @@ def plane_conic(target, table, k, direction, fx, fy):
 
 
 def lines(target, shape, branched):
-    """Where lines of the image meet the region in front of a primitive: columns [px], low and high; low >= high where not.
+    """Where lines of the image meet the region in front of a primitive: columns [px], low and high; low >= high where
+    not.
 
     Line number j of those that are wanted lies at y = first_y + j [px]. `begin`, `end` and `offset` count numbers.
     """
@@ -82,7 +85,7 @@ def lines(target, shape, branched):
         direction = pinhole_direction(x, target.packet(y), fx, fy, cx, cy)
         conic = shape(target, table, primitive, direction, fx, fy)
         branch = conic.branch if branched else None
-        ends = _interval(conic.value, conic.gradient[0], 0.5 * conic.hessian[0], branch, (0.0, 0.0), (1.0, 0.0))
+        ends = interval_inside(conic.value, conic.gradient[0], 0.5 * conic.hessian[0], branch, (0.0, 0.0), (1.0, 0.0))
         for array, end in zip((low, high), ends, strict=True):
             element(array, i)._assign((clip(end, -FAR, FAR) + x).splat(target.lanes).expression)
 
@@ -129,7 +132,8 @@ def cross(target, shape, kind, with_nodes):
         slope = spread.value * 0.0 + partial_of(spread, "area")
         beside = [STEP * n for n in result.outward]
         edge = [c + e for c, e in zip((x, y), result.edge_point, strict=True)]
-        inner, outer = [e - b for e, b in zip(edge, beside, strict=True)], [e + b for e, b in zip(edge, beside, strict=True)]
+        inner = [e - b for e, b in zip(edge, beside, strict=True)]
+        outer = [e + b for e, b in zip(edge, beside, strict=True)]
         rest = 1.0 - result.area
         inside = centroid(result.area, (x, y), result.moment, 1.0, inner)
         outside = centroid(rest, (x, y), result.moment, -1.0, outer)

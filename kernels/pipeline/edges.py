@@ -1,10 +1,10 @@
 """Silhouette edges of meshes: which edges they are, which pixels of a tile they cross, and how.
 
-An edge is a silhouette if all faces at it lie on the same side of it, as seen from the camera; a border edge always is. A
-face that is seen edge-on counts as lying on one side, for all its edges alike: of those, which then are at the same
-place in the image, one is a silhouette.
-`silhouette_edges` writes those of [begin, end) one after another from item `begin` on, and how many to counts[chunk].
-`detect_edges` appends (pixel, edge) pairs of a tile; `cross_edges` gives the `Piece` of each pair.
+An edge is a silhouette if all faces at it lie on the same side of it, as seen from the camera; a border edge always
+is. A face that is seen edge-on counts as lying on one side, for all its edges alike: of those, which then are at the
+same place in the image, one is a silhouette. `silhouette_edges` writes those of [begin, end) one after another from
+item `begin` on, and how many to counts[chunk]. `detect_edges` appends (pixel, edge) pairs of a tile; `cross_edges`
+gives the `Piece` of each pair.
 """
 
 import taichi as ti

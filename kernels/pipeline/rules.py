@@ -1,7 +1,7 @@
 """Boundary rules: the value of a crossed pixel from its two sides, and how it depends on them.
 
-Channel c of number i at c * stride + i. The rule's own derivative, by area, f_in and f_out, is found by AD, so that a rule is
-nothing but the function of its value (kernels/silhouettes/rules.py).
+Channel c of number i at c * stride + i. The rule's own derivative, by area, f_in and f_out, is found by AD, so that a
+rule is nothing but the function of its value (kernels/silhouettes/rules.py).
 """
 
 import taichi as ti

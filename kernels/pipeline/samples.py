@@ -1,12 +1,12 @@
 """What given surfaces show at given image points: f_in and f_out beside silhouettes, with partials.
 
-Each sample names the primitive that is seen, so nothing is searched, and the surface may be evaluated a little beyond its
-edge. Where that would leave the neighbourhood (1/z not within a factor of 2 of `reference`, 1/z where the primitive was
-seen), the sample is taken at its fallback point instead. `spread` stands for the mean over a part of a pixel
-(geometry/sphere.py); it is 1 for a plain value. A `reference` of 0 asks for no check.
+Each sample names the primitive that is seen, so nothing is searched, and the surface may be evaluated a little beyond
+its edge. Where that would leave the neighbourhood (1/z not within a factor of 2 of `reference`, 1/z where the
+primitive was seen), the sample is taken at its fallback point instead. `spread` stands for the mean over a part of a
+pixel (geometry/sphere.py); it is 1 for a plain value. A `reference` of 0 asks for no check.
 
-Values: channel c of number i at c * stride + i. Partials: plane k of channel c at (c * planes + k) * stride + i; the slots of
-the primitive come first, those of the camera, if it has any, before the last three: by x, y and spread.
+Values: channel c of number i at c * stride + i. Partials: plane k of channel c at (c * planes + k) * stride + i; the
+slots of the primitive come first, those of the camera, if it has any, before the last three: by x, y and spread.
 """
 
 import taichi as ti

@@ -16,7 +16,8 @@ from kernels.pipeline.visibility import (
     triangle_components,
 )
 
-# A point this far [px] outside the bounds of a triangle, which are those of pixels, cannot lie in it; nor one beside it.
+# A point this far [px] outside the bounds of a triangle, which are those of pixels, cannot lie in it; nor one beside
+# it.
 REACH = 0.61
 
 
@@ -102,7 +103,7 @@ def see_planes(target):
 
 
 def see_triangles(target):
-    """Triangles among the tile's candidates, for three points that are near each other: most triangles are far from all."""
+    """Triangles among the tile's candidates, for three points that are near each other: most are far from all three."""
     numbers, integers, scalars, indices = target.numbers, target.integers, target.scalars, target.indices
 
     @ti.kernel

@@ -1,8 +1,8 @@
 """How a crossed pixel depends on the object whose silhouette crosses it, by the silhouette's motion.
 
-The row is the integral of jump * dq / |grad q| over the silhouette in the pixel, a sum over its nodes. The jump is linear
-along it: components (1, x, y) of channel c of number i at (3 c + component) * stride + i. Rows: partial by slot k of
-channel c at (c * planes + k) * stride + i, the camera's slots, if it has any, last.
+The row is the integral of jump * dq / |grad q| over the silhouette in the pixel, a sum over its nodes. The jump is
+linear along it: components (1, x, y) of channel c of number i at (3 c + component) * stride + i. Rows: partial by slot
+k of channel c at (c * planes + k) * stride + i, the camera's slots, if it has any, last.
 """
 
 import taichi as ti
@@ -87,7 +87,9 @@ def silhouette_rows(target, load, kind, camera):
         ti.loop_config(serialize=target.serial)
         for i in range(begin, end):
             for c in range(channels):
-                run(i, c, left, top, stride, planes, (fx, fy, cx, cy), table, pixels, primitives, crossings, jumps, rows)
+                run(
+                    i, c, left, top, stride, planes, (fx, fy, cx, cy), table, pixels, primitives, crossings, jumps, rows
+                )
 
     def run(i, c, left, top, stride, planes, intrinsics, table, pixels, primitives, crossings, jumps, rows):
         ids = [element(primitives, i * target.lanes + k) for k in range(target.lanes)]

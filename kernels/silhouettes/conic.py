@@ -1,10 +1,10 @@
 """A pixel and the convex region q > 0, q = c + gx x + gy y + (hxx x^2 + 2 hxy x y + hyy y^2) / 2.
 
-The part of the pixel that lies in the region is convex. Its border alternates between pieces of the pixel's sides and arcs
-of the conic, at most four of each. Over each arc's chord the arc is the graph of a function h, nearly a parabola, and
-area, moments and boundary integrals are integrals over the chord. For an arc of a circle of radius R [px] in one pixel
-the area is right to 1e-4 / R^3 times 5, boundary integrals (two Gauss points) to a part of 1 / (120 R^4). Ellipses of a
-radius of curvature below `SMALL_RADIUS` go to ellipse.py.
+The part of the pixel that lies in the region is convex. Its border alternates between pieces of the pixel's sides and
+arcs of the conic, at most four of each. Over each arc's chord the arc is the graph of a function h, nearly a parabola,
+and area, moments and boundary integrals are integrals over the chord. For an arc of a circle of radius R [px] in one
+pixel the area is right to 1e-4 / R^3 times 5, boundary integrals (two Gauss points) to a part of 1 / (120 R^4).
+Ellipses of a radius of curvature below `SMALL_RADIUS` go to ellipse.py.
 """
 
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ FAR = 1e6
 class Conic:
     """q around a pixel's centre: value, gradient (x, y) [1/px], and second derivatives (xx, xy, yy) [1/px^2].
 
-    `branch` is None where q > 0 is convex as it stands. Else it is (b, bx, by), a linear function that is positive on the
-    wanted one of the two branches of a hyperbola.
+    `branch` is None where q > 0 is convex as it stands. Else it is (b, bx, by), a linear function that is positive on
+    the wanted one of the two branches of a hyperbola.
     """
 
     value: Any
@@ -52,14 +52,14 @@ def sides_inside(conic):
         hxx, _, hyy = conic.hessian
         gx, gy = conic.slope(mx, my)
         c0, c1, c2 = conic.at(mx, my), gx * tx + gy * ty, 0.5 * (hxx * tx * tx + hyy * ty * ty)
-        low, high = _interval(c0, c1, c2, conic.branch, (mx, my), (tx, ty))
+        low, high = interval_inside(c0, c1, c2, conic.branch, (mx, my), (tx, ty))
         low, high = maximum(low, -0.5), minimum(high, 0.5)
         inside = high > low
         result.append(((mx + low * tx, my + low * ty), (mx + high * tx, my + high * ty), inside))
     return result
 
 
-def _interval(c0, c1, c2, branch, middle, direction):
+def interval_inside(c0, c1, c2, branch, middle, direction):
     """Where c0 + c1 s + c2 s^2 > 0, as (low, high); empty where low >= high."""
     discriminant = c1 * c1 - 4.0 * c0 * c2
     real = discriminant > 0.0
@@ -112,7 +112,7 @@ def cross_conic(conic, with_nodes=True, most_arcs=4):
     sides = sides_inside(conic)
     sums = (0.0, 0.0, 0.0)
     for start, end, inside in sides:
-        sums = _add(sums, _triangle(start, end), inside)
+        sums = _add(sums, triangle_moments(start, end), inside)
     found = [(start, end, present & (_square(start, end) > SHORTEST * SHORTEST)) for start, end, present in arcs(sides)]
     nodes, longest, edge_point, outward = [], 0.0, (0.0, 0.0), (1.0, 0.0)
     for start, end, present in found if most_arcs == 4 else _first_and_last(found):
@@ -121,7 +121,7 @@ def cross_conic(conic, with_nodes=True, most_arcs=4):
         inverse = 1.0 / length
         nx, ny = dy * inverse, -(dx * inverse)
         length = where(present, length, 0.0)
-        sums = _add(sums, _triangle(start, end), present)
+        sums = _add(sums, triangle_moments(start, end), present)
         cx, cy = 0.5 * (start[0] + end[0]), 0.5 * (start[1] + end[1])
         hxx, hxy, hyy = conic.hessian
         curvature = hxx * nx * nx + 2.0 * hxy * nx * ny + hyy * ny * ny
@@ -160,7 +160,9 @@ def _first_and_last(found):
     for s, e, present in rest:
         another = present & first
         second = another if second is None else second | another
-        last = tuple(tuple(where(another, x, y) for x, y in zip(p, q, strict=True)) for p, q in zip((s, e), last, strict=True))
+        last = tuple(
+            tuple(where(another, x, y) for x, y in zip(p, q, strict=True)) for p, q in zip((s, e), last, strict=True)
+        )
         new = where(first, 0.0, where(present, 1.0, 0.0)) > 0.5
         start, end = (tuple(where(new, x, y) for x, y in zip(p, q, strict=True)) for p, q in ((s, start), (e, end)))
         first = first | present
@@ -177,7 +179,7 @@ def _height(q, conic, x, y, nx, ny, curvature, present):
     return where(outward, 2.0 * q / where(outward, root - slope, 1.0), 0.0), root
 
 
-def _triangle(a, b):
+def triangle_moments(a, b):
     """Area and first moments of the triangle (0, a, b)."""
     area = 0.5 * (a[0] * b[1] - a[1] * b[0])
     return area, area * (a[0] + b[0]) * (1.0 / 3.0), area * (a[1] + b[1]) * (1.0 / 3.0)

@@ -1,9 +1,9 @@
 """A pixel and a piece of a straight silhouette edge.
 
-The silhouette of a mesh in a pixel is one or more chains of such pieces, each entering and leaving the pixel at its border, or
-closed. By Green's theorem the area on the left of them all is the sum, over the pieces from p to q, of (p x q) / 2, plus
-the pixel's border from each exit around to the next entry, which is b/4 for a piece of length b. So with the
-border coordinate b in [0, 4) the area is, modulo 1,
+The silhouette of a mesh in a pixel is one or more chains of such pieces, each entering and leaving the pixel at its
+border, or closed. By Green's theorem the area on the left of them all is the sum, over the pieces from p to q, of (p x
+q) / 2, plus the pixel's border from each exit around to the next entry, which is b/4 for a piece of length b. So with
+the border coordinate b in [0, 4) the area is, modulo 1,
 
     sum of (p x q)/2 + b(p)/4 - b(q)/4,    a border term only where the piece begins or ends at the border,
 
@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from kernels.numbers import absolute, maximum, minimum, sqrt, where
-from kernels.silhouettes.conic import GAUSS, _triangle
+from kernels.silhouettes.conic import GAUSS, triangle_moments
 
-# An end [px] as near as this to the pixel's border lies on it: all edges at a vertex agree on that, whatever is rounded.
+# An end [px] as near as this to the pixel's border lies on it: all edges at a vertex agree on that, whatever is
+# rounded.
 ON_BORDER = 1e-5
 # A direction this near to one of the axes is along it.
 PARALLEL = 1e-6
@@ -48,8 +49,8 @@ class Piece:
 def cross_edge(value, gradient, a, b):
     """The piece in a pixel of the edge between the image points a and b, which lie on the line q = 0.
 
-    q = value + gradient . (x, y) is positive on the covered side. The line is taken from q, the ends from a and b: so an
-    end may lie far away, or be known to few digits.
+    q = value + gradient . (x, y) is positive on the covered side. The line is taken from q, the ends from a and b: so
+    an end may lie far away, or be known to few digits.
     """
     gx, gy = gradient
     steepness = sqrt(gx * gx + gy * gy)
@@ -71,7 +72,7 @@ def cross_edge(value, gradient, a, b):
     there = (end > start) & (steepness > 0.0)
     start, end = where(there, start, 0.0), where(there, end, 0.0)
     p, q = (x0 + start * tx, y0 + start * ty), (x0 + end * tx, y0 + end * ty)
-    area, moment_x, moment_y = _triangle(p, q)
+    area, moment_x, moment_y = triangle_moments(p, q)
     for point, on_border, sign in ((p, cut_start & there, 1.0), (q, cut_end & there, -1.0)):
         border = _border(*point)
         area, moment_x, moment_y = (

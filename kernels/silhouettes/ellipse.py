@@ -1,14 +1,15 @@
 """A pixel and a small ellipse q > 0: arcs of any angle, up to the whole ellipse inside the pixel.
 
-In the frame p = U (u - centre), where the ellipse is the unit circle, an arc is an interval of angles. The area between an
-arc and its chord is |A| (angle - sin angle) / 2, A = U^-1, and dl / |grad q| is |A| / (2 q(centre)) d angle: the boundary
-integrals are integrals of trigonometric polynomials, which eight Gauss points do (to 1e-9 for half an ellipse).
+In the frame p = U (u - centre), where the ellipse is the unit circle, an arc is an interval of angles. The area
+between an arc and its chord is |A| (angle - sin angle) / 2, A = U^-1, and dl / |grad q| is |A| / (2 q(centre)) d
+angle: the boundary integrals are integrals of trigonometric polynomials, which eight Gauss points do (to 1e-9 for half
+an ellipse).
 """
 
 import numpy as np
 
 from kernels.numbers import atan2, cos, sin, sqrt, where
-from kernels.silhouettes.conic import SHORTEST, _triangle, arcs, sides_inside
+from kernels.silhouettes.conic import SHORTEST, arcs, sides_inside, triangle_moments
 from kernels.silhouettes.crossing import Crossing
 
 GAUSS_POINTS, GAUSS_WEIGHTS = (tuple(x.tolist()) for x in np.polynomial.legendre.leggauss(8))
@@ -32,7 +33,7 @@ def cross_ellipse(conic):
     sides = sides_inside(conic)
     area, moment_x, moment_y, touched = 0.0, 0.0, 0.0, None
     for start, end, inside in sides:
-        a, mx, my = _triangle(start, end)
+        a, mx, my = triangle_moments(start, end)
         area = area + where(inside, a, 0.0)
         moment_x, moment_y = moment_x + where(inside, mx, 0.0), moment_y + where(inside, my, 0.0)
         touched = inside if touched is None else touched | inside
@@ -55,7 +56,7 @@ def cross_ellipse(conic):
         angle = where(present, angle, 0.0)
         size = sqrt(px * px + py * py)
         px, py = px / where(size > 0.0, size, 1.0), py / where(size > 0.0, size, 1.0)
-        chord, _, _ = _triangle(start, end)
+        chord, _, _ = triangle_moments(start, end)
         area = area + where(present, chord, 0.0) + 0.5 * stretch * (angle - sin(angle))
 
         def on_arc(fraction, px=px, py=py, angle=angle):

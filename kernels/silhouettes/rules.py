@@ -1,7 +1,7 @@
 """Boundary rules: what a pixel shows that a silhouette crosses, and its row of J.
 
-A rule is a function of a `Boundary`, whose numbers are Duals: it returns the pixel's value, and AD gives its row. It is
-called for each channel. `Dual(value, partials)` can be built by hand where the row shall be another.
+A rule is a function of a `Boundary`, whose numbers are Duals: it returns the pixel's value, and AD gives its row. It
+is called for each channel. `Dual(value, partials)` can be built by hand where the row shall be another.
 
     >>> from kernels.numbers import Dual
     >>> blend(Boundary(inside=Dual(5.0, {"z": 1.0}), outside=0.0, area=Dual(0.25, {"x": 2.0})))

@@ -40,6 +40,7 @@ class Jacobian:
     def primitive_ids(self) -> npt.NDArray[np.int32]:
         """(H, W), which primitive each pixel sees; -1 is the background. Read-only.
 
+        Where a silhouette crosses a pixel whose centre sees nothing, it is one that the pixel depends on.
         Spheres come first, then planes, then the faces of each mesh, each in the order of the scene.
         """
         return self._core.primitive_ids()
