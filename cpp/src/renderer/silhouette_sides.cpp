@@ -62,7 +62,8 @@ void SilhouetteWork::look(const TileContext& context, int tile_index) {
   }
 }
 
-// Of a tile's triangles, those that may be seen from any of the entries: silhouettes take up little of a tile.
+// Of a tile's triangles, those that may be seen from any of the entries: silhouettes take up little of a
+// tile.
 void SilhouetteWork::find_near_triangles(const Group& group, int tile_index) {
   float low_x = 1e9f, low_y = 1e9f, high_x = -1e9f, high_y = -1e9f;
   for (const int point : {kernels::crossing_inner, kernels::crossing_inside}) {
@@ -75,13 +76,16 @@ void SilhouetteWork::find_near_triangles(const Group& group, int tile_index) {
   low_x -= reach, low_y -= reach, high_x += reach, high_y += reach;
   const auto stride = static_cast<std::size_t>(group.stride);
   const float* bounds = group.wide_bounds.data();
-  near_triangles_.resize(static_cast<std::size_t>(group.tiles.end(tile_index) - group.tiles.begin(tile_index)));
+  near_triangles_.resize(
+      static_cast<std::size_t>(group.tiles.end(tile_index) - group.tiles.begin(tile_index)));
   std::size_t count = 0;
   for (int entry = group.tiles.begin(tile_index); entry < group.tiles.end(tile_index); ++entry) {
     const int k = group.tiles.candidate(entry);
     const float* b = bounds + k;
     near_triangles_[count] = k;
-    count += (b[0] <= high_x) & (b[2 * stride] >= low_x) & (b[stride] <= high_y) & (b[3 * stride] >= low_y) ? 1 : 0;
+    count += (b[0] <= high_x) & (b[2 * stride] >= low_x) & (b[stride] <= high_y) & (b[3 * stride] >= low_y)
+                 ? 1
+                 : 0;
   }
   near_triangles_.resize(count);
 }
