@@ -158,7 +158,7 @@ void SilhouetteWork::gather_rows(const TileContext& context, Workspace& work) {
     return last_group;
   };
 
-  // By the motion of silhouettes.
+  // By the motion of silhouettes; of spheres and planes, which have one primitive, also by what they show.
   for (const Segment& s : segments_) {
     const Group& group = context.groups[static_cast<std::size_t>(s.group)];
     if (s.kind < 0) continue;
@@ -167,8 +167,10 @@ void SilhouetteWork::gather_rows(const TileContext& context, Workspace& work) {
       if (active_[i] == 0 || !group.depends_on_theta(entry_primitives_[i])) continue;
       float* row = row_of(context, entry_pixels_[i], s.group, group.first_id + entry_primitives_[i]);
       for (int c = 0; c < channels; ++c) {
+        const float factor = by_inside_[static_cast<std::size_t>(c * 2 * stride_ + e)];
         const auto value = [&](int k) {
-          return silhouette_rows_[static_cast<std::size_t>((c * planes + k) * stride_ + e)];
+          return silhouette_rows_[static_cast<std::size_t>((c * planes + k) * stride_ + e)] +
+                 factor * sampled_partials_[static_cast<std::size_t>((c * S + k) * 2 * stride_ + e)];
         };
         for (int k = 0; k < group.slots; ++k) row[c * planes + k] += value(k);
         for (int k = planes - cameras; k < planes; ++k) row[c * planes + k] += value(k);
@@ -205,7 +207,7 @@ void SilhouetteWork::gather_rows(const TileContext& context, Workspace& work) {
     if (active_[static_cast<std::size_t>(e)] == 0) continue;
     for (const int side : {0, stride_}) {
       const std::int32_t id = sample_ids_[static_cast<std::size_t>(side + e)];
-      if (id < 0) continue;
+      if (id < 0 || (side == 0 && e < first_mesh_)) continue;
       const std::size_t g = group_of(id);
       const Group& group = context.groups[g];
       if (!group.depends_on_theta(id - group.first_id)) continue;
