@@ -27,7 +27,7 @@ from kernels.pipeline.residuals import SUMS, residuals
 from kernels.pipeline.rows import CAMERA_SLOTS, rows
 from kernels.pipeline.rules import rules
 from kernels.pipeline.samples import samples
-from kernels.pipeline.see import see_planes, see_spheres, see_triangles
+from kernels.pipeline.see import REACH, see_planes, see_spheres, see_triangles
 from kernels.pipeline.silhouette_rows import load_plane, load_sphere, silhouette_rows, silhouette_rows_edge
 from kernels.pipeline.surfaces import SURFACES
 from kernels.pipeline.target import TILE
@@ -157,7 +157,7 @@ def constants(target):
         "piece_centre": edges.PIECE_CENTRE,
         "image_slots": sampling.IMAGE_SLOTS,
     }
-    reals = {"silhouette_step": crossings.STEP, "least_area": crossings.LEAST_AREA}
+    reals = {"silhouette_step": crossings.STEP, "least_area": crossings.LEAST_AREA, "triangle_reach": REACH}
     for k, kind in enumerate(crossings.KINDS):
         numbers |= {f"kind_{kind}": k, f"nodes_{kind}": crossings.KIND_NODES[k]}
     numbers |= {f"rule_{rule.__name__}": r for r, rule in enumerate(RULES)}

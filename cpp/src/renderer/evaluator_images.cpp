@@ -113,8 +113,7 @@ void Evaluator::store_extras(int t, const Workspace& work, RowExtras& extras) co
     const int x = t % grid_.across * tile + pixel % tile, y = t / grid_.across * tile + pixel / tile;
     work.silhouettes.for_each_row(pixel, [&](const CrossedRow& row, const float* values) {
       const Group& group = groups_[static_cast<std::size_t>(row.group)];
-      const bool in_planes = id >= group.first_id && id < group.first_id + group.count;
-      if (in_planes && SilhouetteWork::same_block(group, row.id, id)) return;
+      if (group.owns(id) && SilhouetteWork::same_block(group, row.id, id)) return;
       extras.pixels.push_back(y * grid_.width + x);
       extras.ids.push_back(row.id);
       extras.values.insert(extras.values.end(), values, values + channels_ * widest_);

@@ -69,7 +69,7 @@ void Evaluator::couple(int g, int planes, int t, Workspace& work) {
   const Group& group = groups_[static_cast<std::size_t>(g)];
   for (const int pixel : work.silhouettes.pixels()) {
     const std::int32_t id = work.ids[static_cast<std::size_t>(pixel)];
-    if (id < group.first_id || id >= group.first_id + group.count) continue;
+    if (!group.owns(id)) continue;
     std::vector<Couplings::Entry>& entries = work.entries;
     entries.clear();
     entries.push_back({group.kind == GroupKind::rigid_mesh ? group.first_id : id, g, work.rows.data() + pixel,

@@ -68,7 +68,7 @@ void find_lines(Group& group, const scene::State& state, const Frame& frame) {
       a.primitive = k;
       a.first_y = static_cast<float>(lines.first_rows[i]) - 0.5f;
       a.middle_x = 0.5f * static_cast<float>(frame.grid.width - 1);
-      if (group.mesh == nullptr && shape == 0) {
+      if (shape == 0) {
         const auto stride = static_cast<std::size_t>(group.stride);
         a.middle_x = std::floor(0.5f * (group.bounds[i] + group.bounds[2 * stride + i]));
       }

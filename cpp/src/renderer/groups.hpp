@@ -80,6 +80,8 @@ struct Group {
   SilhouetteLines lines;
   Silhouettes silhouettes;
 
+  // Whether an id is that of one of its primitives.
+  bool owns(std::int32_t id) const { return id >= first_id && id < first_id + count; }
   // Whether any of its primitives may touch a tile. Planes have no bounds.
   bool touches(int tile_index) const { return kind == GroupKind::planes || !tiles.empty(tile_index); }
   const TileLists& sum_entries() const { return own_sums ? sums : tiles; }

@@ -238,7 +238,7 @@ void SilhouetteWork::patch(const TileContext& context, const Group& group, int p
                            Workspace& work) const {
   for (const int pixel : crossed_) {
     const std::int32_t id = work.ids[static_cast<std::size_t>(pixel)];
-    if (id < group.first_id || id >= group.first_id + group.count) continue;
+    if (!group.owns(id)) continue;
     for (int c = 0; c < context.channels; ++c) {
       if (keeps_centre_[static_cast<std::size_t>(c * tile_pixels + pixel)] != 0) continue;
       for (int k = 0; k < planes; ++k)

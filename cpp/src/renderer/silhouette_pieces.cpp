@@ -82,10 +82,6 @@ void SilhouetteWork::link_pieces(const TileContext& context, const PieceSegment&
     component_[static_cast<std::size_t>(i)] = i;
     first = i;
   }
-  const auto root = [&](int i) {
-    while (component_[static_cast<std::size_t>(i)] != i) i = component_[static_cast<std::size_t>(i)];
-    return i;
-  };
   const auto joined = [&](int i, int j) {
     for (int a = 0; a < 2; ++a) {
       for (int b = 0; b < 2; ++b) {
@@ -106,14 +102,12 @@ void SilhouetteWork::link_pieces(const TileContext& context, const PieceSegment&
     for (int i = first; i >= 0; i = next_piece_[static_cast<std::size_t>(i)]) {
       for (int j = next_piece_[static_cast<std::size_t>(i)]; j >= 0;
            j = next_piece_[static_cast<std::size_t>(j)]) {
-        if (root(i) != root(j) && joined(i, j)) {
-          const int a = root(i), b = root(j);
-          component_[static_cast<std::size_t>(std::max(a, b))] = std::min(a, b);
-        }
+        const int a = chain_of(i), b = chain_of(j);
+        if (a != b && joined(i, j)) component_[static_cast<std::size_t>(std::max(a, b))] = std::min(a, b);
       }
     }
     for (int i = first; i >= 0; i = next_piece_[static_cast<std::size_t>(i)]) {
-      if (root(i) == i) add_chain(context, segment.group, pixel, i);
+      if (chain_of(i) == i) add_chain(context, segment.group, pixel, i);
     }
   }
   if (entries_ == begin) return;
@@ -128,9 +122,7 @@ void SilhouetteWork::add_chain(const TileContext& context, int g, int pixel, int
   float longest = 0;
   int edge = 0;
   for (int i = root; i >= 0; i = next_piece_[static_cast<std::size_t>(i)]) {
-    int r = i;
-    while (component_[static_cast<std::size_t>(r)] != r) r = component_[static_cast<std::size_t>(r)];
-    if (r != root) continue;
+    if (chain_of(i) != root) continue;
     m.area += piece(kernels::piece_area, i);
     m.moment_x += piece(kernels::piece_moment, i), m.moment_y += piece(kernels::piece_moment + 1, i);
     piece_entries_[static_cast<std::size_t>(i)] = entries_;
@@ -142,9 +134,9 @@ void SilhouetteWork::add_chain(const TileContext& context, int g, int pixel, int
     edge = piece_edges_[static_cast<std::size_t>(i)];
   }
   m.area -= std::floor(m.area);
-  const float covered = m.centre >= 0 ? 1.0f : 0.0f;
-  if (m.area < ambiguous) m.area = covered > 0 ? 1 : m.area;
-  if (m.area > 1 - ambiguous) m.area = covered > 0 ? m.area : 0;
+  const bool covered = m.centre >= 0;
+  if (m.area < ambiguous && covered) m.area = 1;
+  if (m.area > 1 - ambiguous && !covered) m.area = 0;
   make_entry_room();
   const auto e = static_cast<std::size_t>(entries_);
   entry_pixels_[e] = pixel, entry_primitives_[e] = s.half_edges[static_cast<std::size_t>(edge)] / 3;

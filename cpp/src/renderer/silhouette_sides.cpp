@@ -15,15 +15,8 @@ constexpr int lanes = kernels::lanes;
 // What is nearer than an edge by more than this part hides it.
 constexpr float tolerance = 1.001f;
 
-// How far [px] a point may be from the bounds of a triangle that it, or one beside it, lies in.
-constexpr float reach = 0.61f;
-
 static_assert(static_cast<int>(BoundaryRule::blend) == kernels::rule_blend);
 static_assert(static_cast<int>(BoundaryRule::foreground) == kernels::rule_foreground);
-
-bool owns(const Group& group, std::int32_t id) {
-  return id >= group.first_id && id < group.first_id + group.count;
-}
 
 }  // namespace
 
@@ -73,7 +66,8 @@ void SilhouetteWork::find_near_triangles(const Group& group, int tile_index) {
       low_y = std::min(low_y, y[e]), high_y = std::max(high_y, y[e]);
     }
   }
-  low_x -= reach, low_y -= reach, high_x += reach, high_y += reach;
+  low_x -= kernels::triangle_reach, low_y -= kernels::triangle_reach;
+  high_x += kernels::triangle_reach, high_y += kernels::triangle_reach;
   const auto stride = static_cast<std::size_t>(group.stride);
   const float* bounds = group.wide_bounds.data();
   near_triangles_.resize(
@@ -128,7 +122,7 @@ void SilhouetteWork::decide(const TileContext& context) {
                                                                                                          : 0;
       } else {
         const float beyond = seen_inverse_[i + static_cast<std::size_t>(stride_)];
-        active_[i] = owns(group, inner) && beyond <= tolerance * mesh_entries_[i].inverse ? 1 : 0;
+        active_[i] = group.owns(inner) && beyond <= tolerance * mesh_entries_[i].inverse ? 1 : 0;
       }
     }
   }
@@ -141,7 +135,7 @@ void SilhouetteWork::sample(const TileContext& context, bool with_rows) {
     if (id < 0 || id == last_marked) return;
     last_marked = id;
     for (std::size_t g = 0; g < context.groups.size(); ++g) {
-      if (owns(context.groups[g], id)) present |= std::uint64_t{1} << (g % 64);
+      if (context.groups[g].owns(id)) present |= std::uint64_t{1} << (g % 64);
     }
   };
   const bool one_group = context.groups.size() == 1;
@@ -156,7 +150,7 @@ void SilhouetteWork::sample(const TileContext& context, bool with_rows) {
     const auto i = static_cast<std::size_t>(e), c = i + 2 * static_cast<std::size_t>(stride_);
     if (active_[i] == 0) continue;
     const Group& group = context.groups[static_cast<std::size_t>(entry_groups_[i])];
-    const bool seen = owns(group, seen_ids_[c]);
+    const bool seen = group.owns(seen_ids_[c]);
     sample_ids_[i] = seen ? seen_ids_[c] : seen_ids_[i];
     reference_[i] = seen ? 0 : seen_inverse_[i];
   }

@@ -77,6 +77,12 @@ class SilhouetteWork {
   void allocate_pieces(const TileContext& context, int pieces);
   void cross_pieces(const TileContext& context);
   void link_pieces(const TileContext& context, const PieceSegment& segment);
+  // The first piece of the chain that a piece belongs to.
+  int chain_of(int piece) const {
+    while (component_[static_cast<std::size_t>(piece)] != piece)
+      piece = component_[static_cast<std::size_t>(piece)];
+    return piece;
+  }
   void add_chain(const TileContext& context, int group, int pixel, int root);
   void describe_chain(int from, int e);
   void make_entry_room();
