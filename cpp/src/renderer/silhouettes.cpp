@@ -132,7 +132,8 @@ void SilhouetteWork::pad_entries() {
 }
 
 void SilhouetteWork::cross(const TileContext& context, bool with_nodes) {
-  if (entries_ > stride_) allocate_entries(context, entries_);
+  if (entries_ > capacity_) allocate_entries(context, entries_);
+  stride_ = whole_lines(entries_);
   for (const Segment& s : segments_) {
     if (s.kind < 0) {
       for (int e = s.begin; e < (s.end + lanes - 1) / lanes * lanes; ++e)
@@ -151,10 +152,9 @@ void SilhouetteWork::cross(const TileContext& context, bool with_nodes) {
   }
 }
 
-// A capacity is a multiple of 16, so that every component begins at a cache line.
 void SilhouetteWork::allocate_entries(const TileContext& context, int entries) {
-  stride_ = (entries + 15) / 16 * 16;
-  const auto n = static_cast<std::size_t>(stride_), channels = static_cast<std::size_t>(context.channels);
+  capacity_ = whole_lines(entries);
+  const auto n = static_cast<std::size_t>(capacity_), channels = static_cast<std::size_t>(context.channels);
   const auto planes = static_cast<std::size_t>(context.planes);
   crossings_.resize(kernels::crossing_components * n);
   seen_inverse_.resize(3 * n), seen_ids_.resize(3 * n);
@@ -176,8 +176,8 @@ void SilhouetteWork::allocate_entries(const TileContext& context, int entries) {
 }
 
 void SilhouetteWork::make_room_as(const TileContext& context, const SilhouetteWork& other) {
-  if (other.stride_ > stride_) allocate_entries(context, other.stride_);
-  if (other.piece_stride_ > piece_stride_) allocate_pieces(context, other.piece_stride_);
+  if (other.capacity_ > capacity_) allocate_entries(context, other.capacity_);
+  if (other.piece_capacity_ > piece_capacity_) allocate_pieces(context, other.piece_capacity_);
   const auto resize = [](auto& mine, const auto& theirs) {
     if (mine.size() < theirs.size()) mine.resize(theirs.size());
   };

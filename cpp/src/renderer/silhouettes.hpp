@@ -85,6 +85,8 @@ class SilhouetteWork {
   void add_chain(const TileContext& context, int group, int pixel, int root);
   void describe_chain(int from, int e);
   void make_entry_room();
+  // A stride is a multiple of 16, so that every component begins at a cache line.
+  static int whole_lines(int count) { return (count + 15) / 16 * 16; }
   void cross(const TileContext& context, bool with_nodes);
   void look(const TileContext& context, int tile_index);
   void see(const TileContext& context, const Group& group, int tile_index, int component, int part,
@@ -119,7 +121,10 @@ class SilhouetteWork {
 
   // The tile at hand.
   int left_ = 0, top_ = 0, columns_ = 0, lines_ = 0;
-  int entries_ = 0, stride_ = 0;  // in all, with padding; capacity of the arrays below
+  int entries_ = 0;  // in all, with padding
+  // Of the arrays below: room, and the distance between components, which is what this tile needs, so that
+  // they lie close together in the cache.
+  int capacity_ = 0, stride_ = 0;
   std::vector<SilhouetteRegion> regions_;
   std::vector<Segment> segments_;
   std::vector<std::int32_t> entry_pixels_,
@@ -140,7 +145,7 @@ class SilhouetteWork {
   runtime::Buffer<float> jumps_, silhouette_rows_;
 
   // Pieces of edges.
-  int piece_stride_ = 0;  // capacity
+  int piece_capacity_ = 0, piece_stride_ = 0;  // as above
   std::vector<PieceSegment> piece_segments_;
   std::vector<std::int32_t> piece_pixels_, piece_edges_;
   std::vector<int> piece_entries_;  // or -1
