@@ -6,6 +6,8 @@ and between value and residuals, for the pixels that a silhouette crosses,
 
 crossings, edges -> see -> samples -> rules -> silhouette_rows
 
+tile by tile on the CPU, and in lists of all crossed pixels on a GPU (kernels/pipeline/crossed).
+
 From `visibility` on a kernel works on tiles [begin, end) of 16 x 16 pixels. What one tile hands to the next kernel
 lies in tile blocks: block number (tile - first_tile). On the CPU the runtime takes one tile through all its kernels
 before the next, so that its block stays in the first-level cache; on a GPU each kernel runs over all tiles.
@@ -15,8 +17,6 @@ What is a loop of one thread on the CPU, binning and sums, has other kernels on 
 `all_kernels(target)` gives every kernel by name. Each module is a family: a function of the target and of what it is
 specialised for, returning a @ti.kernel.
 """
-
-from dataclasses import dataclass
 
 from kernels.losses import LOSSES
 from kernels.outputs import OUTPUTS
@@ -33,6 +33,8 @@ from kernels.pipeline.bin import (
     scale_bounds,
     sum_tiles,
 )
+from kernels.pipeline.crossed import crossed_kernels, layout
+from kernels.pipeline.entry import Entry
 from kernels.pipeline.normal_equations import entry_sums, normal_equations
 from kernels.pipeline.prepare import TRIANGLE_COMPONENTS, prepare_triangles, prepare_vertices
 from kernels.pipeline.residuals import SUMS, residuals, row_sums, tile_sums
@@ -54,8 +56,8 @@ from kernels.pipeline.visibility import (
 )
 from kernels.silhouettes.rules import RULES
 
-# Families of one kind of target only. Of those on the CPU the lists of silhouettes have no form for a GPU yet.
-ON_CPU = (bin_count, bin_fill, edges.silhouette_edges, edges.detect_edges)
+# Families of one kind of target only; so are those of crossed pixels, `_boundary_kernels` and `crossed_kernels`.
+ON_CPU = (bin_count, bin_fill)
 ON_GPU = (
     count_candidates,
     place_chunks,
@@ -66,15 +68,6 @@ ON_GPU = (
     row_sums,
     tile_sums,
 )
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A kernel, the family it belongs to, and its place there: a family's kernels share their arguments."""
-
-    kernel: object
-    family: str
-    index: tuple = ()
 
 
 def all_kernels(target):
@@ -103,7 +96,7 @@ def all_kernels(target):
                     kernels[name] = Entry(rows(target, output, surface, camera), "rows", (o, s, int(camera)))
     for k, loss in enumerate(LOSSES):
         kernels[f"residuals_{loss.__name__}"] = Entry(residuals(target, loss), "residuals", (k,))
-    kernels |= _boundary_kernels(target)
+    kernels |= _boundary_kernels(target) if target.serial else crossed_kernels(target)
     sizes = {len(surface.slots) + extra for surface in SURFACES for extra in (0, CAMERA_SLOTS)}
     for slots in sorted(sizes):
         family = normal_equations if target.serial else entry_sums
@@ -121,9 +114,9 @@ def _single(target, families):
 
 
 def _boundary_kernels(target):
-    """What pixels need that a silhouette crosses."""
+    """What the pixels of a tile need that a silhouette crosses, on the CPU."""
     families = (see_spheres, see_planes, see_triangles, edges.silhouette_edges, edges.detect_edges, edges.cross_edges)
-    kernels = _single(target, families)
+    kernels = {family.__name__: Entry(family(target), family.__name__) for family in families}
     shapes = (("sphere", crossings.sphere_conic, load_sphere), ("plane", crossings.plane_conic, load_plane))
     for s, (name, conic, load) in enumerate(shapes):
         for branched in (False, True):
@@ -203,4 +196,4 @@ def constants(target):
     numbers |= {f"surface_{surface.name}": s for s, surface in enumerate(SURFACES)}
     numbers |= {f"slots_{surface.name}": len(surface.slots) for surface in SURFACES}
     numbers |= {f"loss_{loss.__name__}": k for k, loss in enumerate(LOSSES)}
-    return numbers | reals
+    return numbers | reals | layout.constants()

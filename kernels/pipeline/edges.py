@@ -83,7 +83,16 @@ def silhouette_edges(target):
 
 
 @ti.func
-def side_of_faces(e, first_faces, second_faces, starts, half_edges, along, triangles, offsets):
+def side_of_faces(
+    e,
+    first_faces: ti.template(),
+    second_faces: ti.template(),
+    starts: ti.template(),
+    half_edges: ti.template(),
+    along: ti.template(),
+    triangles: ti.template(),
+    offsets,
+):
     """1 or -1, on which side of edge e all its faces lie; 0 where they lie on both. Offsets of planes from `offsets` on."""
     # Most edges have two faces, of which the second is directed the other way.
     ahead = triangles[offsets + first_faces[e]] > 0.0
@@ -184,7 +193,7 @@ def detect_edges(target):
 
 
 @ti.func
-def rows_of_edge(components, stride, e):
+def rows_of_edge(components: ti.template(), stride, e):
     """First and last row of pixels that edge e may cross."""
     ay = components[(START + 1) * stride + e]
     by = components[(END + 1) * stride + e]
@@ -195,7 +204,7 @@ def rows_of_edge(components, stride, e):
 
 
 @ti.func
-def columns_of_edge(components, stride, e, row):
+def columns_of_edge(components: ti.template(), stride, e, row):
     """First and last pixel of a row that edge e may cross."""
     ax = components[START * stride + e]
     ay = components[(START + 1) * stride + e]

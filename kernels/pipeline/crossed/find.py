@@ -134,7 +134,7 @@ def find_crossed(target):
         return ti.select((absolute(conic.value) <= reach).expression, 1, 0)
 
     @ti.func
-    def enter(entries, capacity, e, pixel, k, kind, smooth):
+    def enter(entries: ti.template(), capacity, e, pixel, k, kind, smooth: ti.template()):
         entries[at.ENTRY_PIXEL * capacity + e] = pixel
         entries[at.ENTRY_OWNER * capacity + e] = k
         entries[at.ENTRY_KIND * capacity + e] = kind

@@ -14,7 +14,7 @@ from kernels.pipeline.crossed.motion import EDGE_SLOTS
 
 
 @ti.func
-def block_of(i, smooth_count, smooth, mesh_count, meshes):
+def block_of(i, smooth_count, smooth: ti.template(), mesh_count, meshes: ti.template()):
     """(block, moves): the id that stands for all that move as primitive i, and whether theta moves it."""
     block = i
     moves = 0
@@ -32,7 +32,7 @@ def block_of(i, smooth_count, smooth, mesh_count, meshes):
 
 
 @ti.func
-def find_row(row_numbers, row_values, row_capacity, first, count, pixel, block, size):
+def find_row(row_numbers: ti.template(), row_values: ti.template(), row_capacity, first, count, pixel, block, size):
     """The row of a pixel for a block, a new one if it has none, and how many rows there are then."""
     row = first + count
     for r in range(first, first + count):
@@ -47,7 +47,7 @@ def find_row(row_numbers, row_values, row_capacity, first, count, pixel, block, 
 
 
 @ti.func
-def add_sampled(values, first_value, factor, partials, first_partial, step, count):
+def add_sampled(values: ti.template(), first_value, factor, partials: ti.template(), first_partial, step, count):
     """values[first_value + k] += factor * partials[first_partial + k * step], k < count, if that factor is not 0."""
     if factor != 0.0:
         for k in range(count):

@@ -83,7 +83,7 @@ def number_of(x, y, tiles_x):
 
 
 @ti.func
-def append(lengths, which, count):
+def append(lengths: ti.template(), which, count):
     """Takes `count` places of a list, and returns the first. Which it is depends on who comes first; what is written
     to images and sums does not."""
     return ti.atomic_add(lengths[which * SPACING + 1], count)
@@ -93,3 +93,35 @@ def append(lengths, which, count):
 def within(first, count, capacity):
     """How many of `count` places from `first` on are there."""
     return ti.max(0, ti.min(count, capacity - first))
+
+
+def constants():
+    """What the runtime must know of the lists, by the names it knows it by."""
+    return {
+        "list_crossed": CROSSED,
+        "list_entries": ENTRIES,
+        "list_pieces": PIECES,
+        "list_rows": ROWS,
+        "list_spacing": SPACING,
+        "lengths_size": LENGTHS_SIZE,
+        "crossed_components": CROSSED_COMPONENTS,
+        "entry_components": ENTRY_COMPONENTS,
+        "entry_points": POINTS,
+        "piece_numbers": PIECE_NUMBERS,
+        "edge_half_edge": EDGE_HALF_EDGE,
+        "edge_ends": EDGE_ENDS,
+        "edge_mesh": EDGE_MESH,
+        "edge_numbers": EDGE_NUMBERS,
+        "mesh_first_id": MESH_FIRST_ID,
+        "mesh_count": MESH_COUNT,
+        "mesh_rigid": MESH_RIGID,
+        "mesh_rule": MESH_RULE,
+        "mesh_moves": MESH_MOVES,
+        "mesh_numbers": MESH_NUMBERS,
+        "smooth_rule": SMOOTH_RULE,
+        "smooth_moves": SMOOTH_MOVES,
+        "smooth_numbers": SMOOTH_NUMBERS,
+        "row_id": ROW_ID,
+        "row_pixel": ROW_PIXEL,
+        "row_numbers": ROW_NUMBERS,
+    }

@@ -110,7 +110,7 @@ def mix_pixels(target):
                 crossed[at.CROSSED_DROPPED * crossed_capacity + j] = dropped
 
     @ti.func
-    def rule(which, area, inside, outside, mixes, c, capacity, e):
+    def rule(which, area, inside, outside, mixes: ti.template(), c, capacity, e):
         for r in ti.static(range(len(RULES))):
             if which == r:
                 put(r, area, inside, outside, mixes, c, capacity, e)
@@ -132,14 +132,14 @@ def at_mix(c, k):
 
 
 @ti.func
-def silence(mixes, c, capacity, e):
+def silence(mixes: ti.template(), c, capacity, e):
     """An entry that changes nothing."""
     for k in ti.static(range(MIX_COMPONENTS)):
         mixes[(MIX_COMPONENTS * c + k) * capacity + e] = 0.0
 
 
 @ti.func
-def jump_of(c, capacity, e, slots, crossings, samples_partials, mixes):
+def jump_of(c, capacity, e, slots, crossings: ti.template(), samples_partials: ti.template(), mixes: ti.template()):
     """The jump along an entry's silhouette, linear in x and y: (constant, by x, by y).
 
     The row of an entry is by_area d(area) + by_inside (d f_in + grad f_in . d u_in + ...) + by_outside (...), with the

@@ -62,9 +62,7 @@ def move_entries(target, camera):
                         if kind == k:
                             nodes = ENTRY_NODES[k]
                     for c in range(channels):
-                        jump = jump_of(
-                            c, entry_capacity, e, planes_of_row + 3, crossings, partials, mixes
-                        )
+                        jump = jump_of(c, entry_capacity, e, planes_of_row + 3, crossings, partials, mixes)
                         row = Accumulators(target, total)
                         for k in range(nodes):
                             first = (NODES + 3 * k) * entry_capacity + e

@@ -86,7 +86,7 @@ def cross_pieces(target):
 
 
 @ti.func
-def chain_of(piece_numbers, capacity, i):
+def chain_of(piece_numbers: ti.template(), capacity, i):
     """The first piece of the chain that a piece belongs to."""
     while piece_numbers[at.PIECE_CHAIN * capacity + i] != i:
         i = piece_numbers[at.PIECE_CHAIN * capacity + i]
@@ -94,7 +94,9 @@ def chain_of(piece_numbers, capacity, i):
 
 
 @ti.func
-def joined(piece_numbers, pieces, capacity, edge_numbers, edge_stride, i, j):
+def joined(
+    piece_numbers: ti.template(), pieces: ti.template(), capacity, edge_numbers: ti.template(), edge_stride, i, j
+):
     """Whether two pieces meet at a vertex inside their pixel."""
     result = False
     for a in ti.static(range(2)):
@@ -170,7 +172,16 @@ def link_pieces(target):
 
 
 @ti.func
-def add_chain(piece_numbers, pieces, capacity, root, last, e, crossings, entry_capacity):
+def add_chain(
+    piece_numbers: ti.template(),
+    pieces: ti.template(),
+    capacity,
+    root,
+    last,
+    e,
+    crossings: ti.template(),
+    entry_capacity,
+):
     """Sums up the pieces of a chain, from its first on; returns the longest."""
     n = capacity
     area = 0.0
@@ -200,7 +211,9 @@ def add_chain(piece_numbers, pieces, capacity, root, last, e, crossings, entry_c
 
 
 @ti.func
-def describe_chain(pieces, capacity, longest, pixel, tiles_x, e, crossings, entry_capacity):
+def describe_chain(
+    pieces: ti.template(), capacity, longest, pixel, tiles_x, e, crossings: ti.template(), entry_capacity
+):
     """The other components of a chain's crossing, once its area and moments are known."""
     n = entry_capacity
     x = ti.cast(at.column_of(pixel, tiles_x), ti.f32)
@@ -217,7 +230,9 @@ def describe_chain(pieces, capacity, longest, pixel, tiles_x, e, crossings, entr
         step = STEP * (2 * side - 1)
         beside_x = x + pieces[PIECE_MIDDLE * capacity + longest] + step * pieces[PIECE_OUTWARD * capacity + longest]
         beside_y = (
-            y + pieces[(PIECE_MIDDLE + 1) * capacity + longest] + step * pieces[(PIECE_OUTWARD + 1) * capacity + longest]
+            y
+            + pieces[(PIECE_MIDDLE + 1) * capacity + longest]
+            + step * pieces[(PIECE_OUTWARD + 1) * capacity + longest]
         )
         divisor = ti.select(there, part, 1.0)
         crossings[(INNER + 2 * side) * n + e] = beside_x
