@@ -15,7 +15,7 @@ from kernels.pipeline.prepare import TRIANGLE_COMPONENTS
 from kernels.pipeline.target import TILE, Target
 from kernels.reference.edges import _degenerate, weld
 from kernels.reference.parameters import Parameters
-from kernels.reference.primitives import primitives_of, vertices_of
+from kernels.reference.primitives import _camera, primitives_of
 
 CONSTANTS = constants(Target("x64", 1))
 REACH = 0.56  # px beyond its centre that a pixel may depend on a primitive
@@ -187,21 +187,17 @@ class Tables:
     def _add_mesh(self, name, shape):
         free = f"{name}.vertices" in self.free
         first_id = self.groups[-1].first_id + self.groups[-1].count if self.groups else 0
-        vertices = np.array([[value_of(x) for x in v] for v in vertices_of(self.scene, self.parameters, name)])
         count, stride = len(shape.faces), padded(len(shape.faces))
         given = np.asarray(shape.vertices, dtype=np.float64)
         faces = np.zeros((3, stride), dtype=np.int32)
         for f, face in enumerate(shape.faces):
             collapsed = not free and _degenerate(*given[face])
             faces[:, f] = face[0] if collapsed else face
-        vertex_stride = padded(len(vertices))
-        positions = np.empty((3, vertex_stride))
-        positions[:] = vertices[-1][:, None]
-        positions[:, : len(vertices)] = vertices.T
+        vertex_stride = padded(len(given))
         group = Group("free_triangle" if free else "triangle", first_id, count, np.zeros(TRIANGLE_COMPONENTS * stride, "f4"))
         group.stride, group.vertex_stride = stride, vertex_stride
-        group.faces, group.vertices_camera = i32(faces), f32(positions)
-        group.pivot = tuple(0.5 * (vertices.min(axis=0) + vertices.max(axis=0)))
+        group.faces = i32(faces)
+        group.vertices_camera, group.pivot = self._prepare_vertices(name, shape, vertex_stride)
         group.bounds, group.wide_bounds = (np.zeros((4, stride), dtype=np.float32) for _ in range(2))
         self.kernels.launch(
             "prepare_triangles",
@@ -226,6 +222,31 @@ class Tables:
         numbers[at.MESH_RULE], numbers[at.MESH_MOVES] = RULES.get(rule, 0), self.moves(name)
         self.groups.append(group)
         self.meshes.append({"group": group, "numbers": numbers, "edges": edges_of(shape) if rule != "none" else edges_of(None)})
+
+    def _prepare_vertices(self, name, shape, stride):
+        """Vertices in the camera frame, made from those relative to the mesh's middle; and where that is."""
+        given = np.asarray(shape.vertices, dtype=np.float64)
+        middle = 0.5 * given.min(axis=0) + 0.5 * given.max(axis=0)
+        moved = np.array([[value_of(x) for x in v] for v in self.parameters.vectors(f"{name}.vertices")])
+        R_camera_world, t_world_camera = _camera(self.scene, self.parameters)
+        R_world_mesh, t_world_mesh = self.parameters.pose(f"{name}.pose", shape.T_world_mesh)
+        R = np.array([value_of(x) for row in (R_camera_world @ R_world_mesh).rows for x in row]).reshape(3, 3)
+        t = np.array([value_of(x) for x in R_camera_world @ (t_world_mesh - t_world_camera)])
+        pivot = R @ middle + t
+        positions = np.empty((3, stride))
+        positions[:] = (moved[-1] - middle)[:, None]
+        positions[:, : len(moved)] = (moved - middle).T
+        result = np.zeros(3 * stride, dtype=np.float32)
+        self.kernels.launch(
+            "prepare_vertices",
+            0,
+            stride,
+            stride=stride,
+            T_camera_mesh=f32(np.column_stack([R, pivot])),
+            vertices=f32(positions),
+            vertices_camera=result,
+        )
+        return result, tuple(pivot)
 
     def _join_edges(self):
         """The edges of all meshes, one after another."""

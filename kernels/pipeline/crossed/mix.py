@@ -15,6 +15,8 @@ from kernels.silhouettes.rules import RULES
 
 # Of an entry and channel: the rule's value, and its derivatives by the area and by what is shown inside and outside.
 VALUE, BY_AREA, BY_INSIDE, BY_OUTSIDE, MIX_COMPONENTS = range(5)
+# A sum this little beyond the range, relative to its ends, is within it.
+ROUNDING = 1e-6
 
 
 def mix_pixels(target):
@@ -80,11 +82,12 @@ def mix_pixels(target):
                             high = ti.max(high, ti.max(inside, outside))
                         else:
                             silence(mixes, c, n, e)
+                    slack = ROUNDING * ti.max(ti.abs(low), ti.abs(high))
                     if count == 1:
                         rendered[place] = only
                         dropped |= 1 << c
-                    elif count > 1 and total >= low and total <= high:
-                        rendered[place] = total
+                    elif count > 1 and total >= low - slack and total <= high + slack:
+                        rendered[place] = ti.max(low, ti.min(total, high))
                         for e in range(first, last):
                             there = against or entries[(at.ENTRY_SAMPLE + 1) * n + e] >= 0
                             if there and entries[at.ENTRY_ACTIVE * n + e] != 0:
