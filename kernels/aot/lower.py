@@ -18,6 +18,7 @@ LEVELS = ("v2", "v3", "v4")
 EXACT = ("prepare_triangles",)
 # Kernels with functions of kernels/numbers/elementary.py: on a GPU, sums of theirs must not be rearranged.
 AS_WRITTEN = ("cross_sphere_small", "cross_sphere_small_nodes", "residuals_barron")
+AS_WRITTEN += ("cross_entries", "cross_entries_nodes")
 
 
 def symbol(name, level):
