@@ -81,7 +81,7 @@ def lower(modules, level):
             linked = module
         else:
             linked.link_in(module)
-    return machine.emit_object(linked)
+    return machine.emit_object(linked or llvm.parse_assembly(""))
 
 
 def _optimise(module, machine):
