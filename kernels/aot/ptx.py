@@ -30,7 +30,8 @@ BEGIN_OFFSET, END_OFFSET = 0, 4
 EMPTY = "!9999"
 
 ENTRY = """
-define void @{entry}(i8 addrspace(1)* noalias readonly align 8 dereferenceable({size}) %arguments, i32 addrspace(1)* %bounds) {{
+define void @{entry}(
+    i8 addrspace(1)* noalias readonly align 8 dereferenceable({size}) %arguments, i32 addrspace(1)* %bounds) {{
 start:
   %context = alloca {context}
   %field = getelementptr {context}, {context}* %context, i32 0, i32 0
