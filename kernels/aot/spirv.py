@@ -155,7 +155,9 @@ def _offsets_read(name, module, binding):
     offsets = []
     for instruction in module.instructions:
         if instruction[0] & 0xFFFF == ACCESS_CHAIN and instruction[3] in variables:
-            offset, by = shifts.get(instruction[5], (None, None))
+            # A word's place is its offset shifted by 2, which may be done already.
+            place = instruction[5]
+            offset, by = shifts.get(place, (4 * constants[place] if place in constants else None, 2))
             if offset is None or by != 2:
                 raise RuntimeError(f"kernel {name}: where it reads its bounds is not known before it runs")
             offsets.append(offset)
