@@ -218,7 +218,7 @@ def columns_of_edge(components: ti.template(), stride, e, row):
     x0 = ti.select(by == ay, low_x, ax + (y0 - ay) * run)
     x1 = ti.select(by == ay, high_x, ax + (y1 - ay) * run)
     # Of a long edge x is known to a few of its digits.
-    slack = 0.01 + 1e-6 * (ti.abs(ax) + ti.abs(run))
+    slack = 0.01 + 1e-6 * (ti.max(ax, -ax) + ti.max(run, -run))
     from_x = ti.max(ti.max(ti.min(x0, x1), low_x) - slack, -1e6)
     to_x = ti.min(ti.min(ti.max(x0, x1), high_x) + slack, 1e6)
     return ti.cast(ti.floor(from_x + 0.5), ti.i32), ti.cast(ti.ceil(to_x - 0.5), ti.i32)

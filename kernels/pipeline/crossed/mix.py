@@ -82,7 +82,7 @@ def mix_pixels(target):
                             high = ti.max(high, ti.max(inside, outside))
                         else:
                             silence(mixes, c, n, e)
-                    slack = ROUNDING * ti.max(ti.abs(low), ti.abs(high))
+                    slack = ROUNDING * ti.max(-low, high)
                     if count == 1:
                         rendered[place] = only
                         dropped |= 1 << c

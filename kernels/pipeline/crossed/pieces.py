@@ -226,7 +226,7 @@ def describe_chain(
     for side in ti.static(range(2)):
         # The part outside has the opposite moments.
         part = crossings[AREA * n + e] - side
-        there = ti.abs(part) > LEAST_AREA
+        there = ti.max(part, -part) > LEAST_AREA
         step = STEP * (2 * side - 1)
         beside_x = x + pieces[PIECE_MIDDLE * capacity + longest] + step * pieces[PIECE_OUTWARD * capacity + longest]
         beside_y = (
