@@ -57,9 +57,8 @@ struct Scale {
 }  // namespace
 
 TEST_CASE("a sequence runs again and again") {
-  for (const std::string& name : tests::device_names()) {
-    CAPTURE(name);
-    Scale scale(tests::open(name));
+  tests::on_every_device([](std::shared_ptr<Device> device) {
+    Scale scale(device);
     scale.record(Bounds::range(0, 1000));
     for (int run = 0; run < 3; ++run) {
       for (std::size_t i = 0; i < Scale::count; ++i)
@@ -67,12 +66,11 @@ TEST_CASE("a sequence runs again and again") {
       scale.run();
       CHECK(scale.wrong(0, 1000) == 0);
     }
-  }
+  });
 }
 
 TEST_CASE("a kernel runs over its bounds, whatever the size of its grid") {
-  for (const std::string& name : tests::device_names()) {
-    CAPTURE(name);
+  tests::on_every_device([](std::shared_ptr<Device> device) {
     for (const auto& [begin, end, most] : {std::tuple{0, 1000, 1000},
                                            {0, 1, 1},
                                            {7, 7, 0},
@@ -80,18 +78,16 @@ TEST_CASE("a kernel runs over its bounds, whatever the size of its grid") {
                                            {100, 900, 1},
                                            {0, 1000, 64},
                                            {1, 65, 5000}}) {
-      Scale scale(tests::open(name));
+      Scale scale(device);
       scale.record(Bounds::range(begin, end, most));
       scale.run();
       CHECK(scale.wrong(begin, end) == 0);
     }
-  }
+  });
 }
 
 TEST_CASE("bounds that lie in the device's memory are read when the kernel begins") {
-  for (const std::string& name : tests::device_names()) {
-    CAPTURE(name);
-    const auto device = tests::open(name);
+  tests::on_every_device([](std::shared_ptr<Device> device) {
     Scale scale(device);
     DeviceBuffer<std::int32_t> bounds_host(*device, 128, Memory::upload), bounds(*device, 128);
     scale.sequence->copy(bounds.array(), bounds_host.array());
@@ -103,13 +99,11 @@ TEST_CASE("bounds that lie in the device's memory are read when the kernel begin
       CHECK(scale.wrong(begin, end) == 0);
     }
     CHECK_THROWS_AS(scale.sequence->update_bounds(scale.launch, 0, 1), std::logic_error);
-  }
+  });
 }
 
 TEST_CASE("update changes scalars, arrays and bounds of what is recorded") {
-  for (const std::string& name : tests::device_names()) {
-    CAPTURE(name);
-    const auto device = tests::open(name);
+  tests::on_every_device([](std::shared_ptr<Device> device) {
     Scale scale(device);
     scale.record(Bounds::range(0, 1000));
     scale.run();
@@ -134,13 +128,11 @@ TEST_CASE("update changes scalars, arrays and bounds of what is recorded") {
     CHECK(scale.y_host.host()[9] == -1.0f);
     CHECK(scale.y_host.host()[10] == scale.arguments.a + scale.arguments.b);
     CHECK(scale.y_host.host()[19] == scale.arguments.a + scale.arguments.b);
-  }
+  });
 }
 
 TEST_CASE("entries see what those before them wrote; those of a group run side by side") {
-  for (const std::string& name : tests::device_names()) {
-    CAPTURE(name);
-    const auto device = tests::open(name);
+  tests::on_every_device([](std::shared_ptr<Device> device) {
     const KernelCode& code = scale_code(device->kind());
     constexpr std::size_t count = 256, parts = 4;
     DeviceBuffer<float> a(*device, count * parts), b(*device, count * parts),
@@ -167,13 +159,11 @@ TEST_CASE("entries see what those before them wrote; those of a group run side b
       for (std::size_t i = 0; i < host.size(); ++i) wrong += host.host()[i] != 9.0f;
       REQUIRE(wrong == 0);
     }
-  }
+  });
 }
 
 TEST_CASE("sequences of a device run in the order in which they are started") {
-  for (const std::string& name : tests::device_names()) {
-    CAPTURE(name);
-    const auto device = tests::open(name);
+  tests::on_every_device([](std::shared_ptr<Device> device) {
     DeviceBuffer<float> value(*device, 1), host(*device, 1, Memory::download);
     scale_arguments arguments;
     arguments.x = array(value), arguments.y = array(value);
@@ -191,26 +181,23 @@ TEST_CASE("sequences of a device run in the order in which they are started") {
       sequences[2]->wait();
       REQUIRE(host.host()[0] == 123.0f);
     }
-  }
+  });
 }
 
 TEST_CASE("kernels may read and write pinned memory") {
-  for (const std::string& name : tests::device_names()) {
-    CAPTURE(name);
-    Scale scale(tests::open(name));
+  tests::on_every_device([](std::shared_ptr<Device> device) {
+    Scale scale(device);
     scale.arguments.x = array(scale.x_host), scale.arguments.y = array(scale.y_host);
     const auto& sequence = scale.sequence;
     sequence->launch(scale_code(sequence->device().kind()), scale.arguments, Bounds::range(0, 1000));
     sequence->finish();
     scale.run();
     CHECK(scale.wrong(0, 1000) == 0);
-  }
+  });
 }
 
 TEST_CASE("memory that a sequence names lives as long as the sequence") {
-  for (const std::string& name : tests::device_names()) {
-    CAPTURE(name);
-    auto device = tests::open(name);
+  tests::on_every_device([](std::shared_ptr<Device> device) {
     auto scale = std::make_unique<Scale>(device);
     scale->record(Bounds::range(0, 1000));
     DeviceBuffer<float> y_host = scale->y_host;
@@ -221,13 +208,12 @@ TEST_CASE("memory that a sequence names lives as long as the sequence") {
     sequence->run();
     sequence->wait();
     CHECK(y_host.host()[999] == 1999.0f);
-  }
+  });
 }
 
 TEST_CASE("a sequence tells how long the device took") {
-  for (const std::string& name : tests::device_names()) {
-    CAPTURE(name);
-    Scale scale(tests::open(name));
+  tests::on_every_device([](std::shared_ptr<Device> device) {
+    Scale scale(device);
     scale.sequence->measure();
     scale.record(Bounds::range(0, 1000));
     for (int run = 0; run < 3; ++run) {
@@ -236,13 +222,11 @@ TEST_CASE("a sequence tells how long the device took") {
       CHECK(seconds > 0);
       CHECK(seconds < 1);
     }
-  }
+  });
 }
 
 TEST_CASE("empty sequences, empty copies, arrays that are not given") {
-  for (const std::string& name : tests::device_names()) {
-    CAPTURE(name);
-    const auto device = tests::open(name);
+  tests::on_every_device([](std::shared_ptr<Device> device) {
     const auto sequence = device->make_sequence();
     const DeviceBuffer<float> empty(*device, 0);
     sequence->copy(empty.array(), empty.array());
@@ -256,13 +240,11 @@ TEST_CASE("empty sequences, empty copies, arrays that are not given") {
     nothing->finish();
     nothing->run();
     nothing->wait();
-  }
+  });
 }
 
 TEST_CASE("wrong use of a sequence is refused") {
-  for (const std::string& name : tests::device_names()) {
-    CAPTURE(name);
-    const auto device = tests::open(name);
+  tests::on_every_device([](std::shared_ptr<Device> device) {
     const KernelCode& code = scale_code(device->kind());
     DeviceBuffer<float> buffer(*device, 1000);
     const auto sequence = device->make_sequence();
@@ -288,5 +270,5 @@ TEST_CASE("wrong use of a sequence is refused") {
     CHECK_THROWS_AS(sequence->finish(), std::logic_error);
     sequence->run();
     CHECK_THROWS_AS(sequence->seconds(), std::logic_error);
-  }
+  });
 }

@@ -15,6 +15,10 @@ struct DeviceChoice {
   int index = 0;
 };
 
+// All that can be used, the CPU first; and what cannot, with the reason. Both ask the drivers.
+std::vector<DeviceDetails> usable_devices();
+std::vector<MissingDevice> missing_devices();
+
 // "cpu", "cuda", "cuda:1", "vulkan", "vulkan:0", "auto". Throws DeviceError that lists these.
 DeviceChoice parse_device(const std::string& name);
 
