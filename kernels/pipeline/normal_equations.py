@@ -138,6 +138,7 @@ def entry_sums(target, slots):
             y1 = ti.min(ti.cast(bounds[3 * stride + k], ti.i32), top + TILE - 1) - top
             total = 0.0
             for y in range(y0, y1 + 1):
+                line = 0.0
                 for x in range(x0, x1 + 1):
                     p = y * TILE + x
                     seen = ids[tile * target.block + p] - (first_id + k)
@@ -148,7 +149,8 @@ def entry_sums(target, slots):
                             other = residual[i]
                             if b < slots:
                                 other = row_planes[j + b * target.block]
-                            total += weight[i] * row_planes[j + a * target.block] * other
+                            line += weight[i] * row_planes[j + a * target.block] * other
+                total += line
             records[place] = total
 
     @ti.func
