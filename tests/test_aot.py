@@ -254,7 +254,7 @@ def test_llvmlite_of_another_version_is_refused(monkeypatch):
 def test_taichi_of_another_version_is_refused():
     if reason := compiled.missing():
         pytest.skip(reason)
-    code = "import taichi as ti; ti.__version__ = (1, 8, 0)\nfrom kernels.aot.trace import start_x64; start_x64()"
+    code = 'import taichi as ti; ti.__version__ = (1, 8, 0)\nfrom kernels.aot.trace import start; start("x64")'
     result = compiled.run_python("-c", code, check=False)
     assert result.returncode == 1
     assert "kernels.aot needs taichi 1.7.4, found 1.8.0: pip install taichi==1.7.4" in result.stderr

@@ -16,6 +16,8 @@ import llvmlite.binding as llvm
 LEVELS = ("v2", "v3", "v4")
 # Kernels in which rounding must be the same however an expression is arranged (see pipeline/prepare.py).
 EXACT = ("prepare_triangles",)
+# Kernels with functions of kernels/numbers/elementary.py: on a GPU, sums of theirs must not be rearranged.
+AS_WRITTEN = ("cross_sphere_small", "cross_sphere_small_nodes", "residuals_barron")
 
 
 def symbol(name, level):
@@ -55,12 +57,17 @@ def _mark_argument_loads(ir):
     return "\n".join(lines) + f"\n{empty} = !{{}}\n"
 
 
-def lower(modules, level):
-    """The bytes of one object file from {name: IR}. Its only undefined symbols are libm's."""
+def check_version():
+    """Later versions hold an LLVM that no longer reads Taichi's IR."""
     if not llvmlite.__version__.startswith("0.44."):
         raise SystemExit(
             f"kernels.aot needs llvmlite 0.44, found {llvmlite.__version__}: pip install 'llvmlite==0.44.*'"
         )
+
+
+def lower(modules, level):
+    """The bytes of one object file from {name: IR}. Its only undefined symbols are libm's."""
+    check_version()
     llvm.initialize()
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()

@@ -3,6 +3,9 @@
 Each entry (tile, primitive) of a tile list, or (tile, mesh), gets a record of sums over its pixels and channels:
 the upper triangle of sum w J'J by rows, then sum w J'r. The runtime adds the records in the order of the list, in
 float64, so that the result does not depend on threads.
+
+`normal_equations` makes all sums of an entry at once, tile by tile, in registers. `entry_sums` is for a GPU, which
+wants more threads than there are entries: one for each number of each record.
 """
 
 import taichi as ti
@@ -94,5 +97,71 @@ def normal_equations(target, slots):
         terms += [e * target.packet(residual) for e in weighted]
         for k, term in enumerate(terms):
             sums[k]._assign(sums[k] + term.expression)
+
+    return kernel
+
+
+def entry_sums(target, slots):
+    """The same records: [begin, end) are places in `records`. `tiles` has the tile of each entry of the lists."""
+    scalars, indices = target.scalars, target.indices
+    size = record_size(slots)
+
+    @ti.kernel
+    def kernel(
+        begin: ti.i32,
+        end: ti.i32,
+        tiles_x: ti.i32,
+        channels: ti.i32,
+        planes: ti.i32,
+        first_id: ti.i32,
+        span: ti.i32,
+        stride: ti.i32,
+        bounds: scalars,
+        tiles: indices,
+        candidates: indices,
+        ids: indices,
+        row_planes: scalars,
+        residual: scalars,
+        weight: scalars,
+        records: scalars,
+    ):
+        for place in range(begin, end):
+            entry = place // size
+            tile = tiles[entry]
+            k = candidates[entry]
+            a, b = factors(place % size)
+            left = (tile % tiles_x) * TILE
+            top = (tile // tiles_x) * TILE
+            x0 = ti.max(ti.cast(bounds[k], ti.i32), left) - left
+            x1 = ti.min(ti.cast(bounds[2 * stride + k], ti.i32), left + TILE - 1) - left
+            y0 = ti.max(ti.cast(bounds[stride + k], ti.i32), top) - top
+            y1 = ti.min(ti.cast(bounds[3 * stride + k], ti.i32), top + TILE - 1) - top
+            total = 0.0
+            for y in range(y0, y1 + 1):
+                for x in range(x0, x1 + 1):
+                    p = y * TILE + x
+                    seen = ids[tile * target.block + p] - (first_id + k)
+                    if seen >= 0 and seen < span:
+                        for c in range(channels):
+                            i = (tile * channels + c) * target.block + p
+                            j = (tile * channels + c) * planes * target.block + p
+                            other = residual[i]
+                            if b < slots:
+                                other = row_planes[j + b * target.block]
+                            total += weight[i] * row_planes[j + a * target.block] * other
+            records[place] = total
+
+    @ti.func
+    def factors(s):
+        """The slots whose product stands at place s of a record; `slots` means the residual."""
+        a = s - slots * (slots + 1) // 2
+        b = slots
+        if a < 0:
+            a = 0
+            b = s
+            while b >= slots:
+                b -= slots - 1 - a
+                a += 1
+        return a, b
 
     return kernel

@@ -111,12 +111,19 @@ void Evaluator::store_extras(int t, const Workspace& work, RowExtras& extras) co
   for (const int pixel : work.silhouettes.pixels()) {
     const std::int32_t id = work.ids[static_cast<std::size_t>(pixel)];
     const int x = t % grid_.across * tile + pixel % tile, y = t / grid_.across * tile + pixel / tile;
-    work.silhouettes.for_each_row(pixel, [&](const CrossedRow& row, const float* values) {
+    work.silhouettes.for_each_row(pixel, [&](const CrossedRow& row) {
       const Group& group = groups_[static_cast<std::size_t>(row.group)];
       if (group.owns(id) && SilhouetteWork::same_block(group, row.id, id)) return;
       extras.pixels.push_back(y * grid_.width + x);
       extras.ids.push_back(row.id);
-      extras.values.insert(extras.values.end(), values, values + channels_ * widest_);
+      const std::size_t place = extras.values.size();
+      extras.values.resize(place + static_cast<std::size_t>(channels_ * widest_), 0.0f);
+      float* to = extras.values.data() + place;
+      for (int c = 0; c < channels_; ++c, to += widest_) {
+        const float* from = row.values + c * row.channel_stride;
+        for (int k = 0; k < group.slots; ++k) to[k] = from[k * row.plane_stride];
+        for (int k = widest_ - camera_slots_; k < widest_; ++k) to[k] = from[k * row.plane_stride];
+      }
     });
   }
 }

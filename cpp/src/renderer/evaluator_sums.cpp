@@ -75,11 +75,12 @@ void Evaluator::couple(int g, int planes, int t, Workspace& work) {
     entries.push_back({group.kind == GroupKind::rigid_mesh ? group.first_id : id, g, work.rows.data() + pixel,
                        static_cast<std::ptrdiff_t>(planes) * tile_pixels, tile_pixels, group.slots,
                        camera_slots_, planes - camera_slots_});
-    work.silhouettes.for_each_row(pixel, [&](const CrossedRow& row, const float* values) {
+    work.silhouettes.for_each_row(pixel, [&](const CrossedRow& row) {
       const Group& other = groups_[static_cast<std::size_t>(row.group)];
       if (row.group == g && SilhouetteWork::same_block(group, row.id, id)) return;
-      entries.push_back({other.kind == GroupKind::rigid_mesh ? other.first_id : row.id, row.group, values,
-                         widest_, 1, other.slots, camera_slots_, widest_ - camera_slots_});
+      entries.push_back({other.kind == GroupKind::rigid_mesh ? other.first_id : row.id, row.group, row.values,
+                         row.channel_stride, row.plane_stride, other.slots, camera_slots_,
+                         widest_ - camera_slots_});
     });
     if (entries.size() == 1) continue;
     couplings_.add(t, entries.data(), static_cast<int>(entries.size()), true, channels_,

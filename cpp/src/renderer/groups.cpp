@@ -58,6 +58,7 @@ void find_lines(Group& group, const scene::State& state, const Frame& frame) {
     if (group.kinds[k] >= 0)
       total += padded(static_cast<std::size_t>(lines.last_rows[k] - lines.first_rows[k] + 2));
   }
+  total += 16;  // they are read four at a time, from any on
   lines.low.resize(static_cast<std::size_t>(total)), lines.high.resize(static_cast<std::size_t>(total));
   const int shape = group.kind == GroupKind::spheres ? 0 : 1;
   frame.pool.parallel_for(group.count, 8, [&](int begin, int end, int) {

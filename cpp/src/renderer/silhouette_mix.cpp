@@ -10,11 +10,26 @@ namespace diffrt::renderer {
 using kernels::least_area;
 
 void SilhouetteWork::combine(const TileContext& context, Workspace& work) {
-  next_entry_.resize(static_cast<std::size_t>(entries_));
+  TileMask once{}, shared{};
+  for (int e = 0; e < entries_; ++e) {
+    if (active_[static_cast<std::size_t>(e)] == 0) continue;
+    const int pixel = entry_pixels_[static_cast<std::size_t>(e)];
+    const auto word = static_cast<std::size_t>(pixel / 64);
+    const std::uint64_t bit = std::uint64_t{1} << (pixel % 64);
+    shared[word] |= once[word] & bit;
+    once[word] |= bit;
+  }
+  next_entry_.assign(static_cast<std::size_t>(entries_), -1);
+  alone_.assign(static_cast<std::size_t>(entries_), 0);
   touched_.clear();
   for (int e = entries_ - 1; e >= 0; --e) {
     if (active_[static_cast<std::size_t>(e)] == 0) continue;
     const int pixel = entry_pixels_[static_cast<std::size_t>(e)];
+    if ((shared[static_cast<std::size_t>(pixel / 64)] >> (pixel % 64) & 1) == 0) {
+      alone_[static_cast<std::size_t>(e)] = 1;
+      if (combine_channels(context, pixel, e, work)) crossed_.push_back(pixel);
+      continue;
+    }
     int& first = first_entry_[static_cast<std::size_t>(pixel)];
     if (first < 0) touched_.push_back(pixel);
     next_entry_[static_cast<std::size_t>(e)] = first;
@@ -22,16 +37,20 @@ void SilhouetteWork::combine(const TileContext& context, Workspace& work) {
   }
   for (const int pixel : touched_) {
     int& first = first_entry_[static_cast<std::size_t>(pixel)];
-    bool changed = false;
-    for (const OutputChannels& output : context.outputs) {
-      for (int c = output.first; c < output.first + output.count; ++c) {
-        keeps_centre_[static_cast<std::size_t>(c * tile_pixels + pixel)] = 1;
-        changed = combine_pixel(pixel, first, c, output.background, work) || changed;
-      }
-    }
-    if (changed) crossed_.push_back(pixel);
+    if (combine_channels(context, pixel, first, work)) crossed_.push_back(pixel);
     first = -1;
   }
+}
+
+bool SilhouetteWork::combine_channels(const TileContext& context, int pixel, int first, Workspace& work) {
+  bool changed = false;
+  for (const OutputChannels& output : context.outputs) {
+    for (int c = output.first; c < output.first + output.count; ++c) {
+      keeps_centre_[static_cast<std::size_t>(c * tile_pixels + pixel)] = 1;
+      changed = combine_pixel(pixel, first, c, output.background, work) || changed;
+    }
+  }
+  return changed;
 }
 
 // One channel of a pixel. The rule's derivatives of its entries become those of the pixel.
@@ -127,135 +146,6 @@ void SilhouetteWork::find_jumps(const TileContext& context) {
                  step = static_cast<std::size_t>(stride_);
       jumps_[place] = constant, jumps_[place + step] = by_x, jumps_[place + 2 * step] = by_y;
     }
-  }
-}
-
-float* SilhouetteWork::row_of(const TileContext& context, int pixel, int g, std::int32_t id) {
-  const Group& group = context.groups[static_cast<std::size_t>(g)];
-  int& first = first_row_[static_cast<std::size_t>(pixel)];
-  for (int r = first; r >= 0; r = rows_[static_cast<std::size_t>(r)].next) {
-    if (rows_[static_cast<std::size_t>(r)].group == g &&
-        same_block(group, rows_[static_cast<std::size_t>(r)].id, id))
-      return row_values_.data() + r * row_size_;
-  }
-  const int r = static_cast<int>(rows_.size());
-  rows_.push_back({id, g, first});
-  first = r;
-  row_values_.resize(static_cast<std::size_t>((r + 1) * row_size_), 0.0f);
-  return row_values_.data() + r * row_size_;
-}
-
-void SilhouetteWork::gather_rows(const TileContext& context, Workspace& work) {
-  const int channels = context.channels, planes = context.planes, cameras = context.camera_slots;
-  const int S = planes + kernels::image_slots;
-  row_size_ = channels * planes;
-  rows_.clear(), row_values_.clear();
-  first_row_.assign(tile_pixels, -1);
-  std::size_t last_group = 0;
-  const auto group_of = [&](std::int32_t id) {
-    while (id < context.groups[last_group].first_id) --last_group;
-    while (id >= context.groups[last_group].first_id + context.groups[last_group].count) ++last_group;
-    return last_group;
-  };
-
-  // By the motion of silhouettes; of spheres and planes, which have one primitive, also by what they show.
-  for (const Segment& s : segments_) {
-    const Group& group = context.groups[static_cast<std::size_t>(s.group)];
-    if (s.kind < 0) continue;
-    for (int e = s.begin; e < s.end; ++e) {
-      const auto i = static_cast<std::size_t>(e);
-      if (active_[i] == 0 || !group.depends_on_theta(entry_primitives_[i])) continue;
-      float* row = row_of(context, entry_pixels_[i], s.group, group.first_id + entry_primitives_[i]);
-      for (int c = 0; c < channels; ++c) {
-        const float factor = by_inside_[static_cast<std::size_t>(c * 2 * stride_ + e)];
-        const auto value = [&](int k) {
-          return silhouette_rows_[static_cast<std::size_t>((c * planes + k) * stride_ + e)] +
-                 factor * sampled_partials_[static_cast<std::size_t>((c * S + k) * 2 * stride_ + e)];
-        };
-        for (int k = 0; k < group.slots; ++k) row[c * planes + k] += value(k);
-        for (int k = planes - cameras; k < planes; ++k) row[c * planes + k] += value(k);
-      }
-    }
-  }
-  for (const PieceSegment& s : piece_segments_) {
-    const Group& group = context.groups[static_cast<std::size_t>(s.group)];
-    if (!group.depends_on_theta(0)) continue;
-    const int piece_planes = 6 + cameras;
-    for (int i = s.begin; i < s.end; ++i) {
-      const int e = piece_entries_[static_cast<std::size_t>(i)];
-      if (e < 0 || active_[static_cast<std::size_t>(e)] == 0) continue;
-      const int half_edge =
-          group.silhouettes.half_edges[static_cast<std::size_t>(piece_edges_[static_cast<std::size_t>(i)])];
-      float* row = row_of(context, piece_pixels_[static_cast<std::size_t>(i)], s.group,
-                          group.first_id + half_edge / 3);
-      for (int c = 0; c < channels; ++c) {
-        const auto value = [&](int k) {
-          return piece_rows_[static_cast<std::size_t>((c * piece_planes + k) * piece_stride_ + i)];
-        };
-        for (int k = 0; k < 6; ++k) {
-          // Of free vertices: the ends of the half-edge, opposite its corner.
-          const int slot =
-              group.kind == GroupKind::free_mesh ? 3 * ((half_edge % 3 + 1 + k / 3) % 3) + k % 3 : k;
-          row[c * planes + slot] += value(k);
-        }
-        for (int k = 0; k < cameras; ++k) row[c * planes + planes - cameras + k] += value(6 + k);
-      }
-    }
-  }
-  // By what either side shows.
-  for (int e = 0; e < entries_; ++e) {
-    if (active_[static_cast<std::size_t>(e)] == 0) continue;
-    for (const int side : {0, stride_}) {
-      const std::int32_t id = sample_ids_[static_cast<std::size_t>(side + e)];
-      if (id < 0 || (side == 0 && e < first_mesh_)) continue;
-      const std::size_t g = group_of(id);
-      const Group& group = context.groups[g];
-      if (!group.depends_on_theta(id - group.first_id)) continue;
-      const runtime::Buffer<float>& factors = side == 0 ? by_inside_ : by_outside_;
-      float* row = nullptr;
-      for (int c = 0; c < channels; ++c) {
-        const float factor = factors[static_cast<std::size_t>(c * 2 * stride_ + e)];
-        if (factor == 0) continue;
-        if (row == nullptr)
-          row = row_of(context, entry_pixels_[static_cast<std::size_t>(e)], static_cast<int>(g), id);
-        const auto value = [&](int k) {
-          return sampled_partials_[static_cast<std::size_t>((c * S + k) * 2 * stride_ + side + e)];
-        };
-        for (int k = 0; k < group.slots; ++k) row[c * planes + k] += factor * value(k);
-        for (int k = planes - cameras; k < planes; ++k) row[c * planes + k] += factor * value(k);
-      }
-    }
-  }
-  for (const int pixel : crossed_) {
-    const auto p = static_cast<std::size_t>(pixel);
-    if (work.ids[p] >= 0 || first_row_[p] < 0) continue;
-    work.ids[p] = rows_[static_cast<std::size_t>(first_row_[p])].id;
-    for (int c = 0; c < channels; ++c) keeps_centre_[static_cast<std::size_t>(c * tile_pixels + pixel)] = 0;
-  }
-}
-
-void SilhouetteWork::patch(const TileContext& context, const Group& group, int planes,
-                           Workspace& work) const {
-  for (const int pixel : crossed_) {
-    const std::int32_t id = work.ids[static_cast<std::size_t>(pixel)];
-    if (!group.owns(id)) continue;
-    for (int c = 0; c < context.channels; ++c) {
-      if (keeps_centre_[static_cast<std::size_t>(c * tile_pixels + pixel)] != 0) continue;
-      for (int k = 0; k < planes; ++k)
-        work.rows[static_cast<std::size_t>((c * planes + k) * tile_pixels + pixel)] = 0;
-    }
-    for_each_row(pixel, [&](const CrossedRow& row, const float* values) {
-      if (&context.groups[static_cast<std::size_t>(row.group)] != &group || !same_block(group, row.id, id))
-        return;
-      for (int c = 0; c < context.channels; ++c) {
-        const auto add = [&](int to, int from) {
-          work.rows[static_cast<std::size_t>((c * planes + to) * tile_pixels + pixel)] +=
-              values[c * context.planes + from];
-        };
-        for (int k = 0; k < group.slots; ++k) add(k, k);
-        for (int k = 1; k <= context.camera_slots; ++k) add(planes - k, context.planes - k);
-      }
-    });
   }
 }
 

@@ -41,7 +41,8 @@ void SilhouetteWork::detect_edges(const TileContext& context, int g, int tile_in
 
 void SilhouetteWork::cross_pieces(const TileContext& context) {
   if (piece_segments_.empty()) return;
-  if (count_ > piece_stride_) allocate_pieces(context, count_);
+  if (count_ > piece_capacity_) allocate_pieces(context, count_);
+  piece_stride_ = whole_lines(count_);
   piece_entries_.assign(static_cast<std::size_t>(count_), -1);
   for (const PieceSegment& segment : piece_segments_) {
     const Silhouettes& s = context.groups[static_cast<std::size_t>(segment.group)].silhouettes;
@@ -57,8 +58,8 @@ void SilhouetteWork::cross_pieces(const TileContext& context) {
 }
 
 void SilhouetteWork::allocate_pieces(const TileContext& context, int pieces) {
-  piece_stride_ = (pieces + 15) / 16 * 16;
-  const auto n = static_cast<std::size_t>(piece_stride_),
+  piece_capacity_ = whole_lines(pieces);
+  const auto n = static_cast<std::size_t>(piece_capacity_),
              channels = static_cast<std::size_t>(context.channels);
   pieces_.resize(kernels::piece_components * n);
   piece_jumps_.resize(3 * channels * n);

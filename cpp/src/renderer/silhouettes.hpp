@@ -11,18 +11,21 @@
 #include <vector>
 
 #include "renderer/groups.hpp"
+#include "renderer/silhouette_regions.hpp"
 
 namespace diffrt::renderer {
 
 struct TileContext;
 struct Workspace;
 
-// Partials of a crossed pixel by the slots of one primitive: channels x planes numbers, the primitive's own
-// slots first, the camera's last.
+// Partials of a crossed pixel by the slots of one primitive: of channel c and plane k at values[c *
+// channel_stride + k * plane_stride], the primitive's own slots first, the camera's last.
 struct CrossedRow {
   std::int32_t id = 0;
   int group = 0;
   int next = -1;  // row of the same pixel
+  const float* values = nullptr;
+  std::ptrdiff_t channel_stride = 0, plane_stride = 1;
 };
 
 class SilhouetteWork {
@@ -30,13 +33,12 @@ class SilhouetteWork {
   // Pixels (numbers in the tile) that show something else than what their centre sees.
   const std::vector<int>& pixels() const { return crossed_; }
 
-  // Calls body(row, values) for each row of a pixel.
+  // Calls body(row) for each row of a pixel.
   template <class F>
   void for_each_row(int pixel, F&& body) const {
     for (int r = first_row_[static_cast<std::size_t>(pixel)]; r >= 0;
          r = rows_[static_cast<std::size_t>(r)].next)
-      body(rows_[static_cast<std::size_t>(r)],
-           row_values_.data() + static_cast<std::ptrdiff_t>(r) * row_size_);
+      body(rows_[static_cast<std::size_t>(r)]);
   }
 
   // Finds what silhouettes do to a tile, after find_visible and show: changes the block `rendered`, and with
@@ -64,14 +66,11 @@ class SilhouetteWork {
     int group, begin, end;
   };
 
-  struct Candidate {
-    std::int32_t pixel, primitive;
-  };
-
-  void detect(const TileContext& context, int tile_index, const Workspace& work);
-  void detect_crossings(const TileContext& context, int g, int tile_index);
+  void detect(const TileContext& context, int tile_index);
+  void find_regions(const TileContext& context, int g, int tile_index);
+  void hide_regions();
+  void add_entries();
   void detect_edges(const TileContext& context, int g, int tile_index);
-  void choose_candidates(const TileContext& context, int spheres, const Workspace& work);
   void pad_entries();
   void allocate_entries(const TileContext& context, int entries);
   void allocate_pieces(const TileContext& context, int pieces);
@@ -86,6 +85,8 @@ class SilhouetteWork {
   void add_chain(const TileContext& context, int group, int pixel, int root);
   void describe_chain(int from, int e);
   void make_entry_room();
+  // A stride is a multiple of 16, so that every component begins at a cache line.
+  static int whole_lines(int count) { return (count + 15) / 16 * 16; }
   void cross(const TileContext& context, bool with_nodes);
   void look(const TileContext& context, int tile_index);
   void see(const TileContext& context, const Group& group, int tile_index, int component, int part,
@@ -95,12 +96,21 @@ class SilhouetteWork {
   void sample(const TileContext& context, bool with_rows);
   void apply_rules(const TileContext& context);
   void combine(const TileContext& context, Workspace& work);
+  bool combine_channels(const TileContext& context, int pixel, int first, Workspace& work);
   bool combine_pixel(int pixel, int first, int channel, float background, Workspace& work);
   void find_jumps(const TileContext& context);
   void differentiate(const TileContext& context);
   void differentiate_pieces(const TileContext& context);
   void gather_rows(const TileContext& context, Workspace& work);
+  void weigh_partials(const TileContext& context);
+  void add_row(int pixel, int group, std::int32_t id, const float* values, std::ptrdiff_t channel_stride,
+               std::ptrdiff_t plane_stride);
+  void gather_single(const TileContext& context, int e);
+  void gather_shared(const TileContext& context, int e);
+  void gather_pieces(const TileContext& context);
   float* row_of(const TileContext& context, int pixel, int group, std::int32_t id);
+  // The group that an id belongs to; mostly the last one.
+  int group_of(const TileContext& context, std::int32_t id);
 
   float& crossing(int component, int e) {
     return crossings_[static_cast<std::size_t>(component * stride_ + e)];
@@ -111,12 +121,12 @@ class SilhouetteWork {
 
   // The tile at hand.
   int left_ = 0, top_ = 0, columns_ = 0, lines_ = 0;
-  int entries_ = 0, stride_ = 0;  // in all, with padding; capacity of the arrays below
-  std::vector<Candidate> candidates_;
-  std::size_t found_ = 0;  // candidates in use
-  std::vector<std::uint8_t>
-      filled_;  // per pixel: whether a sphere that its centre sees has no silhouette in it
-  std::vector<Segment> candidate_segments_, segments_;
+  int entries_ = 0;  // in all, with padding
+  // Of the arrays below: room, and the distance between components, which is what this tile needs, so that
+  // they lie close together in the cache.
+  int capacity_ = 0, stride_ = 0;
+  std::vector<SilhouetteRegion> regions_;
+  std::vector<Segment> segments_;
   std::vector<std::int32_t> entry_pixels_,
       entry_primitives_;              // primitive: its number in the group; a face of a mesh
   std::vector<int> entry_groups_;     // -1: padding
@@ -135,7 +145,7 @@ class SilhouetteWork {
   runtime::Buffer<float> jumps_, silhouette_rows_;
 
   // Pieces of edges.
-  int piece_stride_ = 0;  // capacity
+  int piece_capacity_ = 0, piece_stride_ = 0;  // as above
   std::vector<PieceSegment> piece_segments_;
   std::vector<std::int32_t> piece_pixels_, piece_edges_;
   std::vector<int> piece_entries_;  // or -1
@@ -149,11 +159,13 @@ class SilhouetteWork {
   std::int32_t count_ = 0;  // kernels append here
   std::vector<int> crossed_, first_row_;
   std::vector<int> first_entry_, next_entry_, touched_;
+  std::vector<std::uint8_t> alone_;  // per entry: the only one in its pixel
   std::vector<std::uint8_t>
       keeps_centre_;  // [channels, 256]: whether the row of the pixel's centre is part of its row
   std::vector<CrossedRow> rows_;
   std::vector<float> row_values_;
   std::ptrdiff_t row_size_ = 0;
+  std::size_t last_group_ = 0;
 };
 
 }  // namespace diffrt::renderer
