@@ -19,6 +19,10 @@ std::shared_ptr<Allocation> allocate(Device& device, std::size_t bytes, Memory m
 Device::Device(DeviceKind kind, DeviceDetails details)
     : kind_(kind), details_(std::move(details)), process_(getpid()) {}
 
+const kernels::DeviceTable& Device::kernels() const {
+  return kind_ == DeviceKind::cuda ? kernels::table_cuda : kernels::table_vulkan;
+}
+
 bool Device::forked() const { return getpid() != process_; }
 
 void Device::check_usable() const {

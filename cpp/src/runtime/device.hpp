@@ -34,6 +34,9 @@ class Device : public std::enable_shared_from_this<Device> {
   // Memory that another library allocated on this device, which must outlive the result. cuda only.
   std::shared_ptr<Allocation> adopt(Address address, std::size_t bytes);
 
+  // All kernels, as they are for this kind of device.
+  const kernels::DeviceTable& kernels() const;
+
   virtual std::unique_ptr<Sequence> make_sequence() = 0;
   // Compiles a kernel now. Otherwise the first sequence that launches it does.
   virtual void load(const KernelCode& kernel) = 0;

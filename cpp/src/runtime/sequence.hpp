@@ -3,8 +3,8 @@
 //
 //   auto sequence = device.make_sequence();
 //   sequence->copy(theta_device, theta_pinned);
-//   const auto prepare = sequence->launch(code, arguments, Bounds::range(0, count));
-//   { auto group = sequence->parallel(); sequence->launch(...); sequence->launch(...); }
+//   const auto prepare = sequence->launch(device.kernels().prepare_vertices, arguments, Bounds::range(0,
+//   count)); { auto group = sequence->parallel(); sequence->launch(...); sequence->launch(...); }
 //   sequence->copy(H_pinned, H_device);
 //   sequence->finish();
 //   for (;;) { write theta_pinned.host(); sequence->run(); sequence->wait(); read H_pinned.host(); }
@@ -51,8 +51,13 @@ class Sequence {
   Sequence(const Sequence&) = delete;
   Sequence& operator=(const Sequence&) = delete;
 
-  // Recording. `arguments` is a kernels::X_arguments whose arrays are device arrays (array() of them); the
-  // code must outlive the device. Throws std::logic_error for arrays that are none of this device's.
+  // Recording. The arguments' arrays are device arrays (array() of them). Throws std::logic_error for arrays
+  // that are none of this device's.
+  template <class Arguments>
+  Launch launch(kernels::DeviceKernel<Arguments> kernel, const Arguments& arguments, const Bounds& bounds) {
+    return launch(*kernel.code, arguments, bounds);
+  }
+  // Any code, which must outlive the device.
   template <class Arguments>
   Launch launch(const KernelCode& code, Arguments arguments, const Bounds& bounds) {
     arguments.begin = bounds.begin, arguments.end = bounds.end;

@@ -417,10 +417,10 @@ CUresult cuStreamDestroy_v2(CUstream stream) {
   return destroy(fake().s.streams, stream, "stream");
 }
 CUresult cuStreamSynchronize(CUstream stream) {
-  ENTER();
   stream = fake().stream_of(stream, __func__);
   if (stream == nullptr) return CUDA_ERROR_INVALID_HANDLE;
-  fake().drain(stream);
+  fake().drain(stream);  // also where it then reports an error
+  ENTER();
   return CUDA_SUCCESS;
 }
 CUresult cuEventCreate(CUevent* event, unsigned flags) {
