@@ -67,8 +67,9 @@ struct RendererOptions {
   std::vector<std::optional<double>> background;
   Boundary boundary = Boundary::exact;
   std::vector<std::pair<std::string, BoundaryRule>> rules;  // by name of a shape; the others blend
-  std::string device = "cpu";                               // "cpu" or "auto"
-  int threads = 0;                                          // 0: as many as this process may use
+  // "cpu", "cuda", "cuda:1", "vulkan", "vulkan:0", or "auto": CUDA, else a Vulkan GPU, else the CPU.
+  std::string device = "cpu";
+  int threads = 0;  // 0: as many as this process may use
 };
 
 // A block of theta.

@@ -5,7 +5,9 @@
 #include "diffrt/errors.hpp"
 #include "diffrt/info.hpp"
 #include "renderer/cpu_evaluator.hpp"
+#include "renderer/device/device_evaluator.hpp"
 #include "renderer/placement.hpp"
+#include "runtime/devices.hpp"
 #include "scene/validation.hpp"
 
 namespace diffrt::renderer {
@@ -176,11 +178,16 @@ void Evaluator::refuse_weights() {
 }
 
 std::unique_ptr<Evaluator> make_evaluator(Scene scene, RendererOptions options) {
-  if (options.device != "cpu" && options.device != "auto") {
-    throw DeviceError("device: '" + options.device +
-                      "' is not available in this version, which has kernels for x86-64 only; use \"cpu\"");
+  std::shared_ptr<runtime::Device> device = runtime::open_device(options.device);
+  if (device != nullptr && options.boundary == Boundary::exact) {
+    if (options.device != "auto") {
+      throw DeviceError("boundary: exact boundaries are not available on '" + options.device +
+                        "' yet; use boundary=\"none\" there, or device=\"cpu\"");
+    }
+    device = nullptr;
   }
-  return std::make_unique<CpuEvaluator>(std::move(scene), std::move(options));
+  if (device == nullptr) return std::make_unique<CpuEvaluator>(std::move(scene), std::move(options));
+  return std::make_unique<gpu::DeviceEvaluator>(std::move(scene), std::move(options), std::move(device));
 }
 
 }  // namespace diffrt::renderer
