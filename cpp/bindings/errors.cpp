@@ -19,6 +19,10 @@ void bind_errors(py::module_&) {
       raise("InvalidValueError", error.what());
     } catch (const SolverArgumentError& error) {
       raise("InvalidValueError", error.what());
+    } catch (const DeviceMemoryError& error) {
+      raise("DeviceMemoryError", error.what());
+    } catch (const DeviceLostError& error) {
+      raise("DeviceLostError", error.what());
     } catch (const DeviceError& error) {
       raise("DeviceError", error.what());
     }

@@ -361,6 +361,7 @@ void bind_renderer(py::module_& module) {
       .def_property_readonly("theta0",
                              [](LockedRenderer& self) { return std::vector<double>(self.get().theta0()); })
       .def_property_readonly("channels", [](LockedRenderer& self) { return self.get().channels(); })
+      .def_property_readonly("device", [](LockedRenderer& self) { return self.get().device(); })
       .def_property_readonly("threads", [](LockedRenderer& self) { return self.get().threads(); })
       .def_property_readonly("degenerate_triangles",
                              [](LockedRenderer& self) { return self.get().degenerate_triangles(); })

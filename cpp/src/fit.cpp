@@ -1,6 +1,7 @@
 #include "diffrt/fit.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <cstring>
@@ -125,13 +126,21 @@ class CoarseToFine {
 
 }  // namespace
 
+std::uint64_t new_revision() {
+  static std::atomic<std::uint64_t> last{0};
+  return ++last;
+}
+
 ImageProblem::ImageProblem(Renderer& renderer, Observation observation, Loss loss)
     : renderer_(renderer),
       observation_(observation),
       loss_(loss),
       resolution_(static_cast<double>(std::numeric_limits<float>::epsilon()) *
                   magnitude(observation.image, renderer.scene().camera, renderer.channels(),
-                            renderer.options().boundary == Boundary::exact)) {}
+                            renderer.options().boundary == Boundary::exact)) {
+  // The arrays stay as they are while the problem is solved.
+  if (observation_.revision == 0) observation_.revision = new_revision();
+}
 
 std::size_t ImageProblem::size() const { return renderer_.parameters(); }
 

@@ -8,11 +8,13 @@
 #include <cstdlib>
 #include <new>
 
+#include "allocation_count.hpp"
 #include "diffrt/diffrt.hpp"
 
 namespace {
 std::atomic<long> allocations{0};
 }
+long diffrt::tests::allocation_count() { return allocations; }
 
 // Counts every allocation in this program: operator new's, and those of buffers for kernels, which come from
 // aligned_alloc.

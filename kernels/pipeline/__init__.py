@@ -37,12 +37,14 @@ from kernels.pipeline.crossed import crossed_kernels, layout
 from kernels.pipeline.entry import Entry
 from kernels.pipeline.normal_equations import entry_sums, normal_equations
 from kernels.pipeline.prepare import TRIANGLE_COMPONENTS, prepare_triangles, prepare_vertices
-from kernels.pipeline.residuals import SUMS, residuals, row_sums, tile_sums
+from kernels.pipeline.primitive_sums import part_sums, primitive_sums
+from kernels.pipeline.residuals import SUMS, residuals, row_sums, shared_row_sums, square_gradients, tile_sums
 from kernels.pipeline.rows import CAMERA_SLOTS, rows
 from kernels.pipeline.rules import rules
 from kernels.pipeline.samples import samples
 from kernels.pipeline.see import REACH, see_planes, see_spheres, see_triangles
 from kernels.pipeline.silhouette_rows import load_plane, load_sphere, silhouette_rows, silhouette_rows_edge
+from kernels.pipeline.storage import load_observation, mix_planes, show_background, store_ids, store_image, store_planes
 from kernels.pipeline.surfaces import SURFACES
 from kernels.pipeline.target import STEPS, TILE
 from kernels.pipeline.value import value_of_depth, value_of_surface
@@ -67,6 +69,16 @@ ON_GPU = (
     scale_bounds,
     row_sums,
     tile_sums,
+    shared_row_sums,
+    square_gradients,
+    primitive_sums,
+    part_sums,
+    load_observation,
+    show_background,
+    store_image,
+    store_ids,
+    store_planes,
+    mix_planes,
 )
 
 

@@ -124,3 +124,40 @@ def tile_sums(target):
             sums[i] = total
 
     return kernel
+
+
+def shared_row_sums(target):
+    """Costs of residuals that exist in both, by rows: rows[3 row + s] is the sum before, their number, and the sum of
+    what they became less. The difference is what matters, and is small.
+    """
+    scalars = target.scalars
+
+    @ti.kernel
+    def kernel(begin: ti.i32, end: ti.i32, before: scalars, now: scalars, rows: scalars):
+        for row in range(begin, end):
+            cost = 0.0
+            count = 0.0
+            less = 0.0
+            for p in range(row * TILE, (row + 1) * TILE):
+                if before[p] >= 0.0 and now[p] >= 0.0:
+                    cost += before[p]
+                    count += 1.0
+                    less += before[p] - now[p]
+            rows[3 * row] = 0.5 * cost
+            rows[3 * row + 1] = count
+            rows[3 * row + 2] = 0.5 * less
+
+    return kernel
+
+
+def square_gradients(target):
+    """weight = (weight residual)^2: what the scatter of the gradient sums in place of w rho'."""
+    scalars = target.scalars
+
+    @ti.kernel
+    def kernel(begin: ti.i32, end: ti.i32, residual: scalars, weight: scalars):
+        for p in range(begin, end):
+            gradient = weight[p] * residual[p]
+            weight[p] = gradient * gradient
+
+    return kernel

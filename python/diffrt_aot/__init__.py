@@ -12,6 +12,8 @@ result = dr.fit(renderer, image)
 from ._core import version as _version
 from .camera import PinholeCamera as PinholeCamera
 from .errors import DeviceError as DeviceError
+from .errors import DeviceLostError as DeviceLostError
+from .errors import DeviceMemoryError as DeviceMemoryError
 from .errors import DiffrtError as DiffrtError
 from .errors import InvalidTypeError as InvalidTypeError
 from .errors import InvalidValueError as InvalidValueError
@@ -19,8 +21,12 @@ from .fit import FitResult as FitResult
 from .fit import Status as Status
 from .fit import StepRecord as StepRecord
 from .fit import fit as fit
+from .info import DeviceDetails as DeviceDetails
 from .info import cmake_dir as cmake_dir
+from .info import device_details as device_details
+from .info import devices as devices
 from .info import info as info
+from .info import missing_devices as missing_devices
 from .jacobian import Jacobian as Jacobian
 from .losses import Barron as Barron
 from .losses import Cauchy as Cauchy

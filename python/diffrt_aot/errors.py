@@ -65,4 +65,15 @@ def missing_dependency(package: str, purpose: str) -> MissingDependencyError:
 
 
 class DeviceError(DiffrtError, RuntimeError):
-    """A device, or an instruction set, that was asked for and is not there; the message says what was found."""
+    """A device, or an instruction set, that was asked for and is not there, or a device that failed.
+
+    The message says what was looked for and what to do. The library goes on working on the CPU.
+    """
+
+
+class DeviceMemoryError(DeviceError, MemoryError):
+    """The device has not enough memory left for this; what was there before stays usable."""
+
+
+class DeviceLostError(DeviceError):
+    """The device stopped, and what was made on it is of no more use; the message says how to go on."""

@@ -57,7 +57,8 @@ class Renderer:
         boundary: "exact": a pixel that a silhouette crosses is the integral over its footprint, and J has the motion
             of the silhouette. "none": every pixel is the value at its centre, with the interior derivative only
             (right for depth cameras, which do not average across an edge).
-        device: "cpu", or "auto".
+        device: "cpu"; "cuda" or "vulkan", the first GPU, or "cuda:1", the second; "auto": CUDA, else a GPU with Vulkan,
+            else the CPU. `info()` lists what there is.
         threads: how many to use; None for all that this process may use. Results do not depend on it.
         rules: for boundary="exact", what the pixels along the silhouette of a shape show, by the shape's name:
             "blend" (the default), alpha f_in + (1 - alpha) f_out, with alpha the part of the pixel that the shape
@@ -130,6 +131,11 @@ class Renderer:
     def blocks(self) -> dict[str, slice]:
         """Where each free name lies in theta."""
         return {name: slice(offset, offset + size) for name, offset, size, _ in self._core.blocks()}
+
+    @property
+    def device(self) -> str:
+        """What does the work: "cpu", "cuda:0", "vulkan:0"."""
+        return self._core.device
 
     @property
     def threads(self) -> int:

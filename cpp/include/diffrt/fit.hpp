@@ -7,7 +7,7 @@
 namespace diffrt {
 
 // The renderer and what it is compared with, as a problem for the solver. It refers to both, and to the
-// observed arrays.
+// observed arrays, which must stay as they are.
 class ImageProblem : public LeastSquaresProblem {
  public:
   ImageProblem(Renderer& renderer, Observation observation, Loss loss);

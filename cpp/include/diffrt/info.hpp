@@ -1,6 +1,7 @@
 // What this build of the library is, and what it found on this machine.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -12,8 +13,26 @@ std::string version();
 std::string isa_level();
 // The levels that this machine can run.
 std::vector<std::string> available_isa_levels();
+// What `device` may be: "cpu", then "cuda:0", "vulkan:0"... Asks the drivers, which may take a moment.
 std::vector<std::string> devices();
 int default_threads();
 int kernel_count();
+
+struct DeviceDetails {
+  std::string device;        // "cuda:0"
+  std::string name;          // as its driver says
+  std::string driver;        // and its version
+  std::uint64_t memory = 0;  // [bytes]
+  bool software = false;     // a Vulkan driver that computes on the processor
+};
+// Of devices(), in that order.
+std::vector<DeviceDetails> device_details();
+
+// What cannot be used, and why: {"cuda", "libcuda.so.1 not found"}, {"vulkan:1", "its driver is..."}.
+struct MissingDevice {
+  std::string device;
+  std::string reason;
+};
+std::vector<MissingDevice> missing_devices();
 
 }  // namespace diffrt

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace diffrt {
 
@@ -26,6 +27,12 @@ struct ImageView {
 struct Observation {
   ImageView image;    // [height, width, channels], as the renderer's outputs
   ImageView weights;  // empty: all 1. [height, width, channels], >= 0; a stride of 0 repeats
+  // Not 0: a name for what the arrays hold, that new_revision() gave. A renderer on a GPU that was given it
+  // last keeps what it has, and does not read them again.
+  std::uint64_t revision = 0;
 };
+
+// A number that was not given before.
+std::uint64_t new_revision();
 
 }  // namespace diffrt

@@ -31,6 +31,10 @@
 
 namespace diffrt {
 
+namespace renderer {
+class Evaluator;  // internal
+}
+
 enum class Output {
   distance,  // along the unit ray [scene units]
   depth,     // Z in the camera frame [scene units]
@@ -63,8 +67,9 @@ struct RendererOptions {
   std::vector<std::optional<double>> background;
   Boundary boundary = Boundary::exact;
   std::vector<std::pair<std::string, BoundaryRule>> rules;  // by name of a shape; the others blend
-  std::string device = "cpu";                               // "cpu" or "auto"
-  int threads = 0;                                          // 0: as many as this process may use
+  // "cpu", "cuda", "cuda:1", "vulkan", "vulkan:0", or "auto": CUDA, else a Vulkan GPU, else the CPU.
+  std::string device = "cpu";
+  int threads = 0;  // 0: as many as this process may use
 };
 
 // A block of theta.
@@ -110,6 +115,7 @@ class Renderer {
   std::size_t parameters() const;  // P
   int channels() const;            // C, of all outputs
   std::size_t pixels() const;      // H * W
+  std::string device() const;      // what does the work: "cpu", "cuda:0", "vulkan:0"
   int threads() const;
   std::size_t degenerate_triangles() const;          // skipped
   const std::vector<std::string>& warnings() const;  // in words
@@ -143,8 +149,7 @@ class Renderer {
   void tangent_row(Span<const double> theta, std::size_t i, Span<double> row) const;
 
  private:
-  class Implementation;
-  std::unique_ptr<Implementation> implementation_;
+  std::unique_ptr<renderer::Evaluator> evaluator_;
 };
 
 }  // namespace diffrt

@@ -2,26 +2,13 @@
 
 namespace diffrt::renderer {
 
+int record_size(int slots) { return slots * (slots + 1) / 2 + slots; }
+
 void Assembly::add(const Group& group, const GroupLinearization& linear, const Linearization& linearization,
-                   int camera_slots, const std::vector<int>& active, const float* records, Span<double> H,
-                   Span<double> g) {
+                   int camera_slots, const double* sums, Span<double> H, Span<double> g) {
   const int slots = group.slots + camera_slots;
   const auto size = static_cast<std::size_t>(record_size(slots));
-  const bool together = group.kind == GroupKind::rigid_mesh;
-  const int blocks = together ? 1 : group.count;
-  local_.resize(static_cast<std::size_t>(blocks) * size);
-  std::fill_n(local_.data(), local_.size(), 0.0);
-  const TileLists& entries = group.sum_entries();
-  for (const int t : active) {
-    if (!group.touches(t)) continue;  // its records were not written
-    for (int entry = entries.begin(t); entry < entries.end(t); ++entry) {
-      const float* record = records + static_cast<std::size_t>(entry) * size;
-      double* sums = local_.data() + static_cast<std::size_t>(together ? 0 : entries.candidate(entry)) * size;
-      for (std::size_t k = 0; k < size; ++k) sums[k] += static_cast<double>(record[k]);
-    }
-  }
-  for (int i = 0; i < blocks; ++i) {
-    const double* sums = local_.data() + static_cast<std::size_t>(i) * size;
+  for (int i = 0; i < group.blocks(); ++i, sums += size) {
     // A primitive that no pixel sees has an all-zero record; of a large mesh most are.
     bool any = false;
     for (std::size_t k = 0; k < size && !any; ++k) any = sums[k] != 0;

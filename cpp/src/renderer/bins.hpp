@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <vector>
 
 #include "runtime/buffer.hpp"
 #include "runtime/isa.hpp"
@@ -83,6 +84,14 @@ class TileLists {
     for (int tile = 0; tile <= tiles; ++tile) offsets_[static_cast<std::size_t>(tile)] = tile * count;
     for (int entry = 0; entry < tiles * count; ++entry)
       candidates_[static_cast<std::size_t>(entry)] = entry % count;
+  }
+
+  // The tile of each entry.
+  std::vector<int> tile_of_entries() const {
+    std::vector<int> result;
+    for (int tile = 0; tile + 1 < static_cast<int>(offsets_.size()); ++tile)
+      result.insert(result.end(), static_cast<std::size_t>(end(tile) - begin(tile)), tile);
+    return result;
   }
 
   bool empty(int tile) const { return begin(tile) == end(tile); }

@@ -1,7 +1,13 @@
 #include "renderer/evaluator.hpp"
 
+#include <algorithm>
+
 #include "diffrt/errors.hpp"
 #include "diffrt/info.hpp"
+#include "renderer/cpu_evaluator.hpp"
+#include "renderer/device/device_evaluator.hpp"
+#include "renderer/placement.hpp"
+#include "runtime/devices.hpp"
 #include "scene/validation.hpp"
 
 namespace diffrt::renderer {
@@ -16,13 +22,6 @@ std::shared_ptr<runtime::ThreadPool> make_pool(const RendererOptions& options) {
   return runtime::shared_pool(options.threads == 0 ? default_threads() : options.threads);
 }
 
-void check_options(const RendererOptions& options) {
-  if (options.device != "cpu" && options.device != "auto") {
-    throw DeviceError("device: '" + options.device +
-                      "' is not available in this version, which has kernels for x86-64 only; use \"cpu\"");
-  }
-}
-
 // Faces of meshes, kept alive by Jacobians that refer to them.
 std::shared_ptr<const void> faces_of(const Scene& scene) {
   auto faces = std::make_shared<std::vector<std::shared_ptr<const std::vector<std::int32_t>>>>();
@@ -35,16 +34,14 @@ std::shared_ptr<const void> faces_of(const Scene& scene) {
 }  // namespace
 
 Evaluator::Evaluator(Scene scene, RendererOptions options)
-    : scene_((check_options(options), scene::check(scene), std::move(scene))),
+    : scene_((scene::check(scene), std::move(scene))),
       options_(std::move(options)),
       outputs_(make_outputs(options_)),
       parameters_(scene_, options_.free),
       grid_(scene_.camera.width, scene_.camera.height),
-      kernels_(*runtime::active_level().kernels),
       pool_(make_pool(options_)),
       groups_(make_groups(scene_, parameters_, grid_, options_)),
-      pivots_(scene_.shapes.size()),
-      workspaces_(static_cast<std::size_t>(pool_->threads())) {
+      pivots_(scene_.shapes.size()) {
   channels_ = outputs_.back().first + outputs_.back().count;
   camera_slots_ = parameters_.camera_columns().intrinsics() ? kernels::camera_slots : 0;
   for (const Group& group : groups_) widest_ = std::max(widest_, group.slots + camera_slots_);
@@ -64,9 +61,6 @@ Evaluator::Evaluator(Scene scene, RendererOptions options)
                         " triangles have no area and are skipped");
   }
   faces_ = faces_of(scene_);
-  all_tiles_.resize(static_cast<std::size_t>(grid_.tiles()));
-  for (std::size_t i = 0; i < all_tiles_.size(); ++i) all_tiles_[i] = static_cast<int>(i);
-  for (Workspace& work : workspaces_) work.resize(channels_, std::max(widest_, 1));
   parameters_.apply(parameters_.theta0(), state_);
 }
 
@@ -96,22 +90,10 @@ void Evaluator::check_image(Span<float> image) const {
   }
 }
 
-void Evaluator::prepare(Span<const double> theta) {
+void Evaluator::move_to(Span<const double> theta) {
   parameters_.check(theta);
   parameters_.apply(theta, state_);
-  const Frame frame{kernels_, *pool_, grid_};
-  for (Group& group : groups_) renderer::prepare(group, scene_, state_, frame);
-}
-
-void Evaluator::share_room() {
-  const TileContext context = this->context();
-  Workspace& fullest = workspaces_[0];
-  const auto make_room = [&](Workspace& work, const Workspace& other) {
-    work.silhouettes.make_room_as(context, other.silhouettes);
-    work.entries.reserve(other.entries.capacity());
-  };
-  for (const Workspace& work : workspaces_) make_room(fullest, work);
-  for (Workspace& work : workspaces_) make_room(work, fullest);
+  for (Group& group : groups_) place(group, scene_, state_, grid_);
 }
 
 void Evaluator::update_linearization(Span<const double> theta, PoseDerivative kind) {
@@ -120,6 +102,92 @@ void Evaluator::update_linearization(Span<const double> theta, PoseDerivative ki
     if (group.shape >= 0) pivots_[static_cast<std::size_t>(group.shape)] = group.pivot.cast<double>();
   }
   linearization_.update(scene_, parameters_, state_, theta, kind, pivots_);
+}
+
+void Evaluator::render(Span<const double> theta, Span<float> image) {
+  check_image(image);
+  move_to(theta);
+  draw(image);
+}
+
+Jacobian Evaluator::jacobian(Span<const double> theta, Span<float> image) {
+  if (!image.empty()) check_image(image);
+  move_to(theta);
+  auto data = std::make_shared<JacobianData>();
+  data->grid = grid_;
+  data->channels = channels_;
+  data->planes = row_planes_;
+  data->parameters = parameters_.size();
+  data->dense = dense_rows_;
+  data->camera_slots = camera_slots_;
+  data->rows = row_pool_->take();
+  update_linearization(theta, PoseDerivative::theta);
+  data->linearization = linearization_;
+  data->keep_alive = faces_;
+  draw_rows(image, *data->rows);
+  return Jacobian(std::move(data));
+}
+
+void Evaluator::normal_equations(Span<const double> theta, const Observation& observation, const Loss& loss,
+                                 NormalEquations& result, PoseDerivative pose, bool remember) {
+  const KernelLoss robust = check_observation(observation, loss);
+  move_to(theta);
+  const Totals totals = sum_products(observation, robust, Products::weighted, remember);
+  remembers_ = remembers_ || remember;
+  report(totals, result);
+  const std::size_t P = parameters_.size();
+  result.H.assign(P * P, 0.0);
+  result.g.assign(P, 0.0);
+  update_linearization(theta, pose);
+  assemble(result.H, result.g);
+}
+
+void Evaluator::gradient_scatter(Span<const double> theta, const Observation& observation, const Loss& loss,
+                                 Span<double> M) {
+  const KernelLoss robust = check_observation(observation, loss);
+  move_to(theta);
+  sum_products(observation, robust, Products::scatter, false);
+  std::fill(M.begin(), M.end(), 0.0);
+  scattered_gradient_.assign(parameters_.size(), 0.0);
+  update_linearization(theta, PoseDerivative::tangent);
+  assemble(M, scattered_gradient_);
+}
+
+void Evaluator::cost(Span<const double> theta, const Observation& observation, const Loss& loss,
+                     NormalEquations& result, SharedCost* shared) {
+  if (shared != nullptr && !remembers_)
+    throw ArgumentError("shared: there is no call of normal_equations to compare with that was to remember");
+  const KernelLoss robust = check_observation(observation, loss);
+  move_to(theta);
+  report(sum_costs(observation, robust, shared), result);
+}
+
+KernelLoss Evaluator::check_observation(const Observation& observation, const Loss& loss) {
+  if (observation.image.empty()) throw ArgumentError("observed: is empty");
+  return kernel_loss(loss);
+}
+
+void Evaluator::report(const Totals& totals, NormalEquations& result) {
+  result.cost = totals.cost;
+  result.count = static_cast<std::size_t>(totals.count);
+  result.weighted_squares = totals.squares;
+}
+
+void Evaluator::refuse_weights() {
+  throw ArgumentError("weights: some are negative; weights are >= 0, and 0 or NaN drops a pixel");
+}
+
+std::unique_ptr<Evaluator> make_evaluator(Scene scene, RendererOptions options) {
+  std::shared_ptr<runtime::Device> device = runtime::open_device(options.device);
+  if (device != nullptr && options.boundary == Boundary::exact) {
+    if (options.device != "auto") {
+      throw DeviceError("boundary: exact boundaries are not available on '" + options.device +
+                        "' yet; use boundary=\"none\" there, or device=\"cpu\"");
+    }
+    device = nullptr;
+  }
+  if (device == nullptr) return std::make_unique<CpuEvaluator>(std::move(scene), std::move(options));
+  return std::make_unique<gpu::DeviceEvaluator>(std::move(scene), std::move(options), std::move(device));
 }
 
 }  // namespace diffrt::renderer

@@ -12,7 +12,10 @@
 
 namespace diffrt::renderer {
 
-// What stays the same in an evaluation, for every launch.
+// `count` rounded up to whole packets.
+inline int whole_packets(std::size_t count) { return static_cast<int>((count + 15) / 16 * 16); }
+
+// What stays the same in an evaluation, for every launch on the CPU.
 struct Frame {
   const kernels::Table& kernels;
   runtime::ThreadPool& pool;
@@ -71,6 +74,7 @@ struct Group {
   runtime::Buffer<float> vertices_camera;              // [3, vertex_stride]
   runtime::Buffer<std::int32_t> faces;                 // [3, stride]; degenerate ones collapsed to a vertex
   std::size_t degenerate = 0;
+  float T_camera_mesh[12] = {};  // of vertices relative to the centroid, by rows
 
   // With exact boundaries.
   bool exact = false;
@@ -82,6 +86,8 @@ struct Group {
 
   // Whether an id is that of one of its primitives.
   bool owns(std::int32_t id) const { return id >= first_id && id < first_id + count; }
+  // How many of them have slots of their own.
+  int blocks() const { return kind == GroupKind::rigid_mesh ? 1 : count; }
   // Whether any of its primitives may touch a tile. Planes have no bounds.
   bool touches(int tile_index) const { return kind == GroupKind::planes || !tiles.empty(tile_index); }
   const TileLists& sum_entries() const { return own_sums ? sums : tiles; }
@@ -96,7 +102,7 @@ struct Group {
 std::vector<Group> make_groups(const Scene& scene, const scene::Parameters& parameters, const TileGrid& grid,
                                const RendererOptions& options);
 
-// Moves a group's primitives to where they are in `state`, and finds the tiles they touch.
-void prepare(Group& group, const Scene& scene, const scene::State& state, const Frame& frame);
+// On the CPU, after place(): triangles, silhouettes, and the tiles that its primitives touch.
+void prepare(Group& group, const scene::State& state, const Frame& frame);
 
 }  // namespace diffrt::renderer

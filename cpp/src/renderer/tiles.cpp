@@ -7,7 +7,6 @@
 
 #include "diffrt/errors.hpp"
 #include "renderer/launch_arguments.hpp"
-#include "scene/validation.hpp"
 
 namespace diffrt::renderer {
 
@@ -21,40 +20,6 @@ void Workspace::resize(int channels, int planes) {
   for (runtime::Buffer<float>* block : {&rendered, &observed, &weights, &residual, &robust, &costs})
     block->resize(pixels);
   rows.resize(pixels * static_cast<std::size_t>(planes));
-}
-
-KernelLoss kernel_loss(const Loss& loss) {
-  if (loss.kind == Loss::Kind::none) return {kernels::loss_least_squares, 1, 1};
-  if (!(loss.scale > 0) || !std::isfinite(loss.scale)) {
-    throw ArgumentError("loss: its scale must be positive and finite, in units of the residual, got " +
-                        scene::text(loss.scale));
-  }
-  KernelLoss result{0, static_cast<float>(loss.scale), static_cast<float>(loss.alpha)};
-  switch (loss.kind) {
-    case Loss::Kind::huber:
-      result.index = kernels::loss_huber;
-      break;
-    case Loss::Kind::cauchy:
-      result.index = kernels::loss_cauchy;
-      break;
-    case Loss::Kind::geman_mcclure:
-      result.index = kernels::loss_geman_mcclure;
-      break;
-    case Loss::Kind::tukey:
-      result.index = kernels::loss_tukey;
-      break;
-    default:
-      if (std::isnan(loss.alpha) || loss.alpha > 2) {
-        throw ArgumentError("loss: Barron's alpha must be at most 2 (least squares), got " +
-                            scene::text(loss.alpha));
-      }
-      // At its limits the general formula divides by zero, or by infinity.
-      result.index = kernels::loss_barron;
-      if (loss.alpha > 2 - 1e-6) result.index = kernels::loss_least_squares;
-      if (std::abs(loss.alpha) < 1e-6) result.index = kernels::loss_barron_zero;
-      if (loss.alpha < -1e8) result.index = kernels::loss_welsch;
-  }
-  return result;
 }
 
 bool touched(const TileContext& context, int tile_index) {
@@ -162,8 +127,6 @@ void compare(const TileContext& context, const KernelLoss& loss, int tile_index,
   a.sums = array(sums);
   launch(context.kernels.residuals[loss.index], a, tile_index, tile_index + 1);
 }
-
-int record_size(int slots) { return slots * (slots + 1) / 2 + slots; }
 
 void accumulate(const TileContext& context, const Group& group, int tile_index, Workspace& work,
                 float* records) {

@@ -4,8 +4,10 @@
 
 #include <vector>
 
+#include "renderer/assembly.hpp"
 #include "renderer/couplings.hpp"
 #include "renderer/groups.hpp"
+#include "renderer/kernel_loss.hpp"
 #include "renderer/outputs.hpp"
 #include "renderer/silhouettes.hpp"
 
@@ -23,13 +25,6 @@ struct Workspace {
 
   void resize(int channels, int planes);
 };
-
-// A robust loss as the residual kernels take it.
-struct KernelLoss {
-  int index = 0;
-  float scale = 1, alpha = 1;
-};
-KernelLoss kernel_loss(const Loss& loss);  // throws ArgumentError
 
 // All that a tile needs to know, the same for all tiles of an evaluation.
 struct TileContext {
@@ -65,7 +60,6 @@ void compare(const TileContext& context, const KernelLoss& loss, int tile_index,
 // Records of a group's entries in this tile: see pipeline/normal_equations.py.
 void accumulate(const TileContext& context, const Group& group, int tile_index, Workspace& work,
                 float* records);
-int record_size(int slots);
 
 // Copies between a tile's block and an image [height, width] with the given strides [floats].
 void store_plane(const TileGrid& grid, int tile_index, const float* block, float* image,

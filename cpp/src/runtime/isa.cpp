@@ -3,6 +3,7 @@
 #include <cpuid.h>
 
 #include <cstdlib>
+#include <cstring>
 
 #include "diffrt/errors.hpp"
 
@@ -61,6 +62,19 @@ std::vector<IsaLevel> supported_levels() {
 const IsaLevel& active_level() {
   static const IsaLevel level = choose();
   return level;
+}
+
+std::string processor_name() {
+  unsigned words[12] = {};
+  for (unsigned k = 0; k < 3; ++k) {
+    unsigned* const w = words + 4 * k;
+    if (__get_cpuid(0x80000002u + k, &w[0], &w[1], &w[2], &w[3]) == 0) return "x86-64";
+  }
+  char text[sizeof words + 1] = {};
+  std::memcpy(text, words, sizeof words);
+  const std::string name = text;
+  const std::size_t first = name.find_first_not_of(' ');
+  return first == std::string::npos ? "x86-64" : name.substr(first, name.find_last_not_of(' ') - first + 1);
 }
 
 }  // namespace diffrt::runtime

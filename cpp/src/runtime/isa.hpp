@@ -19,4 +19,7 @@ std::vector<IsaLevel> supported_levels();
 // The highest supported level, or the one that DIFFRT_ISA names. Decided once. Throws DeviceError.
 const IsaLevel& active_level();
 
+// As it calls itself: "AMD EPYC 9B14".
+std::string processor_name();
+
 }  // namespace diffrt::runtime

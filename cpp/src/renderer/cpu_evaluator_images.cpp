@@ -1,51 +1,35 @@
 // Images and Jacobian rows.
-#include <utility>
-
-#include "renderer/evaluator.hpp"
+#include "renderer/cpu_evaluator.hpp"
 
 namespace diffrt::renderer {
 
-void Evaluator::render(Span<const double> theta, Span<float> image) {
-  check_image(image);
-  prepare(theta);
+void CpuEvaluator::draw(Span<float> image) {
+  prepare();
   const TileContext context = this->context();
   over_tiles(all_tiles_, [&](int t, Workspace& work) { store_image(context, t, work, image, false); });
 }
 
-Jacobian Evaluator::jacobian(Span<const double> theta, Span<float> image) {
-  if (!image.empty()) check_image(image);
-  prepare(theta);
+void CpuEvaluator::draw_rows(Span<float> image, RowStorage& rows) {
+  prepare();
   const TileContext context = this->context();
-  auto data = std::make_shared<JacobianData>();
-  data->grid = grid_;
-  data->channels = channels_;
-  data->planes = row_planes_;
-  data->parameters = parameters_.size();
-  data->dense = dense_rows_;
-  data->camera_slots = camera_slots_;
-  data->rows = row_pool_->take();
-  update_linearization(theta, PoseDerivative::theta);
-  data->linearization = linearization_;
-  data->keep_alive = faces_;
   over_tiles(all_tiles_, [&](int t, Workspace& work) {
     if (!image.empty()) {
       store_image(context, t, work, image, true);
     } else if (touched(context, t)) {
       show_tile(context, t, work, true);
     }
-    store_rows(context, t, work, *data->rows);
+    store_rows(context, t, work, rows);
   });
-  return Jacobian(std::move(data));
 }
 
-void Evaluator::show_tile(const TileContext& context, int t, Workspace& work, bool with_rows) const {
+void CpuEvaluator::show_tile(const TileContext& context, int t, Workspace& work, bool with_rows) const {
   find_visible(context, t, work);
   show(context, t, work);
   if (exact()) work.silhouettes.run(context, t, work, with_rows);
 }
 
-void Evaluator::store_image(const TileContext& context, int t, Workspace& work, Span<float> image,
-                            bool with_rows) const {
+void CpuEvaluator::store_image(const TileContext& context, int t, Workspace& work, Span<float> image,
+                               bool with_rows) const {
   const std::ptrdiff_t column_stride = channels_,
                        row_stride = static_cast<std::ptrdiff_t>(grid_.width) * channels_;
   if (!touched(context, t)) {
@@ -63,7 +47,7 @@ void Evaluator::store_image(const TileContext& context, int t, Workspace& work, 
   }
 }
 
-void Evaluator::store_rows(const TileContext& context, int t, Workspace& work, RowStorage& rows) const {
+void CpuEvaluator::store_rows(const TileContext& context, int t, Workspace& work, RowStorage& rows) const {
   const auto plane_at = [&](int plane) {
     return rows.planes.get() + static_cast<std::size_t>(plane) * pixels();
   };
@@ -107,7 +91,7 @@ void Evaluator::store_rows(const TileContext& context, int t, Workspace& work, R
 }
 
 // The rows of crossed pixels that their planes do not hold.
-void Evaluator::store_extras(int t, const Workspace& work, RowExtras& extras) const {
+void CpuEvaluator::store_extras(int t, const Workspace& work, RowExtras& extras) const {
   for (const int pixel : work.silhouettes.pixels()) {
     const std::int32_t id = work.ids[static_cast<std::size_t>(pixel)];
     const int x = t % grid_.across * tile + pixel % tile, y = t / grid_.across * tile + pixel / tile;
@@ -128,7 +112,7 @@ void Evaluator::store_extras(int t, const Workspace& work, RowExtras& extras) co
   }
 }
 
-const float* Evaluator::mix_column(const Block& block, int k, const float* slots, float* mixed) const {
+const float* CpuEvaluator::mix_column(const Block& block, int k, const float* slots, float* mixed) const {
   int used = 0, last = 0;
   for (int s = 0; s < widest_; ++s) {
     if (block.at(s, k) != 0) ++used, last = s;

@@ -1,0 +1,87 @@
+// An evaluator on the processor: tile by tile on the pool's threads.
+#pragma once
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "renderer/couplings.hpp"
+#include "renderer/evaluator.hpp"
+#include "renderer/tiles.hpp"
+
+namespace diffrt::renderer {
+
+class CpuEvaluator : public Evaluator {
+ public:
+  CpuEvaluator(Scene scene, RendererOptions options);
+  std::string device() const override { return "cpu"; }
+
+ protected:
+  // cpu_evaluator_images.cpp:
+  void draw(Span<float> image) override;
+  void draw_rows(Span<float> image, RowStorage& rows) override;
+  // cpu_evaluator_sums.cpp:
+  Totals sum_costs(const Observation& observation, const KernelLoss& loss, SharedCost* shared) override;
+  Totals sum_products(const Observation& observation, const KernelLoss& loss, Products products,
+                      bool remember) override;
+  void assemble(Span<double> H, Span<double> g) override;
+
+ private:
+  // What is placed becomes triangles, and the tiles that it touches.
+  void prepare();
+  TileContext context() const {
+    return {kernels_, grid_, state_, groups_, outputs_, channels_, camera_slots_, widest_};
+  }
+
+  // Calls body(tile, workspace of its thread) for each of the tiles.
+  template <class F>
+  void over_tiles(const std::vector<int>& tiles, F&& body) {
+    const int count = static_cast<int>(tiles.size());
+    // Handing out a tile costs little, waking the others more: below a few tiles stay on this thread.
+    const int grain = count <= 4 ? count : std::max(1, std::min(8, count / (8 * pool_->threads())));
+    pool_->parallel_for(count, grain, [&](int begin, int end, int thread) {
+      Workspace& work = workspaces_[static_cast<std::size_t>(thread)];
+      for (int i = begin; i < end; ++i) body(tiles[static_cast<std::size_t>(i)], work);
+    });
+    if (exact() && workspaces_.size() > 1) share_room();
+  }
+
+  // What the pixels of a tile show: blocks ids, inverse_depth, rendered. `with_rows`: and what patch needs.
+  void show_tile(const TileContext& context, int t, Workspace& work, bool with_rows) const;
+  void store_image(const TileContext& context, int t, Workspace& work, Span<float> image,
+                   bool with_rows) const;
+  // Which thread meets which tile is not fixed: all make room for what the fullest has met.
+  void share_room();
+  // After show_tile with rows.
+  void store_rows(const TileContext& context, int t, Workspace& work, RowStorage& rows) const;
+  void store_extras(int t, const Workspace& work, RowExtras& extras) const;
+  // Sum over the slots of one column; where it is one slot as it stands, nothing is computed.
+  const float* mix_column(const Block& block, int k, const float* slots, float* mixed) const;
+
+  // Residuals and their sums over the tiles that have any; then after(context, tile, workspace) on each.
+  template <class F>
+  Totals evaluate_cost(const Observation& observation, const KernelLoss& loss, bool with_rows, F&& after);
+  // Records of sum w J'J and sum w J'r of a tile.
+  void sum_tile(const TileContext& context, int t, Workspace& work);
+  void couple(int g, int planes, int t, Workspace& work);
+  // A group's records, added in the order of their entries: local_ has one for each distinct block.
+  void add_records(std::size_t g);
+
+  const kernels::Table& kernels_;
+  std::vector<Workspace> workspaces_;
+  std::vector<int> all_tiles_;
+
+  // Of the evaluation at hand.
+  Couplings couplings_;
+  std::vector<int> active_;  // tiles that may have residuals
+  runtime::Buffer<float> sums_;
+  std::vector<runtime::Buffer<float>> records_;
+  runtime::Buffer<double> local_;
+
+  // Costs of residuals that normal_equations was to remember, by tile blocks, and which tiles have any.
+  runtime::Buffer<float> remembered_;
+  std::vector<std::uint8_t> remembers_;
+  std::vector<SharedCost> shared_;  // per tile
+};
+
+}  // namespace diffrt::renderer

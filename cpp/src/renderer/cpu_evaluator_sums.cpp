@@ -1,0 +1,159 @@
+// Sums over residuals: cost, normal equations, scatter. J is never stored.
+#include <atomic>
+#include <cmath>
+
+#include "renderer/cpu_evaluator.hpp"
+
+namespace diffrt::renderer {
+
+template <class F>
+Evaluator::Totals CpuEvaluator::evaluate_cost(const Observation& observation, const KernelLoss& loss,
+                                              bool with_rows, F&& after) {
+  prepare();
+  const TileContext context = this->context();
+
+  // Where a ray that misses has no value, a tile that nothing touches has no residuals.
+  bool everywhere = false;
+  for (const OutputChannels& output : outputs_) everywhere = everywhere || !std::isnan(output.background);
+  active_.clear();
+  for (int t = 0; t < grid_.tiles(); ++t) {
+    if (everywhere || touched(context, t)) active_.push_back(t);
+  }
+  sums_.resize(static_cast<std::size_t>(grid_.tiles() * kernels::residual_sums));
+  records_.resize(groups_.size());
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    const auto size = static_cast<std::size_t>(record_size(groups_[g].slots + camera_slots_));
+    records_[g].resize(static_cast<std::size_t>(groups_[g].sum_entries().entries()) * size);
+  }
+
+  std::atomic<bool> weights_valid{true};
+  over_tiles(active_, [&](int t, Workspace& work) {
+    show_tile(context, t, work, with_rows);
+    if (!load_observation(context, observation, t, work)) weights_valid = false;
+    compare(context, loss, t, work, sums_.data());
+    after(context, t, work);
+  });
+  if (!weights_valid) refuse_weights();
+
+  Totals totals;
+  for (const int t : active_) {
+    const float* sums = sums_.data() + static_cast<std::size_t>(t) * kernels::residual_sums;
+    totals.cost += static_cast<double>(sums[0]), totals.count += static_cast<double>(sums[1]),
+        totals.squares += static_cast<double>(sums[2]);
+  }
+  return totals;
+}
+
+void CpuEvaluator::sum_tile(const TileContext& context, int t, Workspace& work) {
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    const Group& group = groups_[g];
+    if (!group.touches(t)) continue;
+    const int planes = group.slots + camera_slots_;
+    differentiate(context, group, planes, t, work);
+    if (exact()) {
+      work.silhouettes.patch(context, group, planes, work);
+      couple(static_cast<int>(g), planes, t, work);
+    }
+    accumulate(context, group, t, work, records_[g].data());
+  }
+}
+
+// The products of the rows of crossed pixels whose first entry lies in this group's planes.
+void CpuEvaluator::couple(int g, int planes, int t, Workspace& work) {
+  const Group& group = groups_[static_cast<std::size_t>(g)];
+  for (const int pixel : work.silhouettes.pixels()) {
+    const std::int32_t id = work.ids[static_cast<std::size_t>(pixel)];
+    if (!group.owns(id)) continue;
+    std::vector<Couplings::Entry>& entries = work.entries;
+    entries.clear();
+    entries.push_back({group.kind == GroupKind::rigid_mesh ? group.first_id : id, g, work.rows.data() + pixel,
+                       static_cast<std::ptrdiff_t>(planes) * tile_pixels, tile_pixels, group.slots,
+                       camera_slots_, planes - camera_slots_});
+    work.silhouettes.for_each_row(pixel, [&](const CrossedRow& row) {
+      const Group& other = groups_[static_cast<std::size_t>(row.group)];
+      if (row.group == g && SilhouetteWork::same_block(group, row.id, id)) return;
+      entries.push_back({other.kind == GroupKind::rigid_mesh ? other.first_id : row.id, row.group, row.values,
+                         row.channel_stride, row.plane_stride, other.slots, camera_slots_,
+                         widest_ - camera_slots_});
+    });
+    if (entries.size() == 1) continue;
+    couplings_.add(t, entries.data(), static_cast<int>(entries.size()), true, channels_,
+                   work.robust.data() + pixel, work.residual.data() + pixel, tile_pixels);
+  }
+}
+
+Evaluator::Totals CpuEvaluator::sum_products(const Observation& observation, const KernelLoss& loss,
+                                             Products products, bool remember) {
+  const std::size_t block = static_cast<std::size_t>(channels_) * tile_pixels;
+  if (remember) {
+    remembered_.resize(all_tiles_.size() * block);
+    remembers_.assign(all_tiles_.size(), 0);
+  }
+  if (exact()) couplings_.start(grid_.tiles());
+  return evaluate_cost(observation, loss, true, [&](const TileContext& context, int t, Workspace& work) {
+    const auto tile_index = static_cast<std::size_t>(t);
+    if (remember) {
+      std::copy_n(work.costs.data(), block, remembered_.data() + tile_index * block);
+      remembers_[tile_index] = 1;
+    }
+    if (products == Products::scatter) {
+      for (std::size_t p = 0; p < work.robust.size(); ++p) {
+        const float gradient = work.robust[p] * work.residual[p];
+        work.robust[p] = gradient * gradient;
+      }
+    }
+    sum_tile(context, t, work);
+  });
+}
+
+void CpuEvaluator::add_records(std::size_t g) {
+  const Group& group = groups_[g];
+  const auto size = static_cast<std::size_t>(record_size(group.slots + camera_slots_));
+  local_.resize(static_cast<std::size_t>(group.blocks()) * size);
+  std::fill_n(local_.data(), local_.size(), 0.0);
+  const TileLists& entries = group.sum_entries();
+  const bool together = group.kind == GroupKind::rigid_mesh;
+  for (const int t : active_) {
+    if (!group.touches(t)) continue;  // its records were not written
+    for (int entry = entries.begin(t); entry < entries.end(t); ++entry) {
+      const float* record = records_[g].data() + static_cast<std::size_t>(entry) * size;
+      double* sums = local_.data() + static_cast<std::size_t>(together ? 0 : entries.candidate(entry)) * size;
+      for (std::size_t k = 0; k < size; ++k) sums[k] += static_cast<double>(record[k]);
+    }
+  }
+}
+
+void CpuEvaluator::assemble(Span<double> H, Span<double> g) {
+  for (std::size_t k = 0; k < groups_.size(); ++k) {
+    add_records(k);
+    assembly_.add(groups_[k], linearization_.groups()[k], linearization_, camera_slots_, local_.data(), H, g);
+  }
+  if (exact()) couplings_.assemble(active_, linearization_, H, g);
+}
+
+Evaluator::Totals CpuEvaluator::sum_costs(const Observation& observation, const KernelLoss& loss,
+                                          SharedCost* shared) {
+  if (shared == nullptr)
+    return evaluate_cost(observation, loss, false, [](const TileContext&, int, Workspace&) {});
+  const std::size_t block = static_cast<std::size_t>(channels_) * tile_pixels;
+  shared_.assign(all_tiles_.size(), SharedCost());
+  const Totals totals =
+      evaluate_cost(observation, loss, false, [&](const TileContext&, int t, Workspace& work) {
+        const auto tile_index = static_cast<std::size_t>(t);
+        if (remembers_[tile_index] == 0) return;
+        const float* before = remembered_.data() + tile_index * block;
+        SharedCost& sums = shared_[tile_index];
+        for (std::size_t p = 0; p < block; ++p) {
+          const bool both = before[p] >= 0 && work.costs[p] >= 0;
+          sums.count += both ? 1 : 0;
+          sums.before += both ? static_cast<double>(before[p]) : 0;
+          sums.now += both ? static_cast<double>(work.costs[p]) : 0;
+        }
+      });
+  *shared = SharedCost();
+  for (const SharedCost& sums : shared_)
+    shared->count += sums.count, shared->before += 0.5 * sums.before, shared->now += 0.5 * sums.now;
+  return totals;
+}
+
+}  // namespace diffrt::renderer

@@ -1,0 +1,109 @@
+#include "renderer/device/device_evaluator.hpp"
+
+#include <limits>
+
+#include "diffrt/errors.hpp"
+
+namespace diffrt::renderer::gpu {
+namespace {
+
+const kernels::DeviceTable& table_of(const runtime::Device& device) {
+  return device.kind() == runtime::DeviceKind::cuda ? kernels::table_cuda : kernels::table_vulkan;
+}
+
+// Kernels count in 32 bits.
+void check_size(const TileGrid& grid, int planes) {
+  const std::size_t numbers =
+      static_cast<std::size_t>(grid.tiles()) * static_cast<std::size_t>(planes) * tile_pixels;
+  if (numbers > static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max())) {
+    throw DeviceError("camera: an image of " + std::to_string(grid.width) + " x " +
+                      std::to_string(grid.height) + " with " + std::to_string(planes) +
+                      " numbers per pixel is too large for a GPU here; use a smaller one, fewer outputs, or "
+                      "device=\"cpu\"");
+  }
+}
+
+}  // namespace
+
+DeviceEvaluator::DeviceEvaluator(Scene scene, RendererOptions options,
+                                 std::shared_ptr<runtime::Device> device)
+    : Evaluator(std::move(scene), std::move(options)),
+      device_(std::move(device)),
+      kernels_(table_of(*device_)),
+      observation_(device_, kernels_, grid_, channels_, *pool_) {
+  check_size(grid_, channels_ * std::max(widest_, 1));
+  Once once(*device_);
+  for (const Group& group : groups_) {
+    device_groups_.push_back(std::make_unique<DeviceGroup>(group, *device_, grid_, once, upload_, results_));
+  }
+  once.finish();
+  const auto tiles = static_cast<std::size_t>(grid_.tiles());
+  tile_sums_ = results_.add<float>(tiles * kernels::residual_sums);
+  shared_sums_ = results_.add<float>(tiles * kernels::residual_sums);
+  results_.allocate(*device_);
+  if (dense_rows_) mixing_.resize(static_cast<std::size_t>(widest_) * parameters_.size());
+  uploaded_mixing_ = upload_.add(mixing_.data(), mixing_.size());
+  upload_.allocate(*device_);
+  inverse_depth_ = {*device_, tiles * tile_pixels};
+  ids_ = {*device_, tiles * tile_pixels};
+  rendered_ = {*device_, static_cast<std::size_t>(numbers(channels_))};
+}
+
+void DeviceEvaluator::run(const Key& key) {
+  upload_.stage();
+  do {
+    std::unique_ptr<Recording>& recording = recordings_[key];
+    if (recording == nullptr) recording = record(key);
+    recording->start();
+    recording->wait();
+  } while (grow_lists());
+}
+
+std::unique_ptr<Recording> DeviceEvaluator::record(const Key& key) {
+  const auto& [kind, loss, remember] = key;
+  auto recording = std::make_unique<Recording>(*device_);
+  record_scene(*recording);
+  record_values(*recording);
+  switch (kind) {
+    case Kind::image:
+    case Kind::rows:
+    case Kind::image_and_rows:
+      if (kind != Kind::rows) record_image(*recording);
+      if (kind != Kind::image) record_planes(*recording);
+      break;
+    case Kind::cost:
+      record_cost(*recording, loss, costs_);
+      break;
+    case Kind::shared_cost:
+      record_cost(*recording, loss, costs_);
+      record_shared_cost(*recording);
+      break;
+    default:
+      record_cost(*recording, loss, remember ? remembered_ : costs_);
+      record_products(*recording, kind == Kind::scatter);
+  }
+  // The first piece tells whether the lists were long enough.
+  results_.fetch(recording->sequence(), Piece<float>(),
+                 kind == Kind::shared_cost ? shared_sums_ : tile_sums_);
+  recording->finish();
+  return recording;
+}
+
+bool DeviceEvaluator::grow_lists() {
+  bool grown = false;
+  for (const std::unique_ptr<DeviceGroup>& group : device_groups_) {
+    std::optional<Lists>& lists = group->lists();
+    if (!lists || lists->needed(results_) <= lists->capacity()) continue;
+    recordings_.clear();
+    lists->grow(*device_, lists->needed(results_));
+    grown = true;
+  }
+  return grown;
+}
+
+void DeviceEvaluator::make_room(runtime::Device& device, runtime::DeviceBuffer<float>& buffer,
+                                std::size_t size) {
+  if (buffer.size() < size) buffer = {device, size};
+}
+
+}  // namespace diffrt::renderer::gpu

@@ -1,0 +1,95 @@
+// An evaluator on a GPU: each kind of evaluation is one recorded sequence over all tiles at once.
+//
+// Small things are computed on the host, in float64 (placement.hpp), and go up together; the sequence
+// prepares triangles, makes tile lists, finds what each pixel sees, shows it, and goes on to an image, to
+// rows, or to sums; what comes down is that image, or a record per primitive and three numbers per tile.
+// Numbers of all tiles lie in blocks as a thread's do on the CPU (tiles.hpp): [tiles, channels, planes,
+// pixels of a tile].
+#pragma once
+
+#include <map>
+#include <memory>
+#include <tuple>
+
+#include "renderer/device/device_group.hpp"
+#include "renderer/device/device_observation.hpp"
+#include "renderer/evaluator.hpp"
+
+namespace diffrt::renderer::gpu {
+
+class DeviceEvaluator : public Evaluator {
+ public:
+  DeviceEvaluator(Scene scene, RendererOptions options, std::shared_ptr<runtime::Device> device);
+  std::string device() const override { return device_->details().device; }
+
+ protected:
+  void draw(Span<float> image) override;
+  void draw_rows(Span<float> image, RowStorage& rows) override;
+  Totals sum_costs(const Observation& observation, const KernelLoss& loss, SharedCost* shared) override;
+  Totals sum_products(const Observation& observation, const KernelLoss& loss, Products products,
+                      bool remember) override;
+  void assemble(Span<double> H, Span<double> g) override;
+
+ private:
+  // What a sequence leads to.
+  enum class Kind { image, rows, image_and_rows, cost, shared_cost, products, scatter };
+  using Key = std::tuple<Kind, int, bool>;  // which loss, whether costs are remembered
+
+  // device_evaluator.cpp:
+  void run(const Key& key);
+  std::unique_ptr<Recording> record(const Key& key);
+  // Makes room for lists that had not enough. Whether there were any.
+  bool grow_lists();
+  int numbers(int planes) const { return grid_.tiles() * planes * tile_pixels; }
+  static void make_room(runtime::Device& device, runtime::DeviceBuffer<float>& buffer, std::size_t size);
+
+  // record_scene.cpp: what all kinds begin with.
+  void record_scene(Recording& recording);
+  void record_visible(Recording& recording, const DeviceGroup& group);
+  void record_values(Recording& recording);
+  // The partials of the pixels that see the group, `planes` of them per channel.
+  void record_rows(Recording& recording, const DeviceGroup& group, int planes);
+  bool has_rows(const OutputChannels& output, int surface) const;
+
+  // record_images.cpp
+  void record_image(Recording& recording);
+  void record_planes(Recording& recording);
+  void fetch_image(Span<float> image);
+  void fetch_rows(RowStorage& rows);
+
+  // record_sums.cpp
+  void record_cost(Recording& recording, int loss, runtime::DeviceBuffer<float>& costs);
+  void record_tile_sums(Recording& recording, const Piece<float>& sums);
+  void record_shared_cost(Recording& recording);
+  void record_products(Recording& recording, bool scatter);
+  void record_group_sums(Recording& recording, std::size_t g);
+  void load(const Observation& observation);
+  Totals totals() const;
+
+  const std::shared_ptr<runtime::Device> device_;
+  const kernels::DeviceTable& kernels_;
+  std::vector<std::unique_ptr<DeviceGroup>> device_groups_;
+  Upload upload_;
+  Download results_;
+  Piece<float> tile_sums_, shared_sums_;  // [tiles, 3]
+  std::vector<float> mixing_;             // S of a scene of one primitive: slots x P
+  Piece<float> uploaded_mixing_;
+  KernelLoss loss_;  // of the evaluation at hand
+  DeviceObservation observation_;
+
+  // Blocks. What only some kinds of evaluation need is there from the first of them on.
+  runtime::DeviceBuffer<float> inverse_depth_, rendered_, rows_, residual_, robust_, costs_, remembered_;
+  runtime::DeviceBuffer<std::int32_t> ids_;
+  runtime::DeviceBuffer<float> line_sums_;               // 3 for each row of pixels of each block
+  runtime::DeviceBuffer<float> records_, partial_sums_;  // of one group at a time
+  std::vector<runtime::DeviceBuffer<std::int32_t>> record_bounds_;
+  Download group_sums_, image_results_, row_results_;
+  std::vector<Piece<float>> group_pieces_;  // a record for each of a group's blocks
+  Piece<float> image_piece_, planes_piece_;
+  Piece<std::int32_t> ids_piece_;
+  std::vector<double> local_;
+
+  std::map<Key, std::unique_ptr<Recording>> recordings_;  // last: they refer to all of the above
+};
+
+}  // namespace diffrt::renderer::gpu

@@ -1,0 +1,66 @@
+// A group of primitives on a GPU: its tables, and what is made of them before pixels are looked at.
+#pragma once
+
+#include <optional>
+
+#include "renderer/device/lists.hpp"
+#include "renderer/groups.hpp"
+
+namespace diffrt::renderer::gpu {
+
+// Where the records of a group's normal equations lie: one for each entry (tile, primitive).
+struct SumEntries {
+  runtime::DeviceArray<std::int32_t> offsets, candidates, tiles;
+  runtime::DeviceArray<float> bounds;
+  int stride = 0;
+  int most = 0;          // entries that there is room for
+  bool counted = false;  // by the device: as many as offsets' last says. Else `most`.
+};
+
+class DeviceGroup {
+ public:
+  // Registers what goes up and comes down for it. `group` must outlive it.
+  DeviceGroup(const Group& group, runtime::Device& device, const TileGrid& grid, Once& once, Upload& upload,
+              Download& results);
+  DeviceGroup(const DeviceGroup&) = delete;
+  DeviceGroup& operator=(const DeviceGroup&) = delete;
+
+  const Group& group() const { return group_; }
+
+  // One step of `steps` from what was uploaded to prepared triangles and tile lists. Each needs the one
+  // before; those of other groups may run beside it.
+  static constexpr int steps = 2 + Lists::steps;
+  void record(int step, Recording& recording, const kernels::DeviceTable& kernels, const Upload& upload,
+              const Download& results, const scene::State& state) const;
+
+  runtime::DeviceArray<float> table(const Upload& upload) const;
+  runtime::DeviceArray<float> bounds(const Upload& upload) const;
+  runtime::DeviceArray<float> reach(const Upload& upload) const;  // as Group::reach()
+  runtime::DeviceArray<std::int32_t> faces() const { return faces_.array(); }
+  runtime::DeviceArray<float> vertices_camera() const { return vertices_camera_.array(); }
+  SumEntries sum_entries(const Upload& upload) const;
+  // Empty for planes, which have no bounds.
+  std::optional<Lists>& lists() { return lists_; }
+  const std::optional<Lists>& lists() const { return lists_; }
+
+ private:
+  void prepare_vertices(Recording& recording, const kernels::DeviceTable& kernels,
+                        const Upload& upload) const;
+  void prepare_triangles(Recording& recording, const kernels::DeviceTable& kernels,
+                         const scene::State& state) const;
+  bool moves_vertices() const { return group_.kind == GroupKind::free_mesh; }
+
+  const Group& group_;
+  const TileGrid grid_;
+  std::optional<Lists> lists_;
+  // Spheres and planes; of meshes the pose and free vertices.
+  Piece<float> uploaded_table_, uploaded_bounds_, T_camera_mesh_, uploaded_vertices_;
+  // Meshes.
+  runtime::DeviceBuffer<float> vertices_, vertices_camera_, triangles_, bounds_, wide_bounds_;
+  runtime::DeviceBuffer<std::int32_t> faces_;
+  // Entries that do not follow from the lists.
+  runtime::DeviceBuffer<std::int32_t> own_offsets_, own_candidates_, own_tiles_;
+  runtime::DeviceBuffer<float> own_bounds_;
+};
+
+}  // namespace diffrt::renderer::gpu

@@ -1,0 +1,44 @@
+// Tile lists on a GPU: which primitives of a group may touch each tile, in the order of the primitives.
+//
+// How long they are altogether is known when the device has made them. They have room for `capacity` entries;
+// what does not fit is left out, and the host is told how much room it takes: it then calls grow() and
+// evaluates again.
+#pragma once
+
+#include "renderer/bins.hpp"
+#include "renderer/device/recording.hpp"
+#include "renderer/device/staging.hpp"
+
+namespace diffrt::renderer::gpu {
+
+class Lists {
+ public:
+  // Of `count` primitives.
+  Lists(runtime::Device& device, const TileGrid& grid, int count, Download& results);
+
+  // One step of `steps`, each of which needs the one before. Those of other lists may run beside it.
+  // bounds: components x0, y0, x1, y1 [px, inclusive], component c of primitive i at c * stride + i.
+  static constexpr int steps = 5;
+  void record(int step, Recording& recording, const kernels::DeviceTable& kernels, const Download& results,
+              runtime::DeviceArray<float> bounds, int stride) const;
+
+  // How many entries the last evaluation would have had.
+  int needed(const Download& results) const { return *results.host(needed_); }
+  int capacity() const { return capacity_; }
+  // Makes room for `needed` entries, and some more. Recordings that use the lists have to be made anew.
+  void grow(runtime::Device& device, int needed);
+
+  const runtime::DeviceBuffer<std::int32_t>& offsets() const { return offsets_; }        // tiles + 1
+  const runtime::DeviceBuffer<std::int32_t>& candidates() const { return candidates_; }  // of each entry
+  const runtime::DeviceBuffer<std::int32_t>& tiles() const { return tiles_; }
+  const Piece<std::int32_t>& needed_piece() const { return needed_; }
+
+ private:
+  const TileGrid grid_;
+  const int count_, chunks_;
+  int capacity_ = 0;
+  runtime::DeviceBuffer<std::int32_t> counters_, totals_, sums_, offsets_, candidates_, tiles_;
+  Piece<std::int32_t> needed_;
+};
+
+}  // namespace diffrt::renderer::gpu

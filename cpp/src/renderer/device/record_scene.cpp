@@ -1,0 +1,139 @@
+// From what was uploaded to what each pixel shows.
+#include "renderer/device/device_evaluator.hpp"
+#include "renderer/launch_arguments.hpp"
+
+namespace diffrt::renderer::gpu {
+namespace {
+
+using runtime::array;
+
+template <class Arguments>
+void set_tiles(Arguments& a, const TileGrid& grid) {
+  a.first_tile = 0, a.tiles_x = grid.across;
+}
+
+template <class Arguments>
+void set_surface(Arguments& a, const DeviceGroup& device_group, const Upload& upload) {
+  const Group& group = device_group.group();
+  a.first_id = group.first_id, a.count = group.count;
+  a.stride = group.stride, a.vertex_stride = group.vertex_stride;
+  a.table = array(device_group.table(upload)), a.faces = array(device_group.faces());
+  a.vertices_camera = array(device_group.vertices_camera());
+}
+
+}  // namespace
+
+void DeviceEvaluator::record_scene(Recording& recording) {
+  upload_.send(recording.sequence());
+  for (int step = 0; step < DeviceGroup::steps; ++step) {
+    const auto side_by_side = recording.sequence().parallel();
+    for (const std::unique_ptr<DeviceGroup>& group : device_groups_)
+      group->record(step, recording, kernels_, upload_, results_, state_);
+    if (step == 0) {
+      recording.launch(kernels_.clear_visibility, numbers(1), [this](auto& a) {
+        a.first_tile = 0;
+        a.inverse_depth = array(inverse_depth_), a.ids = array(ids_);
+      });
+    }
+  }
+  for (const std::unique_ptr<DeviceGroup>& group : device_groups_) record_visible(recording, *group);
+}
+
+void DeviceEvaluator::record_visible(Recording& recording, const DeviceGroup& device_group) {
+  const Group& group = device_group.group();
+  const auto set = [this, &group](auto& a) {
+    set_tiles(a, grid_);
+    set_rays(a, state_);
+    a.first_id = group.first_id;
+    a.inverse_depth = array(inverse_depth_), a.ids = array(ids_);
+  };
+  const auto table = device_group.table(upload_);
+  if (group.kind == GroupKind::planes) {
+    return recording.launch(kernels_.visible_planes, numbers(1), [set, table, &group](auto& a) {
+      set(a);
+      a.planes = array(table), a.count = group.count;
+    });
+  }
+  const auto offsets = device_group.lists()->offsets().array(),
+             candidates = device_group.lists()->candidates().array();
+  if (group.kind == GroupKind::spheres) {
+    return recording.launch(kernels_.visible_spheres, numbers(1), [set, table, offsets, candidates](auto& a) {
+      set(a);
+      a.spheres = array(table), a.offsets = array(offsets), a.candidates = array(candidates);
+    });
+  }
+  const auto bounds = device_group.bounds(upload_);
+  recording.launch(kernels_.visible_triangles, numbers(1),
+                   [set, table, bounds, offsets, candidates, &group](auto& a) {
+                     set(a);
+                     a.stride = group.stride, a.triangles = array(table), a.bounds = array(bounds);
+                     a.offsets = array(offsets), a.candidates = array(candidates);
+                   });
+}
+
+void DeviceEvaluator::record_values(Recording& recording) {
+  const auto has_depth_kernel = [this](const OutputChannels& output) {
+    const auto o = static_cast<std::size_t>(output.output);
+    return o < std::size(kernels_.value_of_depth) && kernels_.value_of_depth[o].code != nullptr;
+  };
+  {
+    const auto side_by_side = recording.sequence().parallel();
+    for (const OutputChannels& output : outputs_) {
+      if (has_depth_kernel(output)) {
+        const auto o = static_cast<std::size_t>(output.output);
+        recording.launch(kernels_.value_of_depth[o], numbers(1), [this, &output](auto& a) {
+          set_tiles(a, grid_);
+          set_camera(a, state_);
+          a.channels = channels_, a.channel = output.first, a.background = output.background;
+          a.inverse_depth = array(inverse_depth_), a.ids = array(ids_), a.image = array(rendered_);
+        });
+      } else {
+        recording.launch(kernels_.show_background, numbers(output.count), [this, &output](auto& a) {
+          a.channels = channels_, a.channel = output.first, a.count = output.count;
+          a.background = output.background, a.image = array(rendered_);
+        });
+      }
+    }
+  }
+  for (const std::unique_ptr<DeviceGroup>& group : device_groups_) {
+    const auto side_by_side = recording.sequence().parallel();
+    for (const OutputChannels& output : outputs_) {
+      if (has_depth_kernel(output)) continue;
+      const auto o = static_cast<std::size_t>(output.output);
+      recording.launch(kernels_.value_of_surface[o][group->group().surface], numbers(1),
+                       [this, &output, &group = *group](auto& a) {
+                         set_tiles(a, grid_);
+                         set_camera(a, state_);
+                         set_surface(a, group, upload_);
+                         a.channels = channels_, a.channel = output.first;
+                         a.inverse_depth = array(inverse_depth_), a.ids = array(ids_),
+                         a.image = array(rendered_);
+                       });
+    }
+  }
+}
+
+bool DeviceEvaluator::has_rows(const OutputChannels& output, int surface) const {
+  const auto o = static_cast<std::size_t>(output.output);
+  return o < std::size(kernels_.rows) && kernels_.rows[o][surface][0].code != nullptr;
+}
+
+void DeviceEvaluator::record_rows(Recording& recording, const DeviceGroup& group, int planes) {
+  const auto side_by_side = recording.sequence().parallel();
+  for (const OutputChannels& output : outputs_) {
+    if (!has_rows(output, group.group().surface)) continue;
+    const auto o = static_cast<std::size_t>(output.output);
+    recording.launch(kernels_.rows[o][group.group().surface][camera_slots_ > 0 ? 1 : 0], numbers(1),
+                     [this, &output, &group, planes](auto& a) {
+                       set_tiles(a, grid_);
+                       set_camera(a, state_);
+                       set_surface(a, group, upload_);
+                       set_pivot(a, group.group());
+                       a.channels = channels_, a.channel = output.first, a.planes = planes;
+                       a.inverse_depth = array(inverse_depth_), a.ids = array(ids_);
+                       a.row_planes = array(rows_);
+                     });
+  }
+}
+
+}  // namespace diffrt::renderer::gpu

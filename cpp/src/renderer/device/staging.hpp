@@ -1,0 +1,108 @@
+// Numbers on their way between host and device: many small arrays, one copy.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "runtime/sequence.hpp"
+
+namespace diffrt::renderer::gpu {
+
+// A piece of what goes up or comes down together.
+template <class T>
+struct Piece {
+  std::size_t offset = 0;  // [bytes]
+  std::size_t size = 0;
+};
+
+// Memory in pieces, on the host and on the device.
+class Pieces {
+ public:
+  // Before allocate().
+  template <class T>
+  Piece<T> add(std::size_t size) {
+    return {add_bytes(size * sizeof(T)), size};
+  }
+  void allocate(runtime::Device& device, runtime::Memory host_memory);
+  bool allocated() const { return host_.host() != nullptr; }
+
+  template <class T>
+  runtime::DeviceArray<T> array(const Piece<T>& piece) const {
+    return {device_.array().address + piece.offset, piece.size};
+  }
+  template <class T>
+  T* host(const Piece<T>& piece) const {
+    return reinterpret_cast<T*>(host_.host() + piece.offset);
+  }
+
+ protected:
+  std::size_t add_bytes(std::size_t bytes);
+
+  std::size_t bytes_ = 0;
+  runtime::DeviceBuffer<unsigned char> host_, device_;
+};
+
+// Arrays of the host that are sent before each evaluation.
+class Upload : public Pieces {
+ public:
+  // `source` stays where it is.
+  template <class T>
+  Piece<T> add(const T* source, std::size_t size) {
+    const Piece<T> piece = Pieces::add<T>(size);
+    sources_.push_back({source, piece.offset, size * sizeof(T)});
+    return piece;
+  }
+  void allocate(runtime::Device& device) { Pieces::allocate(device, runtime::Memory::upload); }
+  // Copies what the sources hold now, for the next run of sequences that send it.
+  void stage();
+  void send(runtime::Sequence& sequence) const;
+
+ private:
+  struct Source {
+    const void* data;
+    std::size_t offset, bytes;
+  };
+  std::vector<Source> sources_;
+};
+
+// What kernels write and the host reads after each evaluation.
+class Download : public Pieces {
+ public:
+  void allocate(runtime::Device& device) { Pieces::allocate(device, runtime::Memory::download); }
+  // All from `first` to `last`, and what was added between them.
+  template <class T, class U>
+  void fetch(runtime::Sequence& sequence, const Piece<T>& first, const Piece<U>& last) const {
+    fetch_bytes(sequence, first.offset, last.offset + last.size * sizeof(U));
+  }
+
+ private:
+  void fetch_bytes(runtime::Sequence& sequence, std::size_t begin, std::size_t end) const;
+};
+
+// Arrays that go up once: all together, by finish().
+class Once {
+ public:
+  explicit Once(runtime::Device& device) : device_(device) {}
+  template <class T>
+  runtime::DeviceBuffer<T> send(const T* source, std::size_t size) {
+    const runtime::DeviceBuffer<T> buffer(device_, size);
+    const auto* bytes = reinterpret_cast<const unsigned char*>(source);
+    copies_.push_back({buffer.array().address, {bytes, bytes + size * sizeof(T)}});
+    return buffer;
+  }
+  template <class Container>
+  auto send(const Container& source) {
+    return send(source.data(), source.size());
+  }
+  void finish();
+
+ private:
+  struct Copy {
+    runtime::Address to;
+    std::vector<unsigned char> bytes;
+  };
+  runtime::Device& device_;
+  std::vector<Copy> copies_;
+};
+
+}  // namespace diffrt::renderer::gpu

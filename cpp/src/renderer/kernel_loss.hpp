@@ -1,0 +1,14 @@
+// A robust loss as the residual kernels take it.
+#pragma once
+
+#include "diffrt/loss.hpp"
+
+namespace diffrt::renderer {
+
+struct KernelLoss {
+  int index = 0;
+  float scale = 1, alpha = 1;
+};
+KernelLoss kernel_loss(const Loss& loss);  // throws ArgumentError
+
+}  // namespace diffrt::renderer

@@ -1,0 +1,93 @@
+"""Sums over tiles, on a GPU: from the records of entries (tile, primitive) to one record per primitive.
+
+A primitive's tiles are those that its bounds touch. They are cut into `parts`, which share them out in order, each
+a thread for each number of the record (`primitive_sums`), and then the parts are added (`part_sums`). Sums carry
+what rounding took from them along (Kahan), so that they are as good as those in float64 on the CPU: these kernels are
+among EXACT in kernels/aot/lower.py.
+"""
+
+import taichi as ti
+
+from kernels.pipeline.target import TILE, TILE_BITS
+
+
+@ti.func
+def find(candidates: ti.template(), first, end, k):
+    """The place of k in an ascending list, or -1."""
+    low = first
+    high = end
+    while low < high:
+        middle = (low + high) // 2
+        if candidates[middle] < k:
+            low = middle + 1
+        else:
+            high = middle
+    found = -1
+    if low < end and candidates[ti.min(low, end - 1)] == k:
+        found = low
+    return found
+
+
+def primitive_sums(target):
+    """sums[(primitive * parts + part) * size + s] of records of `size` numbers; [begin, end) are those places."""
+    scalars, indices = target.scalars, target.indices
+
+    @ti.kernel
+    def kernel(
+        begin: ti.i32,
+        end: ti.i32,
+        tiles_x: ti.i32,
+        size: ti.i32,
+        parts: ti.i32,
+        stride: ti.i32,
+        bounds: scalars,
+        offsets: indices,
+        candidates: indices,
+        records: scalars,
+        sums: scalars,
+    ):
+        for place in range(begin, end):
+            part = place // size % parts
+            k = place // size // parts
+            x0 = ti.cast(bounds[k], ti.i32)
+            y0 = ti.cast(bounds[stride + k], ti.i32)
+            x1 = ti.cast(bounds[2 * stride + k], ti.i32)
+            y1 = ti.cast(bounds[3 * stride + k], ti.i32)
+            across = (x1 >> TILE_BITS) - (x0 >> TILE_BITS) + 1
+            count = across * ((y1 >> TILE_BITS) - (y0 >> TILE_BITS) + 1)
+            if x0 > x1 or y0 > y1:
+                across = 1
+                count = 0
+            total = 0.0
+            lost = 0.0
+            for i in range(count * part // parts, count * (part + 1) // parts):
+                tile = (y0 // TILE + i // across) * tiles_x + x0 // TILE + i % across
+                entry = find(candidates, offsets[tile], offsets[tile + 1], k)
+                if entry >= 0:
+                    term = records[entry * size + place % size] - lost
+                    sum_of_both = total + term
+                    lost = (sum_of_both - total) - term
+                    total = sum_of_both
+            sums[place] = total
+
+    return kernel
+
+
+def part_sums(target):
+    """sums[primitive * size + s]: [begin, end) are those places, `partial` what `primitive_sums` wrote."""
+    scalars = target.scalars
+
+    @ti.kernel
+    def kernel(begin: ti.i32, end: ti.i32, size: ti.i32, parts: ti.i32, partial: scalars, sums: scalars):
+        for place in range(begin, end):
+            first = place // size * parts
+            total = 0.0
+            lost = 0.0
+            for part in range(parts):
+                term = partial[(first + part) * size + place % size] - lost
+                sum_of_both = total + term
+                lost = (sum_of_both - total) - term
+                total = sum_of_both
+            sums[place] = total
+
+    return kernel
