@@ -93,7 +93,7 @@ def side_of_faces(
     triangles: ti.template(),
     offsets,
 ):
-    """1 or -1, on which side of edge e all its faces lie; 0 where they lie on both. Offsets of planes from `offsets` on."""
+    """1 or -1, on which side of edge e all its faces lie; 0 for both. The planes' offsets begin at `offsets`."""
     # Most edges have two faces, of which the second is directed the other way.
     ahead = triangles[offsets + first_faces[e]] > 0.0
     alone = ahead

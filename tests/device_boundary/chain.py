@@ -4,10 +4,10 @@ import numpy as np
 
 from kernels.outputs import OUTPUTS
 from kernels.pipeline.crossed import layout as at
+from kernels.pipeline.crossed.layout import TILE_PIXELS
 from kernels.pipeline.crossed.mix import MIX_COMPONENTS
 from kernels.pipeline.crossings import CROSSING_COMPONENTS
 from kernels.pipeline.edges import PIECE_COMPONENTS
-from kernels.pipeline.crossed.layout import TILE_PIXELS
 
 DEFAULT_BACKGROUND = {"distance": np.nan, "depth": np.nan}
 
@@ -21,7 +21,7 @@ class Overflow(Exception):
 
 
 class Chain:
-    """Buffers for images of some outputs; `capacities` of crossed pixels, entries, pieces, rows."""
+    """Buffers for images of some outputs; `capacities` of crossed pixels, entries, pieces, rows, and pairs of pixels and tiles."""
 
     def __init__(self, tables, outputs, background=None, exact=True, capacities=None):
         self.t, self.exact = tables, exact
@@ -34,7 +34,7 @@ class Chain:
             values += [value] * output.channels
             self.channels += output.channels
         self.backgrounds = np.array(values, dtype=np.float32)
-        self.capacities = capacities or [4096, 16384, 16384, 65536]
+        self.capacities = capacities or [4096, 16384, 16384, 65536, 16384, 1024]
         t, C = tables, self.channels
         pixels = t.tiles * TILE_PIXELS
         self.pixels, self.slots = pixels, t.slots
@@ -42,7 +42,7 @@ class Chain:
         integers = lambda n: np.full(max(n, 1), -12345, dtype=np.int32)  # noqa: E731
         self.inverse_depth, self.ids = floats(pixels), integers(pixels)
         self.rendered, self.planes = floats(C * pixels), floats(C * pixels * t.slots)
-        crossed, entries, pieces, rows = self.capacities
+        crossed, entries, pieces, rows, pixel_pairs, pairs = self.capacities
         self.lengths = integers(at.LENGTHS_SIZE)
         self.pixel_pieces, self.pixel_places = integers(pixels), integers(pixels)
         self.crossed = integers(at.CROSSED_COMPONENTS * crossed)
@@ -53,6 +53,10 @@ class Chain:
         self.piece_numbers, self.pieces = integers(at.PIECE_NUMBERS * pieces), floats(PIECE_COMPONENTS * pieces)
         self.piece_rows = floats(C * (6 + t.camera_slots) * pieces)
         self.row_numbers, self.row_values = integers(at.ROW_NUMBERS * rows), floats(C * t.slots * rows)
+        self.pair_size = t.slots * (t.slots + 1)
+        self.tile_places, self.pairs = integers(pixels), integers(at.PAIR_NUMBERS * pairs)
+        self.pixel_pairs = integers(2 * pixel_pairs)
+        self.pair_sums = floats(self.pair_size * pairs)
 
     def length(self, which):
         """What a device takes as a launch's bound; kernels do not go beyond the capacity."""
@@ -116,7 +120,8 @@ class Chain:
         """The entries, and how they cross."""
         t, capacities = self.t, self.capacities
         size = {"tiles_x": t.across, "width": t.width, "height": t.height}
-        self.launch("clear_crossed", 0, self.pixels, lengths=self.lengths, pixel_pieces=self.pixel_pieces)
+        self.lengths[:] = 0
+        self.pixel_pieces[:] = 0
         for mesh in t.meshes:
             g, edges = mesh["group"], mesh["edges"]
             names = ("first_faces", "second_faces", "starts", "half_edges", "along")
@@ -277,7 +282,16 @@ class Chain:
                 name = f"sample_sides_{output.name}_{g.surface}" + "_rows" * with_rows
                 name += "_camera" * (with_rows and t.camera_slots > 0)
                 self.launch(
-                    name, 0, count, **t.camera, **g.pivots, **g.tables, **shared, **results, channel=channel, slots=slots
+                    name,
+                    0,
+                    count,
+                    **t.camera,
+                    **g.pivots,
+                    **g.tables,
+                    **shared,
+                    **results,
+                    channel=channel,
+                    slots=slots,
                 )
 
     def mix(self):
@@ -301,7 +315,12 @@ class Chain:
         """The rows of crossed pixels."""
         t, capacities = self.t, self.capacities
         camera = "_camera" * (t.camera_slots > 0)
-        entries = {"entries": self.entries, "partials": self.partials, "mixes": self.mixes, "entry_capacity": capacities[1]}
+        entries = {
+            "entries": self.entries,
+            "partials": self.partials,
+            "mixes": self.mixes,
+            "entry_capacity": capacities[1],
+        }
         common = entries | t.camera | {"tiles_x": t.across, "channels": self.channels, "planes_of_row": self.slots}
         self.launch(
             "move_entries" + camera,
@@ -359,11 +378,13 @@ class Chain:
         return result | {"camera_slots": t.camera_slots, "ids": self.ids}
 
     def patch(self, group, planes):
+        shared = {k: v for k, v in self.places().items() if k in ("crossed", "crossed_capacity", "ids", "row_values")}
         self.launch(
             "patch_rows",
             0,
             self.length(at.CROSSED),
-            **self.places(),
+            **shared,
+            camera_slots=self.t.camera_slots,
             channels=self.channels,
             planes=planes,
             row_planes=self.slots,
@@ -372,6 +393,80 @@ class Chain:
             id_count=group.count,
             planes_of_pixels=self.planes,
         )
+
+    # --- sums
+
+    def couple(self, residual, weight):
+        """What pixels that depend on several primitives add: {(a, b): sums}, in float64."""
+        t, capacities = self.t, self.capacities
+        shared = {"crossed": self.crossed, "crossed_capacity": capacities[0], "row_numbers": self.row_numbers}
+        shared |= {"row_capacity": capacities[3], "pairs": self.pairs, "pair_capacity": capacities[5]}
+        shared |= {"tile_places": self.tile_places}
+        self.launch(
+            "pair_primitives",
+            0,
+            t.tiles,
+            **shared,
+            size=self.pair_size,
+            pixel_pair_capacity=capacities[4],
+            pixel_places=self.pixel_places,
+            pixel_pairs=self.pixel_pairs,
+            lengths=self.lengths,
+        )
+        self.launch(
+            "couple_primitives",
+            0,
+            self.length(at.PAIRS),
+            **shared,
+            channels=self.channels,
+            planes=self.slots,
+            row_values=self.row_values,
+            residual=residual,
+            weight=weight,
+            sums=self.pair_sums,
+        )
+        count = self.length(at.PAIRS) // self.pair_size
+        if count > capacities[5] or self.length(at.PIXEL_PAIRS) > capacities[4]:
+            raise Overflow([*capacities[:4], self.length(at.PIXEL_PAIRS), max(count, capacities[5])])
+        tiles, a, b = self.pairs.reshape(at.PAIR_NUMBERS, -1)[:, :count]
+        found = {}
+        for r in np.lexsort((tiles, b, a)):
+            sums = self.pair_sums[r * self.pair_size : (r + 1) * self.pair_size].astype(float)
+            found[a[r], b[r]] = found.get((a[r], b[r]), 0.0) + sums.reshape(self.slots + 1, self.slots)
+        return found
+
+    def normal_equations(self, observed):
+        """(H, g) of least squares in float64; what the centres' primitives add by themselves is summed here."""
+        self.evaluate(True)
+        t, C = self.t, self.channels
+        P = t.parameters.count
+        difference = self.rendered - self._tiled(observed)
+        weight = np.where(np.isfinite(difference), 1.0, 0.0).astype(np.float32)
+        residual = np.where(weight > 0, difference, 0.0).astype(np.float32)
+        H, g = np.zeros((P, P)), np.zeros(P)
+        for group in t.groups:
+            slots = group.slots + t.camera_slots
+            self.differentiate_centres(group, slots)
+            if self.exact:
+                self.patch(group, slots)
+            planes = self.planes[: C * self.pixels * slots].reshape(t.tiles, C, slots, TILE_PIXELS)
+            planes = planes.transpose(0, 3, 1, 2).reshape(self.pixels, C, slots).astype(float)
+            w, r = (x.reshape(t.tiles, C, -1).transpose(0, 2, 1).reshape(self.pixels, C) for x in (weight, residual))
+            mine = (self.ids >= group.first_id) & (self.ids < group.first_id + group.count)
+            for i in np.unique(self.ids[mine]):
+                here = self.ids == i
+                v = planes[here] @ self._block(i)
+                H += np.einsum("nc,nca,ncb->ab", w[here], v, v)
+                g += np.einsum("nc,nc,nca->a", w[here], r[here], v)
+        for (a, b), sums in self.couple(residual, weight).items() if self.exact else ():
+            S_a, S_b = self._block(a), self._block(b)
+            M = S_a.T @ sums[:-1][self._own(a)][:, self._own(b)] @ S_b
+            if a == b:
+                H += M
+                g += sums[-1][self._own(a)] @ S_a
+            else:
+                H += M + M.T
+        return H, g
 
     # --- everything
 
@@ -384,8 +479,8 @@ class Chain:
             self.mix()
             if with_rows:
                 self.gather()
-            if any(n > capacity for n, capacity in zip(needed, self.capacities, strict=True)):
-                raise Overflow(needed)
+            if any(n > capacity for n, capacity in zip(needed, self.capacities, strict=False)):
+                raise Overflow([*needed, *self.capacities[4:]])
 
     def image(self):
         """(H, W, C)."""
@@ -440,3 +535,10 @@ class Chain:
         t, C = self.t, blocks.shape[1]
         image = blocks.reshape(t.down, t.across, C, 16, 16).transpose(0, 3, 1, 4, 2)
         return image.reshape(t.down * 16, t.across * 16, C)[: t.height, : t.width].copy()
+
+    def _tiled(self, image):
+        """The reverse, flat, for an image (H, W, C); NaN beyond the image."""
+        t, C = self.t, self.channels
+        whole = np.full((t.down * 16, t.across * 16, C), np.nan, dtype=np.float32)
+        whole[: t.height, : t.width] = image.reshape(t.height, t.width, C)
+        return whole.reshape(t.down, 16, t.across, 16, C).transpose(0, 2, 4, 1, 3).ravel()

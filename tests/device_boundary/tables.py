@@ -173,8 +173,7 @@ class Tables:
             inverse = 1 / offset if abs(offset) > 1e-30 else 0.0
             table.append([*n, offset, inverse])
             corners = [
-                n
-                @ [(u - self.camera["cx"]) / self.camera["fx"], (v - self.camera["cy"]) / self.camera["fy"], 1.0]
+                n @ [(u - self.camera["cx"]) / self.camera["fx"], (v - self.camera["cy"]) / self.camera["fy"], 1.0]
                 for u in (-0.6, self.width - 0.4)
                 for v in (-0.6, self.height - 0.4)
             ]
@@ -194,7 +193,9 @@ class Tables:
             collapsed = not free and _degenerate(*given[face])
             faces[:, f] = face[0] if collapsed else face
         vertex_stride = padded(len(given))
-        group = Group("free_triangle" if free else "triangle", first_id, count, np.zeros(TRIANGLE_COMPONENTS * stride, "f4"))
+        group = Group(
+            "free_triangle" if free else "triangle", first_id, count, np.zeros(TRIANGLE_COMPONENTS * stride, "f4")
+        )
         group.stride, group.vertex_stride = stride, vertex_stride
         group.faces = i32(faces)
         group.vertices_camera, group.pivot = self._prepare_vertices(name, shape, vertex_stride)
@@ -221,7 +222,9 @@ class Tables:
         numbers[at.MESH_FIRST_ID], numbers[at.MESH_COUNT], numbers[at.MESH_RIGID] = first_id, count, int(not free)
         numbers[at.MESH_RULE], numbers[at.MESH_MOVES] = RULES.get(rule, 0), self.moves(name)
         self.groups.append(group)
-        self.meshes.append({"group": group, "numbers": numbers, "edges": edges_of(shape) if rule != "none" else edges_of(None)})
+        self.meshes.append(
+            {"group": group, "numbers": numbers, "edges": edges_of(shape) if rule != "none" else edges_of(None)}
+        )
 
     def _prepare_vertices(self, name, shape, stride):
         """Vertices in the camera frame, made from those relative to the mesh's middle; and where that is."""

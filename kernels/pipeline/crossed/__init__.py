@@ -1,8 +1,7 @@
 """Pixels that silhouettes cross, on a GPU: lists over the whole image, each item a thread. Nothing is read back.
 
-    clear_crossed
     count_pieces             per mesh: which edges are silhouettes, and which pixels they may cross
-    find_crossed             crossed pixels, entries (a pixel and an object whose silhouette crosses it), room for pieces
+    find_crossed             crossed pixels; entries, each a pixel and an object whose silhouette crosses it
     place_pieces, cross_pieces, link_pieces                     meshes: their entries
     cross_entries                                               spheres, planes: how they cross
     see_entries, see_triangles_of_entries (per mesh), choose_sides    what is seen beside, which entries are visible
@@ -15,15 +14,22 @@ and for rows
     gather_rows                               by primitives
     patch_rows                                per group, after `rows`
 
-The lengths of the lists are known only to the device: they are the bounds of the launches. Where an item comes to lie
-in its list depends on which thread is first; what is found of it does not, and whatever is summed is summed pixel by
-pixel in the order of the primitives. So images, rows and sums have the same bits each time.
+and for normal equations
+
+    pair_primitives, couple_primitives        what pixels add that depend on several primitives
+
+Before all of it the lengths of the lists, and with meshes the pixels' numbers of pieces, are set to 0. The lengths are
+known only to the device: they are the bounds of the launches. A list that is too short is not written beyond its end,
+but its length goes on, so that the host can make it longer and start again. Where an item comes to lie in its list
+depends on which thread is first; what is found of it does not, and whatever is summed is summed pixel by pixel in the
+order of the primitives. So images, rows and sums have the same bits each time.
 """
 
 from kernels.outputs import OUTPUTS
+from kernels.pipeline.crossed.couplings import couple_primitives, pair_primitives
 from kernels.pipeline.crossed.edges import count_pieces, place_pieces
 from kernels.pipeline.crossed.entries import choose_sides, cross_entries, see_entries, see_triangles_of_entries
-from kernels.pipeline.crossed.find import clear_crossed, find_crossed
+from kernels.pipeline.crossed.find import find_crossed
 from kernels.pipeline.crossed.gather import gather_rows, patch_rows
 from kernels.pipeline.crossed.mix import mix_pixels
 from kernels.pipeline.crossed.motion import move_entries, move_pieces
@@ -33,7 +39,6 @@ from kernels.pipeline.entry import Entry
 from kernels.pipeline.surfaces import SURFACES
 
 SINGLE = (
-    clear_crossed,
     count_pieces,
     find_crossed,
     place_pieces,
@@ -45,6 +50,8 @@ SINGLE = (
     mix_pixels,
     gather_rows,
     patch_rows,
+    pair_primitives,
+    couple_primitives,
 )
 
 

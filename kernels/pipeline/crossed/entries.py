@@ -196,9 +196,9 @@ def see_triangles_of_entries(target):
 
 
 def choose_sides(target):
-    """Which entries of [begin, end) are visible: the object itself is seen on its side of its silhouette, and beyond the
-    edge of a mesh nothing that is nearer. Then both samples of each, at 2 entries a side: the primitive, the depth
-    where it was seen (`reference`), and what is shown where nothing is seen: the background, or 1 of the mask.
+    """Which entries of [begin, end) are visible: the object itself is seen on its side of its silhouette, and beyond
+    the edge of a mesh nothing that is nearer. Then the samples on both sides: of which primitive, 1/z where it was seen
+    (`reference`; 0 asks for no check), and what is shown before any primitive is asked: the background, or a mask's 1.
     """
     scalars, indices = target.scalars, target.indices
 

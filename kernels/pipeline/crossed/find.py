@@ -18,24 +18,9 @@ from kernels.pipeline.crossings import plane_conic, sphere_conic
 SLACK = 1.04
 
 
-def clear_crossed(target):
-    """Empty lists, and no pieces in pixels [begin, end), of which there are at least as many as `lengths` has numbers."""
-    indices = target.indices
-
-    @ti.kernel
-    def kernel(begin: ti.i32, end: ti.i32, lengths: indices, pixel_pieces: indices):
-        ti.loop_config(serialize=target.serial)
-        for p in range(begin, end):
-            pixel_pieces[p] = 0
-            if p < at.LENGTHS_SIZE:
-                lengths[p] = 0
-
-    return kernel
-
-
 def find_crossed(target):
-    """Pixels [begin, end). `pixel_places` is the place of each in the list of crossed pixels, or -1; `pixel_pieces`
-    turns from the number of its pieces into the place of the first.
+    """Pixels [begin, end). `lengths` are 0 before. `pixel_places` becomes the place of each in the list of crossed
+    pixels, or -1; `pixel_pieces`, where there are meshes, turns from the number of its pieces into the first's place.
     """
     scalars, indices = target.scalars, target.indices
 
@@ -90,16 +75,19 @@ def find_crossed(target):
                 for k in range(plane_count):
                     if kinds[sphere_count + k] >= 0:
                         found += crosses(plane_conic, planes, k, x, y, (fx, fy, cx, cy))
-                pieces = pixel_pieces[p]
+                pieces = 0
+                if piece_capacity > 0:
+                    pieces = pixel_pieces[p]
                 if found + pieces > 0:
                     place = at.append(lengths, at.CROSSED, 1)
                     entry = at.append(lengths, at.ENTRIES, found + pieces)
                     piece = at.append(lengths, at.PIECES, pieces)
-                    row = at.append(lengths, at.ROWS, 2 * found + 3 * pieces)
-                    pixel_pieces[p] = piece
+                    room = 1 + 2 * found + 3 * pieces
+                    row = at.append(lengths, at.ROWS, room)
+                    if pieces > 0:
+                        pixel_pieces[p] = piece
                     for e in range(entry, ti.min(entry + found + pieces, entry_capacity)):
                         entries[at.ENTRY_KIND * entry_capacity + e] = at.NO_KIND
-                    room = 2 * found + 3 * pieces
                     if place < crossed_capacity and row + room <= row_capacity:
                         pixel_places[p] = place
                         crossed[at.CROSSED_PIXEL * crossed_capacity + place] = p
@@ -113,13 +101,13 @@ def find_crossed(target):
                         e = entry
                         for i in range(first, last):
                             k = candidates[i]
-                            if kinds[k] >= 0 and e < entry_capacity:
+                            if kinds[k] >= 0 and e < entry_capacity:  # noqa: SIM102 - what is called is not skipped
                                 if crosses(sphere_conic, spheres, k, x, y, (fx, fy, cx, cy)) != 0:
                                     enter(entries, entry_capacity, e, p, k, kinds[k], smooth)
                                     e += 1
                         for i in range(plane_count):
                             k = sphere_count + i
-                            if kinds[k] >= 0 and e < entry_capacity:
+                            if kinds[k] >= 0 and e < entry_capacity:  # noqa: SIM102
                                 if crosses(plane_conic, planes, i, x, y, (fx, fy, cx, cy)) != 0:
                                     enter(entries, entry_capacity, e, p, k, at.KIND_HORIZON, smooth)
                                     e += 1

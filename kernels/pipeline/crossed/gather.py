@@ -1,15 +1,14 @@
 """From entries to rows: what crossed pixels depend on, primitive by primitive.
 
 `gather_rows` sums up what the entries and pieces of a pixel say about the same primitive (all faces of a rigid mesh are
-one) into that pixel's rows. `patch_rows` then puts the row of the primitive that the pixel's centre sees into the
-planes where rows of all pixels are, and takes it off the list: what remains there is what the pixel depends on
-besides.
+one) into that pixel's rows. `patch_rows` adds the first of them, that of the primitive which the pixel's centre sees,
+to the planes where rows of all pixels are, and takes over the sum. The others are what the pixel depends on besides.
 """
 
 import taichi as ti
 
 from kernels.pipeline.crossed import layout as at
-from kernels.pipeline.crossed.mix import BY_INSIDE, BY_OUTSIDE, at_mix
+from kernels.pipeline.crossed.mix import BY_INSIDE, at_mix
 from kernels.pipeline.crossed.motion import EDGE_SLOTS
 
 
@@ -32,10 +31,14 @@ def block_of(i, smooth_count, smooth: ti.template(), mesh_count, meshes: ti.temp
 
 
 @ti.func
-def find_row(row_numbers: ti.template(), row_values: ti.template(), row_capacity, first, count, pixel, block, size):
+def find_row(
+    row_numbers: ti.template(), row_values: ti.template(), row_capacity, first, count, primary, pixel, block, size
+):
     """The row of a pixel for a block, a new one if it has none, and how many rows there are then."""
     row = first + count
-    for r in range(first, first + count):
+    if block == primary:
+        row = first
+    for r in range(first + 1, first + count):
         if row_numbers[at.ROW_ID * row_capacity + r] == block:
             row = r
     if row == first + count:
@@ -97,7 +100,18 @@ def gather_rows(target):
                 room = crossed[at.CROSSED_ROWS * crossed_capacity + j]
                 size = channels * planes
                 slots = planes + 3
-                count = 0
+                dropped = crossed[at.CROSSED_DROPPED * crossed_capacity + j]
+                everything = (1 << channels) - 1
+                # The first row is that of what the centre sees, or else of what is found first.
+                count = 1
+                primary = -1
+                if ids[pixel] >= 0:
+                    block, moves = block_of(ids[pixel], smooth_count, smooth, mesh_count, meshes)
+                    if moves != 0:
+                        primary = block
+                row_numbers[at.ROW_ID * row_capacity + first_row] = -1
+                for k in range(first_row * size, (first_row + 1) * size):
+                    row_values[k] = 0.0
                 for e in range(first, last):
                     if entries[at.ENTRY_ACTIVE * n + e] != 0:
                         for side in range(2):
@@ -110,8 +124,20 @@ def gather_rows(target):
                             if matters:
                                 block, moves = block_of(seen, smooth_count, smooth, mesh_count, meshes)
                                 if moves != 0:
+                                    if ids[pixel] < 0:
+                                        ids[pixel] = block
+                                        primary = block
+                                        dropped = everything
                                     row, count = find_row(
-                                        row_numbers, row_values, row_capacity, first_row, count, pixel, block, size
+                                        row_numbers,
+                                        row_values,
+                                        row_capacity,
+                                        first_row,
+                                        count,
+                                        primary,
+                                        pixel,
+                                        block,
+                                        size,
                                     )
                                     for c in range(channels):
                                         to = row * size + c * planes
@@ -151,8 +177,20 @@ def gather_rows(target):
                         face = meshes[mesh + at.MESH_FIRST_ID] + half_edge // 3
                         block, moves = block_of(face, smooth_count, smooth, mesh_count, meshes)
                         if moves != 0:
+                            if ids[pixel] < 0:
+                                ids[pixel] = block
+                                primary = block
+                                dropped = everything
                             row, count = find_row(
-                                row_numbers, row_values, row_capacity, first_row, count, pixel, block, size
+                                row_numbers,
+                                row_values,
+                                row_capacity,
+                                first_row,
+                                count,
+                                primary,
+                                pixel,
+                                block,
+                                size,
                             )
                             step = piece_capacity
                             width = EDGE_SLOTS + camera_slots
@@ -186,9 +224,8 @@ def gather_rows(target):
                 for row in range(first_row + count, first_row + room):
                     row_numbers[at.ROW_ID * row_capacity + row] = -1
                 crossed[at.CROSSED_ROWS * crossed_capacity + j] = count
-                if count > 0 and ids[pixel] < 0:
-                    ids[pixel] = row_numbers[at.ROW_ID * row_capacity + first_row]
-                    crossed[at.CROSSED_DROPPED * crossed_capacity + j] = (1 << channels) - 1
+                crossed[at.CROSSED_BLOCK * crossed_capacity + j] = primary
+                crossed[at.CROSSED_DROPPED * crossed_capacity + j] = dropped
 
     return kernel
 
@@ -210,16 +247,10 @@ def patch_rows(target):
         camera_slots: ti.i32,
         first_id: ti.i32,
         id_count: ti.i32,
-        smooth_count: ti.i32,
-        mesh_count: ti.i32,
         crossed_capacity: ti.i32,
-        row_capacity: ti.i32,
-        smooth: indices,
-        meshes: indices,
         crossed: indices,
         ids: indices,
         row_values: scalars,
-        row_numbers: indices,
         planes_of_pixels: scalars,
     ):
         ti.loop_config(serialize=target.serial)
@@ -229,28 +260,20 @@ def patch_rows(target):
                 seen = ids[pixel]
                 if seen >= first_id and seen < first_id + id_count:
                     dropped = crossed[at.CROSSED_DROPPED * crossed_capacity + j]
+                    first_row = crossed[at.CROSSED_FIRST_ROW * crossed_capacity + j]
                     tile = pixel // at.TILE_PIXELS
                     for c in range(channels):
-                        if (dropped >> c) & 1 != 0:
-                            for k in range(planes):
-                                to = ((tile * channels + c) * planes + k) * at.TILE_PIXELS + pixel % at.TILE_PIXELS
-                                planes_of_pixels[to] = 0.0
-                    block, _ = block_of(seen, smooth_count, smooth, mesh_count, meshes)
-                    first_row = crossed[at.CROSSED_FIRST_ROW * crossed_capacity + j]
-                    count = crossed[at.CROSSED_ROWS * crossed_capacity + j]
-                    for row in range(first_row, first_row + count):
-                        if row_numbers[at.ROW_ID * row_capacity + row] == block:
-                            row_numbers[at.ROW_ID * row_capacity + row] = -1
-                            for c in range(channels):
-                                start = (tile * channels + c) * planes
-                                for k in range(slots + camera_slots):
-                                    plane = k
-                                    source = k
-                                    if k >= slots:
-                                        plane = planes - camera_slots + k - slots
-                                        source = row_planes - camera_slots + k - slots
-                                    to = (start + plane) * at.TILE_PIXELS + pixel % at.TILE_PIXELS
-                                    value = row_values[(row * channels + c) * row_planes + source]
-                                    planes_of_pixels[to] = planes_of_pixels[to] + value
+                        kept = (dropped >> c) & 1 == 0
+                        for k in range(slots + camera_slots):
+                            plane = k
+                            source = k
+                            if k >= slots:
+                                plane = planes - camera_slots + k - slots
+                                source = row_planes - camera_slots + k - slots
+                            to = ((tile * channels + c) * planes + plane) * at.TILE_PIXELS + pixel % at.TILE_PIXELS
+                            source += (first_row * channels + c) * row_planes
+                            if kept:
+                                row_values[source] = row_values[source] + planes_of_pixels[to]
+                            planes_of_pixels[to] = row_values[source]
 
     return kernel

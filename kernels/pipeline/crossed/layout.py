@@ -10,12 +10,12 @@ TILE_PIXELS = TILE * TILE
 
 # How long the lists are: pairs (0, length), SPACING numbers apart, so that each can be bound as the bounds of a launch.
 # A length may exceed its list's capacity: that many items are needed.
-CROSSED, ENTRIES, PIECES, ROWS = 0, 1, 2, 3
+CROSSED, ENTRIES, PIECES, ROWS, PIXEL_PAIRS, PAIRS, LISTS = range(7)
 SPACING = 64
-LENGTHS_SIZE = 4 * SPACING
+LENGTHS_SIZE = LISTS * SPACING
 
-# A crossed pixel: its number, tile by tile; where its entries, pieces and rows begin, and how many there are; and by
-# bits the channels whose row at the pixel's centre does not count.
+# A crossed pixel: its number, tile by tile; where its entries, pieces and rows begin, and how many there are; by bits
+# the channels whose row at the pixel's centre does not count; and the block of what its centre sees, or -1.
 (
     CROSSED_PIXEL,
     CROSSED_FIRST_ENTRY,
@@ -25,12 +25,13 @@ LENGTHS_SIZE = 4 * SPACING
     CROSSED_FIRST_ROW,
     CROSSED_ROWS,
     CROSSED_DROPPED,
+    CROSSED_BLOCK,
     CROSSED_COMPONENTS,
-) = range(9)
+) = range(10)
 
 # An entry: its pixel; the id of the primitive, for a mesh of the face at the chain's longest piece; its kind, that of a
-# sphere (kernels/pipeline/crossings.py), a plane's horizon or a mesh's chain; its mesh; its rule; whether it is visible;
-# what is seen at its three points; and what is sampled inside and outside.
+# sphere (kernels/pipeline/crossings.py), a plane's horizon or a mesh's chain; its mesh; its rule; whether it is
+# visible; what is seen at its three points; and what is sampled inside and outside.
 (
     ENTRY_PIXEL,
     ENTRY_OWNER,
@@ -54,14 +55,18 @@ PIECE_PIXEL, PIECE_FOUND, PIECE_EDGE, PIECE_ENTRY, PIECE_CHAIN, PIECE_NUMBERS = 
 # and its mesh.
 EDGE_HALF_EDGE, EDGE_ENDS, EDGE_MESH, EDGE_NUMBERS = 0, 1, 3, 4
 
-# Tables of few numbers, item by item. A mesh: its ids, whether it is rigid, the rule, and whether theta moves it. A sphere or plane, by its id: rule, whether
-# theta moves it. Ids of meshes follow those.
+# Tables of few numbers, item by item. A mesh: its ids, whether it is rigid, the rule, and whether theta moves it. A
+# sphere or plane, by its id: the rule, whether theta moves it. Ids of meshes follow those.
 MESH_FIRST_ID, MESH_COUNT, MESH_RIGID, MESH_RULE, MESH_MOVES, MESH_NUMBERS = range(6)
 SMOOTH_RULE, SMOOTH_MOVES, SMOOTH_NUMBERS = range(3)
 
 # A row: what a pixel depends on through one primitive. The values of row r lie in one piece, channels x planes from r *
-# channels * planes on.
+# channels * planes on. A pixel's first row is kept for what its centre sees, and ends up in the planes of all pixels;
+# its id is -1, as is that of a row which is not in use.
 ROW_ID, ROW_PIXEL, ROW_NUMBERS = range(3)
+
+# A pair of primitives on which pixels of a tile depend, blocks a <= b.
+PAIR_TILE, PAIR_A, PAIR_B, PAIR_NUMBERS = range(4)
 
 
 @ti.func
@@ -102,6 +107,9 @@ def constants():
         "list_entries": ENTRIES,
         "list_pieces": PIECES,
         "list_rows": ROWS,
+        "list_pixel_pairs": PIXEL_PAIRS,
+        "list_pairs": PAIRS,
+        "lists": LISTS,
         "list_spacing": SPACING,
         "lengths_size": LENGTHS_SIZE,
         "crossed_components": CROSSED_COMPONENTS,
@@ -124,4 +132,8 @@ def constants():
         "row_id": ROW_ID,
         "row_pixel": ROW_PIXEL,
         "row_numbers": ROW_NUMBERS,
+        "pair_tile": PAIR_TILE,
+        "pair_a": PAIR_A,
+        "pair_b": PAIR_B,
+        "pair_numbers": PAIR_NUMBERS,
     }

@@ -144,7 +144,7 @@ def move_pieces(target, free, camera):
         for i in range(begin, end):
             if i < piece_capacity:
                 e = piece_numbers[at.PIECE_ENTRY * piece_capacity + i]
-                if e >= 0:
+                if e >= 0:  # noqa: SIM102
                     if (
                         entries[at.ENTRY_MESH * entry_capacity + e] == mesh
                         and entries[at.ENTRY_ACTIVE * entry_capacity + e] != 0

@@ -146,7 +146,7 @@ def link_pieces(target):
                         if pieces[PIECE_LENGTH * n + i] > 0.0 and pieces[PIECE_LENGTH * n + other] > 0.0:
                             a = chain_of(piece_numbers, n, i)
                             b = chain_of(piece_numbers, n, other)
-                            if a != b:
+                            if a != b:  # noqa: SIM102 - what is called is not skipped
                                 if joined(piece_numbers, pieces, n, edge_numbers, edge_stride, i, other):
                                     piece_numbers[at.PIECE_CHAIN * n + ti.max(a, b)] = ti.min(a, b)
                 for root in range(first, last):
