@@ -11,6 +11,9 @@
 #include "device_test_kernel.hpp"
 #include "runtime/devices.hpp"
 
+// With the leak sanitizer: what Mesa's drivers keep is theirs.
+extern "C" const char* __lsan_default_suppressions() { return "leak:libLLVM\nleak:libvulkan"; }
+
 namespace diffrt::tests {
 namespace {
 
