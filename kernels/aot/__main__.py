@@ -83,7 +83,8 @@ def compile_device(arch, options, folder, pool):
     names = list(data["kernels"])
     if arch == "cuda":
         modules = [(place / f"{name}.ll").read_text() for name in names]
-        texts = pool.map(ptx.lower, names, modules, chunksize=4)
+        sizes = [data["kernels"][name]["size"] for name in names]
+        texts = pool.map(ptx.lower, names, modules, sizes, chunksize=4)
         codes = {name: text.encode() for name, text in zip(names, texts, strict=True)}
         object_codes, suffix = {name: code + b"\0" for name, code in codes.items()}, "ptx"
     else:

@@ -30,7 +30,8 @@ BEGIN_OFFSET, END_OFFSET = 0, 4
 EMPTY = "!9999"
 
 ENTRY = """
-define void @{entry}(i8 addrspace(1)* %arguments, i32 addrspace(1)* %bounds) {{
+define void @{entry}(
+    i8 addrspace(1)* noalias readonly align 8 dereferenceable({size}) %arguments, i32 addrspace(1)* %bounds) {{
 start:
   %context = alloca {context}
   %field = getelementptr {context}, {context}* %context, i32 0, i32 0
@@ -159,8 +160,8 @@ def _reached(name, parts, first):
     return found
 
 
-def amend(name, ir):
-    """The IR of one kernel with our entry, ready for the optimiser."""
+def amend(name, ir, size):
+    """The IR of one kernel with our entry, ready for the optimiser. Its argument block has `size` bytes."""
     parts = _take_apart(name, ir)
     body = _body(name, parts)
     functions = _reached(name, parts, body)
@@ -172,7 +173,7 @@ def amend(name, ir):
     # Attributes of Taichi's own build, for another machine, are of no use here.
     attributes = [re.sub(r'"[\w-]+"="[^"]*" ?', "", line) for line in parts.attributes]
     declared = [line for f, line in parts.declarations.items() if f in called and "sreg" not in f]
-    frame = ENTRY.format(entry=entry(name), body=body, context=context, empty=EMPTY, threads=BLOCK)
+    frame = ENTRY.format(entry=entry(name), body=body, size=size, context=context, empty=EMPTY, threads=BLOCK)
     return "\n".join(['target triple = "nvptx64-nvidia-cuda"', *parts.types, text, *declared, *attributes, frame])
 
 
@@ -220,13 +221,13 @@ def _array(way):
     return way[: len(way) - 1 - way[::-1].index("load")]
 
 
-def lower(name, ir):
+def lower(name, ir, size):
     """The PTX of one kernel, as text."""
     check_version()
     llvm.initialize()
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
-    module = llvm.parse_assembly(amend(name, ir))
+    module = llvm.parse_assembly(amend(name, ir, size))
     module.verify()
     machine = llvm.Target.from_triple("nvptx64-nvidia-cuda").create_target_machine(cpu=ARCHITECTURE, opt=3)
     builder = llvm.create_pass_manager_builder()

@@ -20,6 +20,7 @@ NAMES = (3, 4, 5, 6, 7, 8, 317, 330)  # sources, names, lines
 CAPABILITY, EXECUTION_MODE, CONSTANT, TYPE_POINTER, VARIABLE = 17, 16, 43, 32, 59
 DECORATE, MEMBER_DECORATE, ACCESS_CHAIN, SHIFT_RIGHT = 71, 72, 65, 195
 ARITHMETIC = (129, 131, 133, 136)  # FAdd, FSub, FMul, FDiv
+LOAD, STORE, BITCAST = 61, 62, 124
 SHADER, LOCAL_SIZE, BINDING, OFFSET, NO_CONTRACTION = 1, 17, 33, 35, 42
 UNIFORM, STORAGE = 2, 12
 # Taichi combines conditions by bitwise instructions, which are for integers only: their counterparts for booleans.
@@ -118,9 +119,14 @@ def lower(name, tasks, folder):
 
 def _check_bounds_task(name, task, module):
     """The task that we drop must do no more than hand over the first two arguments."""
-    kinds = {bind["buffer"]["type"] for bind in task["buffer_binds"]}
-    stores = len(module.each(62))
-    if kinds != {TEMPORARIES, ARGUMENTS} or task["range_for_attribs"] is not None or stores != 2:
+    bound = {bind["buffer"]["type"]: bind["binding"] for bind in task["buffer_binds"]}
+    as_expected = (
+        set(bound) == {TEMPORARIES, ARGUMENTS}
+        and task["range_for_attribs"] is None
+        and _members_stored(module, bound[ARGUMENTS]) == [0, 1]
+        and _offsets_read(name, module, bound[TEMPORARIES]) == [0, 4]
+    )
+    if not as_expected:
         raise RuntimeError(
             f"kernel {name}: its bounds are not its first two arguments, or it does more before its loop"
         )
@@ -132,6 +138,16 @@ def _classes(module):
     return {d[2]: storage[d[0]] for d in module.each(DECORATE) if d[1] == BINDING}
 
 
+def _members_stored(module, binding):
+    """Which members of the argument block are stored, as they are, in the order of the code; None for other numbers."""
+    variables = {d[0] for d in module.each(DECORATE) if d[1:] == (BINDING, binding)}
+    constants = {i[1]: i[2] for i in module.each(CONSTANT)}
+    members = {i[1]: constants[i[3]] for i in module.each(ACCESS_CHAIN) if i[2] in variables}
+    loads = {i[1]: members.get(i[2]) for i in module.each(LOAD)}
+    casts = {i[1]: i[2] for i in module.each(BITCAST)}
+    return [loads.get(casts.get(i[1], i[1])) for i in module.each(STORE)]
+
+
 def _offsets_read(name, module, binding):
     """Byte offsets at which the buffer of a binding is read, in the order of the code."""
     variables = {d[0] for d in module.each(DECORATE) if d[1:] == (BINDING, binding)}
@@ -140,7 +156,9 @@ def _offsets_read(name, module, binding):
     offsets = []
     for instruction in module.instructions:
         if instruction[0] & 0xFFFF == ACCESS_CHAIN and instruction[3] in variables:
-            offset, by = shifts.get(instruction[5], (None, None))
+            # A word's place is its offset shifted by 2, which may be done already.
+            place = instruction[5]
+            offset, by = shifts.get(place, (4 * constants[place] if place in constants else None, 2))
             if offset is None or by != 2:
                 raise RuntimeError(f"kernel {name}: where it reads its bounds is not known before it runs")
             offsets.append(offset)

@@ -15,6 +15,8 @@ from kernels.pipeline.target import TILE
 
 # Primitives of a chunk on a GPU, and tiles of a partial sum.
 CHUNK = 64
+# Numbers that a thread loads before it looks at them, so that it waits once for all.
+TOGETHER = 8
 
 
 def bin_count(target):
@@ -72,10 +74,16 @@ def bin_fill(target):
     return kernel
 
 
-def touches(bounds, stride, i, left, top):
-    """Whether the bounds of primitive i reach into the tile; empty ones do not."""
-    x0, y0, x1, y1 = (keep(ti.cast(element(bounds, c * stride + i), ti.i32)) for c in range(4))
-    return keep((x0 <= x1) & (x0 < left + TILE) & (x1 >= left) & (y0 < top + TILE) & (y1 >= top))
+def touching(bounds, stride, first, count, left, top):
+    """Which of TOGETHER primitives have bounds that reach into the tile; empty ones do not."""
+    return [keep(touches(bounds, stride, first + k, count, left, top)) for k in range(TOGETHER)]
+
+
+def touches(bounds, stride, i, count, left, top):
+    j = ti.min(i, count - 1)
+    x0, y0, x1, y1 = (keep(ti.cast(element(bounds, c * stride + j), ti.i32)) for c in range(4))
+    across = (x0 <= x1) & (x0 < left + TILE) & (x1 >= left)
+    return across & (y0 < top + TILE) & (y1 >= top) & (i < count)
 
 
 def count_candidates(target):
@@ -98,9 +106,11 @@ def count_candidates(target):
             top = place % tiles // tiles_x * TILE
             first = place // tiles * CHUNK
             found = 0
-            for i in range(first, ti.min(first + CHUNK, count)):
-                if touches(bounds, stride, i, left, top):
-                    found += 1
+            for turn in range(CHUNK // TOGETHER):
+                i = first + turn * TOGETHER
+                hits = touching(bounds, stride, i, count, left, top)
+                for k in ti.static(range(TOGETHER)):
+                    found += ti.select(hits[k], 1, 0)
             counters[place] = found
 
     return kernel
@@ -114,10 +124,13 @@ def place_chunks(target):
     def kernel(begin: ti.i32, end: ti.i32, tiles: ti.i32, chunks: ti.i32, counters: indices, totals: indices):
         for tile in range(begin, end):
             total = 0
-            for chunk in range(chunks):
-                found = counters[chunk * tiles + tile]
-                counters[chunk * tiles + tile] = total
-                total += found
+            for turn in range((chunks + TOGETHER - 1) // TOGETHER):
+                first = turn * TOGETHER
+                found = [counters[ti.min(first + k, chunks - 1) * tiles + tile] for k in ti.static(range(TOGETHER))]
+                for k in ti.static(range(TOGETHER)):
+                    if first + k < chunks:
+                        counters[(first + k) * tiles + tile] = total
+                        total += found[k]
             totals[tile] = total
 
     return kernel
@@ -197,12 +210,15 @@ def fill_candidates(target):
             top = tile // tiles_x * TILE
             first = place // tiles * CHUNK
             entry = offsets[tile] + counters[place]
-            for i in range(first, ti.min(first + CHUNK, count)):
-                if touches(bounds, stride, i, left, top):
-                    if entry < capacity:
-                        candidates[entry] = i
-                        entry_tiles[entry] = tile
-                    entry += 1
+            for turn in range(CHUNK // TOGETHER):
+                i = first + turn * TOGETHER
+                hits = touching(bounds, stride, i, count, left, top)
+                for k in ti.static(range(TOGETHER)):
+                    if hits[k]:
+                        if entry < capacity:
+                            candidates[entry] = i + k
+                            entry_tiles[entry] = tile
+                        entry += 1
 
     return kernel
 

@@ -139,17 +139,18 @@ def entry_sums(target, slots):
             total = 0.0
             for y in range(y0, y1 + 1):
                 line = 0.0
-                for x in range(x0, x1 + 1):
-                    p = y * TILE + x
-                    seen = ids[tile * target.block + p] - (first_id + k)
-                    if seen >= 0 and seen < span:
-                        for c in range(channels):
-                            i = (tile * channels + c) * target.block + p
-                            j = (tile * channels + c) * planes * target.block + p
-                            other = residual[i]
-                            if b < slots:
-                                other = row_planes[j + b * target.block]
-                            line += weight[i] * row_planes[j + a * target.block] * other
+                for c in range(channels):
+                    # All columns, so that their loads are under way together; those of others count for nothing.
+                    for x in ti.static(range(TILE)):
+                        p = y * TILE + x
+                        i = (tile * channels + c) * target.block + p
+                        j = (tile * channels + c) * planes * target.block + p
+                        seen = ids[tile * target.block + p] - (first_id + k)
+                        mine = (x0 <= x) & (x <= x1) & (seen >= 0) & (seen < span)
+                        partial = row_planes[j + ti.min(b, slots - 1) * target.block]
+                        other = ti.select(b < slots, partial, residual[i])
+                        term = weight[i] * row_planes[j + a * target.block] * other
+                        line += ti.select(mine, term, 0.0)
                 total += line
             records[place] = total
 
