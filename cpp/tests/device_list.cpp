@@ -2,14 +2,21 @@
 
 #include <dlfcn.h>
 #include <doctest/doctest.h>
+#include <link.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <stdexcept>
+#include <utility>
+#include <vector>
 
 #include "device_test_kernel.hpp"
 #include "runtime/devices.hpp"
+#include "runtime/vulkan/instance.hpp"
+
+// With the leak sanitizer: what Mesa's drivers keep is theirs.
+extern "C" const char* __lsan_default_suppressions() { return "leak:libLLVM\nleak:libvulkan"; }
 
 namespace diffrt::tests {
 namespace {
@@ -36,6 +43,25 @@ void scale(FakeCuda& cuda, const unsigned char* block, const unsigned char* boun
       std::memcpy(cuda.follow(y + 4 * static_cast<std::uint64_t>(i), 4), &value, 4);
     }
   }
+}
+
+// The loader unloads Vulkan's drivers with its last instance, and the leak sanitizer could no longer name
+// them.
+void keep_libraries() {
+  static bool kept = false;
+  if (std::exchange(kept, true)) return;
+  std::shared_ptr<runtime::vulkan::Instance> instance;
+  try {
+    instance = runtime::vulkan::Instance::open();
+  } catch (const DeviceError&) {  // then there are none
+  }
+  std::vector<std::string> names;
+  const auto collect = [](dl_phdr_info* info, std::size_t, void* data) {
+    static_cast<std::vector<std::string>*>(data)->emplace_back(info->dlpi_name);
+    return 0;
+  };
+  dl_iterate_phdr(collect, &names);
+  for (const std::string& name : names) dlopen(name.c_str(), RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
 void run_on(const std::string& name, const std::function<void(std::shared_ptr<runtime::Device>)>& test) {
@@ -69,6 +95,7 @@ Environment::~Environment() {
 }
 
 FakeCudaSession::FakeCudaSession() : fake_(fake_cuda()), library_("DIFFRT_CUDA_LIBRARY", FAKE_CUDA) {
+  keep_libraries();
   runtime::close_unused_devices();
   fake_.reset();
   fake_.set_kernel("scale", &scale);
@@ -81,6 +108,7 @@ FakeCudaSession::~FakeCudaSession() {
 }
 
 void on_every_device(const std::function<void(std::shared_ptr<runtime::Device>)>& test) {
+  keep_libraries();
   run_on("vulkan", test);
   const char* cuda = std::getenv("DIFFRT_TEST_CUDA");
   if (cuda != nullptr && std::strcmp(cuda, "real") == 0) {

@@ -275,3 +275,17 @@ TEST_CASE("cuda: no driver, no device, old drivers") {
   CHECK(open_device("cuda:1")->details().name == "Fake GPU 1");
   CHECK(open_device("cuda:1")->details().driver == "CUDA 12.4, compute capability 9.0");
 }
+
+// By itself, on a GPU: DIFFRT_TEST_CUDA=real diffrt_tests --no-skip -tc="cuda, for good*". No test after it
+// has a GPU.
+TEST_CASE("cuda, for good: a kernel that goes astray" * doctest::skip()) {
+  const auto device = open_device("cuda");
+  Scale scale(device);
+  CHECK(scale.right());
+  scale.sequence->update_bounds(0, 1 << 29, (1 << 29) + 64);
+  scale.sequence->run();
+  CHECK(has(message_of([&] { scale.sequence->wait(); }), "CUDA_ERROR_ILLEGAL_ADDRESS"));
+  CHECK_THROWS_AS(scale.sequence->run(), DeviceLostError);
+  CHECK_THROWS_AS(DeviceBuffer<float>(*device, 1), DeviceLostError);
+  CHECK(!open_device("cpu"));
+}

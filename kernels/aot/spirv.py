@@ -20,7 +20,7 @@ NAMES = (3, 4, 5, 6, 7, 8, 317, 330)  # sources, names, lines
 CAPABILITY, EXECUTION_MODE, CONSTANT, TYPE_POINTER, VARIABLE = 17, 16, 43, 32, 59
 DECORATE, MEMBER_DECORATE, ACCESS_CHAIN, SHIFT_RIGHT = 71, 72, 65, 195
 ARITHMETIC = (129, 131, 133, 136)  # FAdd, FSub, FMul, FDiv
-STORE, NUMERIC = 62, (126, 153)  # and all instructions that compute
+LOAD, STORE, BITCAST = 61, 62, 124
 SHADER, LOCAL_SIZE, BINDING, OFFSET, NO_CONTRACTION = 1, 17, 33, 35, 42
 UNIFORM, STORAGE = 2, 12
 # Taichi combines conditions by bitwise instructions, which are for integers only: their counterparts for booleans.
@@ -123,10 +123,8 @@ def _check_bounds_task(name, task, module):
     as_expected = (
         set(bound) == {TEMPORARIES, ARGUMENTS}
         and task["range_for_attribs"] is None
-        and _members_read(module, bound[ARGUMENTS]) == [0, 1]
+        and _members_stored(module, bound[ARGUMENTS]) == [0, 1]
         and _offsets_read(name, module, bound[TEMPORARIES]) == [0, 4]
-        and len(module.each(STORE)) == 2
-        and not module.each(*range(*NUMERIC))
     )
     if not as_expected:
         raise RuntimeError(
@@ -140,11 +138,14 @@ def _classes(module):
     return {d[2]: storage[d[0]] for d in module.each(DECORATE) if d[1] == BINDING}
 
 
-def _members_read(module, binding):
-    """Which members of the argument block are read, in the order of the code."""
+def _members_stored(module, binding):
+    """Which members of the argument block are stored, as they are, in the order of the code; None for other numbers."""
     variables = {d[0] for d in module.each(DECORATE) if d[1:] == (BINDING, binding)}
     constants = {i[1]: i[2] for i in module.each(CONSTANT)}
-    return [constants[i[3]] for i in module.each(ACCESS_CHAIN) if i[2] in variables]
+    members = {i[1]: constants[i[3]] for i in module.each(ACCESS_CHAIN) if i[2] in variables}
+    loads = {i[1]: members.get(i[2]) for i in module.each(LOAD)}
+    casts = {i[1]: i[2] for i in module.each(BITCAST)}
+    return [loads.get(casts.get(i[1], i[1])) for i in module.each(STORE)]
 
 
 def _offsets_read(name, module, binding):

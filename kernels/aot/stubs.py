@@ -17,10 +17,11 @@ LIBRARIES = {"cuda": "libcuda.so", "vulkan": "libvulkan.so.1"}
 
 def build(folder, compiler):
     """Builds both; `compiler` is a command, as in $CXX."""
+    command = [compiler] if Path(compiler).is_file() else shlex.split(compiler)  # a path may have spaces
     for arch, library in LIBRARIES.items():
         options = ["-std=c++17", "-O1", "-shared", "-fPIC", "-o", str(folder / library), str(SOURCES / f"{arch}.cpp")]
         try:
-            result = subprocess.run([*shlex.split(compiler), *options], capture_output=True, text=True)
+            result = subprocess.run([*command, *options], capture_output=True, text=True)
         except FileNotFoundError:
             raise SystemExit(
                 f"kernels.aot needs a C++ compiler, found none as {compiler!r}: install one, or name it by --cxx"

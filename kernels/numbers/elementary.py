@@ -113,7 +113,7 @@ def log(x):
     square = m * m
     tail = m * square * horner(m, LOG) + k * LOG_2[1] - 0.5 * square
     result = (m + tail) + k * LOG_2[0]
-    result = Traced.where(x > 0.0, result, Traced.where(x < 0.0, NAN, -INFINITY))
+    result = Traced.where(x > 0.0, result, Traced.where(x >= 0.0, -INFINITY, NAN))
     return Traced.where(x * 0.5 < x, result, Traced.where(x > 0.0, x, result))  # infinity is its own
 
 

@@ -100,6 +100,10 @@ class Fake final : public FakeCuda {
 
   void reset() override {
     for (const auto& [address, region] : s.memory) std::free(region.data);
+    const auto drop = [](const auto& all) {
+      for (auto* one : all) delete one;
+    };
+    drop(s.streams), drop(s.events), drop(s.modules), drop(s.functions), drop(s.graphs), drop(s.executables);
     s = State();
     contexts.clear();
     set_devices(1);
@@ -599,7 +603,7 @@ CUresult cuGraphAddEmptyNode(CUgraphNode* node, CUgraph graph, const CUgraphNode
   ENTER_ANYWHERE();
   return fake().add_node(node, graph, after, count, nullptr);
 }
-#ifndef FAKE_CUDA_OLD
+#ifndef FAKE_CUDA_IS_OLD
 CUresult cuGraphInstantiateWithFlags(CUgraphExec* executable, CUgraph graph, unsigned long long) {
   ENTER();
   if (fake().s.graphs.count(graph) == 0)
