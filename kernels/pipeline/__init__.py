@@ -34,6 +34,7 @@ from kernels.pipeline.bin import (
     sum_tiles,
 )
 from kernels.pipeline.crossed import crossed_kernels, layout
+from kernels.pipeline.crossed.mix import MIX_COMPONENTS
 from kernels.pipeline.entry import Entry
 from kernels.pipeline.normal_equations import entry_sums, normal_equations
 from kernels.pipeline.prepare import TRIANGLE_COMPONENTS, prepare_triangles, prepare_vertices
@@ -208,4 +209,4 @@ def constants(target):
     numbers |= {f"surface_{surface.name}": s for s, surface in enumerate(SURFACES)}
     numbers |= {f"slots_{surface.name}": len(surface.slots) for surface in SURFACES}
     numbers |= {f"loss_{loss.__name__}": k for k, loss in enumerate(LOSSES)}
-    return numbers | reals | layout.constants()
+    return numbers | reals | layout.constants() | {"mix_components": MIX_COMPONENTS}

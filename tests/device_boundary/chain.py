@@ -3,12 +3,8 @@
 import numpy as np
 
 from kernels.outputs import OUTPUTS
-from kernels.pipeline.crossed import layout as at
-from kernels.pipeline.crossed.layout import TILE_PIXELS
-from kernels.pipeline.crossed.mix import MIX_COMPONENTS
-from kernels.pipeline.crossings import CROSSING_COMPONENTS
-from kernels.pipeline.edges import PIECE_COMPONENTS
 
+TILE_PIXELS = 256
 DEFAULT_BACKGROUND = {"distance": np.nan, "depth": np.nan}
 
 
@@ -21,11 +17,16 @@ class Overflow(Exception):
 
 
 class Chain:
-    """Buffers for images of some outputs; `capacities` of crossed pixels, entries, pieces, rows, and pairs of pixels and tiles."""
+    """Buffers for images of some outputs.
 
-    def __init__(self, tables, outputs, background=None, exact=True, capacities=None):
-        self.t, self.exact = tables, exact
-        self.launch = tables.kernels.launch
+    Args:
+        capacities: of crossed pixels, entries, pieces, rows, pairs of pixels, and pairs of tiles.
+        shuffled: a seed: threads are then in another order, in groups of a few, as those of a GPU may be.
+    """
+
+    def __init__(self, tables, outputs, background=None, exact=True, capacities=None, shuffled=None):
+        self.t, self.at, self.exact = tables, tables.at, exact
+        self._order = None if shuffled is None else np.random.default_rng(shuffled)
         self.outputs, self.channels, values = [], 0, []
         for k, name in enumerate(outputs):
             output = next(o for o in OUTPUTS if o.name == name)
@@ -43,24 +44,37 @@ class Chain:
         self.inverse_depth, self.ids = floats(pixels), integers(pixels)
         self.rendered, self.planes = floats(C * pixels), floats(C * pixels * t.slots)
         crossed, entries, pieces, rows, pixel_pairs, pairs = self.capacities
-        self.lengths = integers(at.LENGTHS_SIZE)
+        self.lengths = integers(self.at.lengths_size)
         self.pixel_pieces, self.pixel_places = integers(pixels), integers(pixels)
-        self.crossed = integers(at.CROSSED_COMPONENTS * crossed)
-        self.entries, self.crossings = integers(at.ENTRY_COMPONENTS * entries), floats(CROSSING_COMPONENTS * entries)
-        self.seen_inverse, self.reference = floats(at.POINTS * entries), floats(2 * entries)
+        self.crossed = integers(self.at.crossed_components * crossed)
+        self.entries, self.crossings = (
+            integers(self.at.entry_components * entries),
+            floats(self.at.crossing_components * entries),
+        )
+        self.seen_inverse, self.reference = floats(self.at.entry_points * entries), floats(2 * entries)
         self.samples, self.partials = floats(2 * C * entries), floats(2 * C * (t.slots + 3) * entries)
-        self.mixes, self.entry_rows = floats(MIX_COMPONENTS * C * entries), floats(C * t.slots * entries)
-        self.piece_numbers, self.pieces = integers(at.PIECE_NUMBERS * pieces), floats(PIECE_COMPONENTS * pieces)
+        self.mixes, self.entry_rows = floats(self.at.mix_components * C * entries), floats(C * t.slots * entries)
+        self.piece_numbers, self.pieces = (
+            integers(self.at.piece_numbers * pieces),
+            floats(self.at.piece_components * pieces),
+        )
         self.piece_rows = floats(C * (6 + t.camera_slots) * pieces)
-        self.row_numbers, self.row_values = integers(at.ROW_NUMBERS * rows), floats(C * t.slots * rows)
+        self.row_numbers, self.row_values = integers(self.at.row_numbers * rows), floats(C * t.slots * rows)
         self.pair_size = t.slots * (t.slots + 1)
-        self.tile_places, self.pairs = integers(pixels), integers(at.PAIR_NUMBERS * pairs)
+        self.tile_places, self.pairs = integers(pixels), integers(self.at.pair_numbers * pairs)
         self.pixel_pairs = integers(2 * pixel_pairs)
         self.pair_sums = floats(self.pair_size * pairs)
 
+    def launch(self, name, begin, end, **arguments):
+        if self._order is None or end - begin < 2:
+            return self.t.kernels.launch(name, begin, end, **arguments)
+        cuts = np.sort(self._order.integers(begin, end + 1, size=min(end - begin, 40)))
+        for part in self._order.permutation(np.stack([np.r_[begin, cuts], np.r_[cuts, end]], axis=1)):
+            self.t.kernels.launch(name, int(part[0]), int(part[1]), **arguments)
+
     def length(self, which):
         """What a device takes as a launch's bound; kernels do not go beyond the capacity."""
-        return int(self.lengths[which * at.SPACING + 1])
+        return int(self.lengths[which * self.at.list_spacing + 1])
 
     # --- what all pixels do
 
@@ -190,7 +204,7 @@ class Chain:
             self.launch(
                 "cross_pieces",
                 0,
-                self.length(at.PIECES),
+                self.length(self.at.list_pieces),
                 tiles_x=t.across,
                 **t.camera,
                 **edges,
@@ -204,7 +218,7 @@ class Chain:
             self.launch(
                 "link_pieces",
                 0,
-                self.length(at.CROSSED),
+                self.length(self.at.list_crossed),
                 tiles_x=t.across,
                 **edges,
                 crossed_capacity=capacities[0],
@@ -220,7 +234,7 @@ class Chain:
         self.launch(
             "cross_entries" + "_nodes" * with_rows,
             0,
-            self.length(at.ENTRIES),
+            self.length(self.at.list_entries),
             tiles_x=t.across,
             **t.camera,
             **self.shapes,
@@ -234,7 +248,7 @@ class Chain:
         """What both sides of the entries show."""
         t, n = self.t, self.capacities[1]
         shared = {"entry_capacity": n, "entries": self.entries, "crossings": self.crossings}
-        count = self.length(at.ENTRIES)
+        count = self.length(self.at.list_entries)
         self.launch(
             "see_entries",
             0,
@@ -298,7 +312,7 @@ class Chain:
         self.launch(
             "mix_pixels",
             0,
-            self.length(at.CROSSED),
+            self.length(self.at.list_crossed),
             channels=self.channels,
             crossed_capacity=self.capacities[0],
             entry_capacity=self.capacities[1],
@@ -325,7 +339,7 @@ class Chain:
         self.launch(
             "move_entries" + camera,
             0,
-            self.length(at.ENTRIES),
+            self.length(self.at.list_entries),
             **common,
             **self.shapes,
             sphere_count=len(t.spheres),
@@ -337,7 +351,7 @@ class Chain:
             self.launch(
                 "move_pieces" + "_free" * (g.surface == "free_triangle") + camera,
                 0,
-                self.length(at.PIECES),
+                self.length(self.at.list_pieces),
                 **common,
                 **g.pivots,
                 mesh=m,
@@ -357,7 +371,7 @@ class Chain:
         self.launch(
             "gather_rows",
             0,
-            self.length(at.CROSSED),
+            self.length(self.at.list_crossed),
             **entries,
             **self.places(),
             channels=self.channels,
@@ -382,7 +396,7 @@ class Chain:
         self.launch(
             "patch_rows",
             0,
-            self.length(at.CROSSED),
+            self.length(self.at.list_crossed),
             **shared,
             camera_slots=self.t.camera_slots,
             channels=self.channels,
@@ -416,7 +430,7 @@ class Chain:
         self.launch(
             "couple_primitives",
             0,
-            self.length(at.PAIRS),
+            self.length(self.at.list_pairs),
             **shared,
             channels=self.channels,
             planes=self.slots,
@@ -425,10 +439,10 @@ class Chain:
             weight=weight,
             sums=self.pair_sums,
         )
-        count = self.length(at.PAIRS) // self.pair_size
-        if count > capacities[5] or self.length(at.PIXEL_PAIRS) > capacities[4]:
-            raise Overflow([*capacities[:4], self.length(at.PIXEL_PAIRS), max(count, capacities[5])])
-        tiles, a, b = self.pairs.reshape(at.PAIR_NUMBERS, -1)[:, :count]
+        count = self.length(self.at.list_pairs) // self.pair_size
+        if count > capacities[5] or self.length(self.at.list_pixel_pairs) > capacities[4]:
+            raise Overflow([*capacities[:4], self.length(self.at.list_pixel_pairs), max(count, capacities[5])])
+        tiles, a, b = self.pairs.reshape(self.at.pair_numbers, -1)[:, :count]
         found = {}
         for r in np.lexsort((tiles, b, a)):
             sums = self.pair_sums[r * self.pair_size : (r + 1) * self.pair_size].astype(float)
@@ -507,8 +521,8 @@ class Chain:
         for i in np.unique(ids[ids >= 0]):
             J[ids == i] = planes[ids == i].astype(float)[..., self._own(i)] @ self._block(i)
         if self.exact:
-            rows = min(self.length(at.ROWS), self.capacities[3])
-            row_ids, pixels = self.row_numbers.reshape(at.ROW_NUMBERS, -1)[:, :rows]
+            rows = min(self.length(self.at.list_rows), self.capacities[3])
+            row_ids, pixels = self.row_numbers.reshape(self.at.row_numbers, -1)[:, :rows]
             values = self.row_values.reshape(-1, C, S)
             where = {int(p): place for place, p in np.ndenumerate(numbers)}
             for r in np.flatnonzero(row_ids >= 0):

@@ -14,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -33,21 +34,26 @@ def wanted(target):
 def trace_all(folder):
     """Writes NAME.ll for each kernel, and layout.json: where their arguments lie."""
     from kernels.aot.trace import start, trace
+    from kernels.pipeline import constants
     from kernels.pipeline.target import Target
 
     start("x64")
-    layout = {}
-    for name, traced in trace("x64", {name: e.kernel for name, e in wanted(Target("x64", 1)).items()}).items():
+    target, layout = Target("x64", 1), {}
+    for name, traced in trace("x64", {name: e.kernel for name, e in wanted(target).items()}).items():
         (folder / f"{name}.ll").write_text(traced.ir)
         layout[name] = {"size": traced.size, "arguments": [asdict(a) for a in traced.arguments]}
-    (folder / "layout.json").write_text(json.dumps(layout))
+    (folder / "layout.json").write_text(json.dumps({"kernels": layout, "constants": constants(target)}))
 
 
 class Kernels:
-    """The compiled kernels. kernels.launch(name, begin, end, **arguments) runs one, with arrays as NumPy has them."""
+    """The compiled kernels. kernels.launch(name, begin, end, **arguments) runs one, with arrays as NumPy has them.
 
-    def __init__(self, library, level, layout):
-        self._library, self._level, self._layout = ctypes.CDLL(str(library)), level, layout
+    `at` has the numbers that the runtime knows of the kernels, by name.
+    """
+
+    def __init__(self, library, level, data):
+        self._library, self._level, self._layout = ctypes.CDLL(str(library)), level, data["kernels"]
+        self.at = SimpleNamespace(**data["constants"])
 
     def __contains__(self, name):
         return name in self._layout
@@ -85,7 +91,7 @@ def build(folder, level):
             raise RuntimeError(result.stdout + result.stderr)
         layout = json.loads((folder / "layout.json").read_text())
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            (folder / "kernels.o").write_bytes(pool.submit(_lower, folder, sorted(layout), level).result())
+            (folder / "kernels.o").write_bytes(pool.submit(_lower, folder, sorted(layout["kernels"]), level).result())
         subprocess.run(["c++", "-shared", "-o", folder / "kernels.so", folder / "kernels.o", "-lm"], check=True)
     return Kernels(folder / "kernels.so", level, json.loads((folder / "layout.json").read_text()))
 

@@ -8,19 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kernels.numbers import Dual, value_of
-from kernels.pipeline import constants
-from kernels.pipeline.crossed import layout as at
-from kernels.pipeline.edges import EDGE_COMPONENTS
-from kernels.pipeline.prepare import TRIANGLE_COMPONENTS
-from kernels.pipeline.target import TILE, Target
 from kernels.reference.edges import _degenerate, weld
 from kernels.reference.parameters import Parameters
 from kernels.reference.primitives import _camera, primitives_of
 
-CONSTANTS = constants(Target("x64", 1))
 REACH = 0.56  # px beyond its centre that a pixel may depend on a primitive
 NOWHERE = 1e6
-RULES = {"blend": CONSTANTS["rule_blend"], "foreground": CONSTANTS["rule_foreground"]}
 SLOTS = {"sphere": 4, "plane": 4, "triangle": 6, "free_triangle": 9}
 
 
@@ -77,12 +70,12 @@ class Tables:
     """Everything about a scene at theta. `groups` in the order of their ids: spheres, planes, meshes."""
 
     def __init__(self, kernels, scene, free, theta=None, rules=None):
-        self.kernels, self.scene, self.free = kernels, scene, list(free)
+        self.kernels, self.at, self.scene, self.free = kernels, kernels.at, scene, list(free)
         self.rules = rules or {}
         self.parameters = Parameters(scene, free, theta)
         camera = scene.camera
         self.width, self.height = camera.width, camera.height
-        self.across, self.down = -(-self.width // TILE), -(-self.height // TILE)
+        self.across, self.down = -(-self.width // self.at.tile), -(-self.height // self.at.tile)
         self.tiles = self.across * self.down
         intrinsics = (*self.parameters.numbers("camera.focal"), *self.parameters.numbers("camera.principal"))
         self.camera_slots = 4 if any(isinstance(x, Dual) for x in intrinsics) else 0
@@ -102,14 +95,17 @@ class Tables:
             if hasattr(shape, "faces"):
                 self._add_mesh(name, shape)
         self.smooth = i32(
-            [[RULES.get(self.rule(p.name), 0), self.moves(p.name)] for p in self.spheres + self.planes] or [[0, 0]]
+            [[self.rule_number(self.rule(p.name)), self.moves(p.name)] for p in self.spheres + self.planes] or [[0, 0]]
         )
-        self.mesh_table = i32([mesh["numbers"] for mesh in self.meshes] or [[0] * at.MESH_NUMBERS])
+        self.mesh_table = i32([mesh["numbers"] for mesh in self.meshes] or [[0] * self.at.mesh_numbers])
         self._join_edges()
         self.slots = max(group.slots for group in self.groups) + self.camera_slots
 
     def rule(self, name):
         return self.rules.get(name, "blend")
+
+    def rule_number(self, rule):
+        return getattr(self.at, f"rule_{rule}", 0)
 
     def moves(self, name):
         return int(self.moving_camera or any(f.startswith(f"{name}.") for f in self.free))
@@ -154,7 +150,7 @@ class Tables:
 
     def _kind(self, c, r):
         if c[2] <= r * (1 + 1e-4):
-            return CONSTANTS["kind_open"]
+            return self.at.kind_open
         fx, fy = self.camera["fx"], self.camera["fy"]
         gap = c @ c - r * r
         peak = gap * r * r / (c[2] ** 2 - r * r)
@@ -162,7 +158,7 @@ class Tables:
         xy = -c[0] * c[1] / (fx * fy * peak)
         middle, spread = 0.5 * (xx + yy), np.hypot(0.5 * (xx - yy), xy)
         radius = np.sqrt(max(middle - spread, 0.0)) / (middle + spread)
-        return CONSTANTS["kind_gentle"] if radius > 8 else CONSTANTS["kind_small"]
+        return self.at.kind_gentle if radius > 8 else self.at.kind_small
 
     def _add_planes(self):
         if not self.planes:
@@ -178,7 +174,7 @@ class Tables:
                 for v in (-0.6, self.height - 0.4)
             ]
             if inverse != 0 and self.rule(plane.name) != "none" and 0 < sum(x > 0 for x in corners) < 4:
-                self.kinds[first + k] = CONSTANTS["kind_gentle"]
+                self.kinds[first + k] = self.at.kind_gentle
         self.groups.append(Group("plane", first, len(self.planes), f32(table)))
 
     # --- meshes
@@ -194,7 +190,10 @@ class Tables:
             faces[:, f] = face[0] if collapsed else face
         vertex_stride = padded(len(given))
         group = Group(
-            "free_triangle" if free else "triangle", first_id, count, np.zeros(TRIANGLE_COMPONENTS * stride, "f4")
+            "free_triangle" if free else "triangle",
+            first_id,
+            count,
+            np.zeros(self.at.triangle_components * stride, "f4"),
         )
         group.stride, group.vertex_stride = stride, vertex_stride
         group.faces = i32(faces)
@@ -218,9 +217,13 @@ class Tables:
         )
         self._bin(group, group.wide_bounds, count, stride)
         rule = self.rule(name)
-        numbers = [0] * at.MESH_NUMBERS
-        numbers[at.MESH_FIRST_ID], numbers[at.MESH_COUNT], numbers[at.MESH_RIGID] = first_id, count, int(not free)
-        numbers[at.MESH_RULE], numbers[at.MESH_MOVES] = RULES.get(rule, 0), self.moves(name)
+        numbers = [0] * self.at.mesh_numbers
+        numbers[self.at.mesh_first_id], numbers[self.at.mesh_count], numbers[self.at.mesh_rigid] = (
+            first_id,
+            count,
+            int(not free),
+        )
+        numbers[self.at.mesh_rule], numbers[self.at.mesh_moves] = self.rule_number(rule), self.moves(name)
         self.groups.append(group)
         self.meshes.append(
             {"group": group, "numbers": numbers, "edges": edges_of(shape) if rule != "none" else edges_of(None)}
@@ -255,18 +258,18 @@ class Tables:
         """The edges of all meshes, one after another."""
         total = sum(mesh["edges"]["count"] for mesh in self.meshes)
         self.edge_count, self.edge_stride = total, padded(total)
-        numbers = np.zeros((at.EDGE_NUMBERS, self.edge_stride), dtype=np.int32)
+        numbers = np.zeros((self.at.edge_numbers, self.edge_stride), dtype=np.int32)
         first = vertices = 0
         for m, mesh in enumerate(self.meshes):
             edges, mesh["first_edge"] = mesh["edges"], first
             part = slice(first, first + edges["count"])
-            numbers[at.EDGE_HALF_EDGE, part] = edges["half_edges"][edges["starts"][:-1]]
-            numbers[at.EDGE_ENDS : at.EDGE_ENDS + 2, part] = edges["ends"].T + vertices
-            numbers[at.EDGE_MESH, part] = m
+            numbers[self.at.edge_half_edge, part] = edges["half_edges"][edges["starts"][:-1]]
+            numbers[self.at.edge_ends : self.at.edge_ends + 2, part] = edges["ends"].T + vertices
+            numbers[self.at.edge_mesh, part] = m
             first += edges["count"]
             vertices += mesh["group"].vertex_stride
         self.edge_numbers = i32(numbers)
-        self.components = np.zeros(EDGE_COMPONENTS * self.edge_stride, dtype=np.float32)
+        self.components = np.zeros(self.at.edge_components * self.edge_stride, dtype=np.float32)
 
     def _bin(self, group, bounds, count, stride):
         counters = np.zeros(self.tiles, dtype=np.int32)

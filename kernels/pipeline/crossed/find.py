@@ -88,26 +88,34 @@ def find_crossed(target):
                         pixel_pieces[p] = piece
                     for e in range(entry, ti.min(entry + found + pieces, entry_capacity)):
                         entries[at.ENTRY_KIND * entry_capacity + e] = at.NO_KIND
-                    if place < crossed_capacity and row + room <= row_capacity:
-                        pixel_places[p] = place
+                        entries[at.ENTRY_ACTIVE * entry_capacity + e] = 0
+                    if place < crossed_capacity:
+                        if row + room > row_capacity:  # without its rows a pixel is left as it is
+                            found = 0
+                            pieces = 0
+                            room = 0
+                        else:
+                            pixel_places[p] = place
+                        found = at.within(entry, found, entry_capacity)
+                        pieces = at.within(piece, pieces, piece_capacity)
                         crossed[at.CROSSED_PIXEL * crossed_capacity + place] = p
                         crossed[at.CROSSED_FIRST_ENTRY * crossed_capacity + place] = entry
-                        crossed[at.CROSSED_ENTRIES * crossed_capacity + place] = at.within(entry, found, entry_capacity)
+                        crossed[at.CROSSED_ENTRIES * crossed_capacity + place] = found
                         crossed[at.CROSSED_FIRST_PIECE * crossed_capacity + place] = piece
-                        crossed[at.CROSSED_PIECES * crossed_capacity + place] = at.within(piece, pieces, piece_capacity)
+                        crossed[at.CROSSED_PIECES * crossed_capacity + place] = pieces
                         crossed[at.CROSSED_FIRST_ROW * crossed_capacity + place] = row
                         crossed[at.CROSSED_ROWS * crossed_capacity + place] = room
                         crossed[at.CROSSED_DROPPED * crossed_capacity + place] = 0
                         e = entry
                         for i in range(first, last):
                             k = candidates[i]
-                            if kinds[k] >= 0 and e < entry_capacity:  # noqa: SIM102 - what is called is not skipped
+                            if kinds[k] >= 0 and e < entry + found:  # noqa: SIM102 - what is called is not skipped
                                 if crosses(sphere_conic, spheres, k, x, y, (fx, fy, cx, cy)) != 0:
                                     enter(entries, entry_capacity, e, p, k, kinds[k], smooth)
                                     e += 1
                         for i in range(plane_count):
                             k = sphere_count + i
-                            if kinds[k] >= 0 and e < entry_capacity:  # noqa: SIM102
+                            if kinds[k] >= 0 and e < entry + found:  # noqa: SIM102
                                 if crosses(plane_conic, planes, i, x, y, (fx, fy, cx, cy)) != 0:
                                     enter(entries, entry_capacity, e, p, k, at.KIND_HORIZON, smooth)
                                     e += 1

@@ -109,9 +109,10 @@ def gather_rows(target):
                     block, moves = block_of(ids[pixel], smooth_count, smooth, mesh_count, meshes)
                     if moves != 0:
                         primary = block
-                row_numbers[at.ROW_ID * row_capacity + first_row] = -1
-                for k in range(first_row * size, (first_row + 1) * size):
-                    row_values[k] = 0.0
+                if room > 0:
+                    row_numbers[at.ROW_ID * row_capacity + first_row] = -1
+                    for k in range(first_row * size, (first_row + 1) * size):
+                        row_values[k] = 0.0
                 for e in range(first, last):
                     if entries[at.ENTRY_ACTIVE * n + e] != 0:
                         for side in range(2):
@@ -223,7 +224,7 @@ def gather_rows(target):
                                 )
                 for row in range(first_row + count, first_row + room):
                     row_numbers[at.ROW_ID * row_capacity + row] = -1
-                crossed[at.CROSSED_ROWS * crossed_capacity + j] = count
+                crossed[at.CROSSED_ROWS * crossed_capacity + j] = ti.min(count, room)
                 crossed[at.CROSSED_BLOCK * crossed_capacity + j] = primary
                 crossed[at.CROSSED_DROPPED * crossed_capacity + j] = dropped
 
@@ -258,7 +259,8 @@ def patch_rows(target):
             if j < crossed_capacity:
                 pixel = crossed[at.CROSSED_PIXEL * crossed_capacity + j]
                 seen = ids[pixel]
-                if seen >= first_id and seen < first_id + id_count:
+                has_rows = crossed[at.CROSSED_ROWS * crossed_capacity + j] > 0
+                if has_rows and seen >= first_id and seen < first_id + id_count:
                     dropped = crossed[at.CROSSED_DROPPED * crossed_capacity + j]
                     first_row = crossed[at.CROSSED_FIRST_ROW * crossed_capacity + j]
                     tile = pixel // at.TILE_PIXELS

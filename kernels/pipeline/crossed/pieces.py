@@ -65,7 +65,9 @@ def cross_pieces(target):
                 n = piece_capacity
                 pixel = piece_numbers[at.PIECE_PIXEL * n + i]
                 j = pixel_places[pixel]
-                if j >= 0:
+                if j < 0:
+                    piece_numbers[at.PIECE_ENTRY * n + i] = -1
+                else:
                     edge = piece_numbers[at.PIECE_FOUND * n + i]
                     first = crossed[at.CROSSED_FIRST_PIECE * crossed_capacity + j]
                     place = first
