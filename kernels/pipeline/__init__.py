@@ -186,6 +186,7 @@ def constants(target):
         "crossing_outer": crossings.OUTER,
         "crossing_inside": crossings.INSIDE,
         "crossing_outside": crossings.OUTSIDE,
+        "crossing_nodes": crossings.NODES,
         "edge_components": edges.EDGE_COMPONENTS,
         "edge_bounds": edges.EDGE_BOUNDS,
         "edge_inverse": edges.INVERSE,
