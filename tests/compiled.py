@@ -78,17 +78,17 @@ def calls():
 
 def trace_all(folder: Path, lanes: int) -> None:
     """Writes KERNEL.ll for each kernel, and layout_LANES.json: what each of their output planes holds."""
-    from kernels.aot.trace import start_x64, trace
+    from kernels.aot.trace import start, trace
     from kernels.pipeline.target import Target
 
-    start_x64()
+    start("x64")
     kernels, layout = {}, {}
     everything = calls()
     for first in range(0, len(everything), CALLS):
         name = f"operations_{lanes}_{first}"
         results = layout[name] = {"lanes": lanes, "results": [], "planes": 0}
         kernels[name] = _kernel(Target("x64", lanes), everything[first : first + CALLS], results)
-    for name, traced in trace(kernels).items():
+    for name, traced in trace("x64", kernels).items():
         (folder / f"{name}.ll").write_text(traced.ir)
         layout[name]["offsets"] = {a.name: a.offset for a in traced.arguments}
         layout[name]["size"] = traced.size

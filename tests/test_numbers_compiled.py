@@ -83,12 +83,12 @@ def test_every_level_of_this_machine_is_tried(results):
 
 MISUSE = """
 import taichi as ti
-from kernels.aot.trace import start_x64, trace
+from kernels.aot.trace import start, trace
 from kernels.numbers import *
 from kernels.numbers.traced import Traced
 import math, numpy as np
 
-start_x64()
+start("x64")
 T = Traced
 ATTEMPTS = {
     "if": lambda x: 1.0 if x > 0.0 else 2.0,

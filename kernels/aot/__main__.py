@@ -1,59 +1,107 @@
 """Compile all kernels: python -m kernels.aot --output DIRECTORY [--lanes 8]"""
 
 import argparse
+import json
+import os
+import subprocess
 import sys
+import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-from kernels.aot import manifest
+from kernels.aot import embed, manifest, ptx, stubs
 from kernels.aot.lower import LEVELS, lower
+
+DEVICES = ("cuda", "vulkan")
 
 
 def main():
-    """Traces, lowers for every level in parallel, and writes objects and manifest."""
+    """Traces and lowers for every target, side by side, and writes objects and manifest."""
     parser = argparse.ArgumentParser(prog="python -m kernels.aot", description=__doc__)
     parser.add_argument("--output", type=Path, required=True, help="folder for objects, header, table and manifest")
-    parser.add_argument("--lanes", type=int, default=8, choices=(8, 16), help="pixels in a packet")
-    parser.add_argument("--keep-ir", action="store_true", help="also write each kernel's LLVM IR")
+    parser.add_argument("--lanes", type=int, default=8, choices=(8, 16), help="pixels in a packet of the CPU")
+    parser.add_argument("--cxx", default=os.environ.get("CXX", "c++"), help="C++ compiler, for the stubs of drivers")
+    parser.add_argument("--kernels", nargs="*", default=[], metavar="PATTERN", help="only these, for tests")
+    parser.add_argument("--keep-ir", action="store_true", help="also write each kernel's LLVM IR, PTX and SPIR-V")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        compile_all(options, Path(folder))
 
-    from kernels.aot.trace import start_x64, trace
-    from kernels.pipeline import all_kernels, constants
-    from kernels.pipeline.target import Target
 
-    begin = time.perf_counter()
-    start_x64()
-    target = Target("x64", options.lanes)
-    entries = all_kernels(target)
-
-    def progress(name):
-        if sys.stderr.isatty():
-            print(f"\rtracing {name:40}", end="", file=sys.stderr, flush=True)
-
-    traced = trace({name: entry.kernel for name, entry in entries.items()}, progress)
-    print(f"\rtraced {len(traced)} kernels in {time.perf_counter() - begin:.1f} s", file=sys.stderr)
-    modules = {name: kernel.ir for name, kernel in traced.items()}
-    if options.keep_ir:
-        for name, ir in modules.items():
-            (options.output / f"{name}.ll").write_text(ir)
-
-    begin = time.perf_counter()
+def compile_all(options, folder):
+    """All targets at once: a thread waits for the process that traces, then hands its kernels to the pool."""
+    stubs.build(folder, options.cxx)
+    jobs = os.cpu_count() or 1
     # A spawned process has no Taichi, and so no second LLVM, in it.
-    with ProcessPoolExecutor(len(LEVELS), mp_context=get_context("spawn")) as pool:
-        for level, code in zip(LEVELS, pool.map(lower, [modules] * len(LEVELS), LEVELS), strict=True):
-            (options.output / f"kernels_{level}.o").write_bytes(code)
-    print(
-        f"lowered to {', '.join('x86-64-' + level for level in LEVELS)} in {time.perf_counter() - begin:.1f} s",
-        file=sys.stderr,
-    )
-
-    data = manifest.manifest(entries, traced, constants(target))
+    with (
+        ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool,
+        ThreadPoolExecutor() as threads,
+    ):
+        targets = [threads.submit(compile_x64, options, folder, pool)]
+        targets += [threads.submit(compile_device, arch, options, folder, pool) for arch in DEVICES]
+        x64, *devices = (target.result() for target in targets)
+    data = manifest.manifest(x64, dict(zip(DEVICES, devices, strict=True)))
     (options.output / "manifest.json").write_text(manifest.to_json(data))
     (options.output / "diffrt_kernels.hpp").write_text(manifest.to_header(data))
     (options.output / "diffrt_kernels.cpp").write_text(manifest.to_source(data))
+
+
+def trace(arch, lanes, options, folder):
+    """What is known of the kernels of a target; their code is in the folder that comes with it."""
+    begin = time.perf_counter()
+    place = folder / arch
+    place.mkdir()
+    command = [sys.executable, "-m", "kernels.aot.trace", arch, str(lanes), str(place), *options.kernels]
+    if subprocess.run(command, env=stubs.environment(folder)).returncode:
+        raise SystemExit(f"kernels.aot: tracing for {arch} failed")
+    data = json.loads((place / "kernels.json").read_text())
+    report(f"traced {len(data['kernels'])} kernels for {arch}", begin)
+    return data, place
+
+
+def compile_x64(options, folder, pool):
+    """One object per x86-64 level."""
+    data, place = trace("x64", options.lanes, options, folder)
+    begin = time.perf_counter()
+    modules = {name: (place / f"{name}.ll").read_text() for name in data["kernels"]}
+    for level, code in zip(LEVELS, pool.map(lower, [modules] * len(LEVELS), LEVELS), strict=True):
+        (options.output / f"kernels_{level}.o").write_bytes(code)
+    if options.keep_ir:
+        for name, ir in modules.items():
+            (options.output / f"{name}.ll").write_text(ir)
+    report(f"lowered to {', '.join('x86-64-' + level for level in LEVELS)}", begin)
+    return data
+
+
+def compile_device(arch, options, folder, pool):
+    """One object with the code of every kernel, which the device's own driver will compile."""
+    data, place = trace(arch, 1, options, folder)
+    begin = time.perf_counter()
+    names = list(data["kernels"])
+    if arch == "cuda":
+        modules = [(place / f"{name}.ll").read_text() for name in names]
+        sizes = [data["kernels"][name]["size"] for name in names]
+        texts = pool.map(ptx.lower, names, modules, sizes, chunksize=4)
+        codes = {name: text.encode() for name, text in zip(names, texts, strict=True)}
+        object_codes, suffix = {name: code + b"\0" for name, code in codes.items()}, "ptx"
+    else:
+        codes = object_codes = {name: (place / f"{name}.spv").read_bytes() for name in names}
+        suffix = "spv"
+    (options.output / f"kernels_{arch}.o").write_bytes(pool.submit(embed.embed, arch, object_codes).result())
+    for name, code in codes.items():
+        data["kernels"][name]["code_bytes"] = len(code)
+        if options.keep_ir:
+            (options.output / f"{name}.{suffix}").write_bytes(code)
+    report(f"embedded {sum(map(len, codes.values())) / 1e6:.1f} MB of {suffix}", begin)
+    return data
+
+
+def report(what, begin):
+    """One line for whoever watches the build."""
+    print(f"{what} in {time.perf_counter() - begin:.1f} s", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,11 @@ import llvmlite.binding as llvm
 LEVELS = ("v2", "v3", "v4")
 # Kernels in which rounding must be the same however an expression is arranged (see pipeline/prepare.py).
 EXACT = ("prepare_triangles",)
+# Kernels with functions of kernels/numbers/elementary.py: on a GPU, sums of theirs must not be rearranged.
+AS_WRITTEN = (
+    *("cross_sphere_small", "cross_sphere_small_nodes"),
+    *(f"residuals_{loss}" for loss in ("barron", "barron_zero", "cauchy", "welsch")),
+)
 
 
 def symbol(name, level):
@@ -55,12 +60,17 @@ def _mark_argument_loads(ir):
     return "\n".join(lines) + f"\n{empty} = !{{}}\n"
 
 
-def lower(modules, level):
-    """The bytes of one object file from {name: IR}. Its only undefined symbols are libm's."""
+def check_version():
+    """Later versions hold an LLVM that no longer reads Taichi's IR."""
     if not llvmlite.__version__.startswith("0.44."):
         raise SystemExit(
             f"kernels.aot needs llvmlite 0.44, found {llvmlite.__version__}: pip install 'llvmlite==0.44.*'"
         )
+
+
+def lower(modules, level):
+    """The bytes of one object file from {name: IR}. Its only undefined symbols are libm's."""
+    check_version()
     llvm.initialize()
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
@@ -74,7 +84,7 @@ def lower(modules, level):
             linked = module
         else:
             linked.link_in(module)
-    return machine.emit_object(linked)
+    return machine.emit_object(linked or llvm.parse_assembly(""))
 
 
 def _optimise(module, machine):

@@ -1,21 +1,29 @@
-"""Trace kernels with Taichi and save their LLVM IR.
+"""Trace kernels with Taichi for one target, and save what it makes of them: LLVM IR, or SPIR-V for Vulkan.
 
-Taichi 1.7.4 compiles ahead of time only for the architecture it was started with: one process per target. An LLVM
-module is saved once, to a directory; a second save writes an empty one.
+    python -m kernels.aot.trace ARCH LANES FOLDER [PATTERN ...]
+
+writes NAME.ll or NAME.spv for each kernel, and kernels.json: what is known of them. Taichi 1.7.4 compiles ahead of time
+only for the architecture it was started with: one process per target. An LLVM module is saved once, to a directory; a
+second save writes an empty one.
 """
 
 import inspect
+import json
 import os
 import re
+import sys
 import tempfile
 import warnings
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 os.environ.setdefault("TI_SKIP_VERSION_CHECK", "ON")
 os.environ.setdefault("ENABLE_TAICHI_HEADER_PRINT", "0")
 
 import taichi as ti
+
+from kernels.aot import spirv, stubs
 
 TAICHI_VERSION = (1, 7, 4)
 
@@ -31,16 +39,17 @@ class Argument:
 
 @dataclass(frozen=True)
 class TracedKernel:
-    """A kernel's IR and the layout of its argument buffer."""
+    """A kernel's IR, as text or as SPIR-V, the layout of its argument buffer, and for Vulkan its interface."""
 
     name: str
-    ir: str
+    ir: object
     arguments: tuple
     size: int
+    interface: object = None
 
 
-def start_x64():
-    """Starts Taichi for x64 with vectors kept whole (packets); once per process."""
+def start(arch):
+    """Starts Taichi for x64, cuda or vulkan; once per process. Vectors are kept whole: packets."""
     if ti.__version__ != TAICHI_VERSION:
         raise SystemExit(
             f"kernels.aot needs taichi 1.7.4, found {'.'.join(map(str, ti.__version__))}: pip install taichi==1.7.4"
@@ -49,25 +58,29 @@ def start_x64():
     warnings.filterwarnings("ignore", category=SyntaxWarning)
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     ti.init(
-        arch=ti.x64,
+        arch=getattr(ti, arch),
         enable_fallback=False,
         offline_cache=False,
         log_level=ti.WARN,
-        real_matrix_scalarize=False,
+        real_matrix_scalarize=arch != "x64",
     )
+    stubs.check_loaded(arch)
 
 
-def trace(kernels, progress=lambda name: None):
+def trace(arch, kernels, progress=lambda name: None):
     """Traces {name: @ti.kernel} and returns {name: TracedKernel}. `progress` is called with each name."""
-    module = ti.aot.Module(ti.x64)
+    module = ti.aot.Module(getattr(ti, arch))
     for name, kernel in kernels.items():
         progress(name)
         module.add_kernel(kernel, name=name)
     with tempfile.TemporaryDirectory() as folder:
         module.save(folder)
-        metadata = (Path(folder) / "metadata.json").read_text()
+        folder = Path(folder)
+        metadata = (folder / "metadata.json").read_text()
+        if arch == "vulkan":
+            return _vulkan(kernels, folder, json.loads(metadata))
         return {
-            name: TracedKernel(name, (Path(folder) / f"{name}.ll").read_text(), *_layout(name, kernel, metadata))
+            name: TracedKernel(name, (folder / f"{name}.ll").read_text(), *_layout(name, kernel, metadata))
             for name, kernel in kernels.items()
         }
 
@@ -79,11 +92,26 @@ def _layout(name, kernel, metadata):
     end = metadata.index('"args_size"', start)
     offsets = dict(re.findall(r'"name": "arg_(\d+)",\s*"offset": (\d+)', metadata[start:end]))
     size = int(re.match(r'"args_size": (\d+)', metadata[end:])[1])
-    names = [a.name for a in inspect.signature(kernel).parameters.values()]
-    types = [_type_name(a.annotation) for a in inspect.signature(kernel).parameters.values()]
-    if len(names) != len(offsets):
-        raise RuntimeError(f"kernel {name}: {len(names)} arguments, but Taichi laid out {len(offsets)}")
-    return tuple(Argument(a, t, int(offsets[str(i)])) for i, (a, t) in enumerate(zip(names, types, strict=True))), size
+    return _arguments(name, kernel, [int(offsets[str(i)]) for i in range(len(offsets))]), size
+
+
+def _arguments(name, kernel, offsets):
+    parameters = inspect.signature(kernel).parameters.values()
+    if len(parameters) != len(offsets):
+        raise RuntimeError(f"kernel {name}: {len(parameters)} arguments, but Taichi laid out {len(offsets)}")
+    return tuple(Argument(a.name, _type_name(a.annotation), at) for a, at in zip(parameters, offsets, strict=True))
+
+
+def _vulkan(kernels, folder, metadata):
+    result = {}
+    for found in metadata["kernels"]:
+        name, context = found["name"], found["ctx_attribs"]
+        elements = context["args_type_"]["content"]["elements_"]
+        arguments = _arguments(name, kernels[name], [element["offset"] for element in elements])
+        code, interface = spirv.lower(name, found["tasks_attribs"], folder)
+        spirv.check_arguments(name, code, interface, [a.offset for a in arguments])
+        result[name] = TracedKernel(name, code, arguments, context["args_bytes_"], interface)
+    return {name: result[name] for name in kernels}
 
 
 def _type_name(annotation):
@@ -94,3 +122,38 @@ def _type_name(annotation):
     dtype = annotation.dtype
     dtype = getattr(dtype, "dtype", dtype)  # an array of packets
     return {ti.i32: "int32*", ti.f32: "float32*"}[dtype]
+
+
+def main(arch, lanes, folder, *patterns):
+    """Traces every kernel of the library for a target, or those whose name fits a pattern."""
+    start(arch)
+    from kernels.pipeline import all_kernels, constants
+    from kernels.pipeline.target import Target
+
+    target = Target(arch, int(lanes))
+    entries = all_kernels(target)
+    entries = {n: e for n, e in entries.items() if not patterns or any(fnmatch(n, p) for p in patterns)}
+
+    def progress(name):
+        if sys.stderr.isatty():
+            print(f"\rtracing {name:40}", end="", file=sys.stderr, flush=True)
+
+    folder, kernels = Path(folder), {}
+    for name, traced in trace(arch, {name: entry.kernel for name, entry in entries.items()}, progress).items():
+        entry = entries[name]
+        kernels[name] = {"family": entry.family, "index": list(entry.index), "size": traced.size}
+        kernels[name]["arguments"] = [asdict(a) for a in traced.arguments]
+        if traced.interface is not None:
+            kernels[name]["interface"] = asdict(traced.interface)
+            (folder / f"{name}.spv").write_bytes(traced.ir)
+        else:
+            (folder / f"{name}.ll").write_text(traced.ir)
+    data = {"constants": constants(target), "kernels": kernels}
+    (folder / "kernels.json").write_text(json.dumps(data, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # Taichi's own farewell to the stub of a driver would abort

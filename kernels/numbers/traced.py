@@ -51,6 +51,18 @@ def element(array, *indices):
     return impl.subscript(impl.get_runtime().compiling_callable.ast_builder(), array, *indices)
 
 
+def on_gpu():
+    """Whether the kernel being traced is for a GPU."""
+    return impl.current_cfg().arch in (ti.cuda, ti.vulkan)
+
+
+def elementary():
+    """The functions that GPUs get; they are made of numbers of this file."""
+    from kernels.numbers import elementary
+
+    return elementary
+
+
 def packet_type(lanes, dtype=ti.f32):
     """The Taichi type of one number: a scalar for one lane, else a vector."""
     return ti.types.vector(lanes, dtype) if lanes > 1 else dtype
@@ -188,6 +200,8 @@ class Traced:
     def unary(self, name):
         if name in REWRITTEN:
             return REWRITTEN[name](self)
+        if on_gpu() and name in elementary().UNARY:
+            return elementary().UNARY[name](self)
         function = SCALAR_UNARY[name]
         if self.lanes == 1 or name in WORK_ON_PACKETS:
             return Traced(function(self.expression), self.lanes)
@@ -205,6 +219,8 @@ class Traced:
             return Traced.where(b < a, b, a)
         if name == "maximum":
             return Traced.where(b > a, b, a)
+        if on_gpu():
+            return elementary().BINARY[name](a, b)
         function = SCALAR_BINARY[name]
         if lanes == 1:
             return Traced(function(a.expression, b.expression))
@@ -222,7 +238,8 @@ class Traced:
 # --- functions made of others, on scalars and packets alike
 
 
-def _horner(x, coefficients):
+def horner(x, coefficients):
+    """A polynomial, from its coefficients of x ** 0, 1, 2, ..."""
     *rest, result = coefficients
     for c in reversed(rest):
         result = result * x + c
@@ -239,19 +256,19 @@ def _sign(x):
 
 
 def _expm1(x):
-    return Traced.where(_absolute(x) < 0.5, x * _horner(x, EXPM1_OVER_X), x.unary("exp") - 1.0)
+    return Traced.where(_absolute(x) < 0.5, x * horner(x, EXPM1_OVER_X), x.unary("exp") - 1.0)
 
 
 def _log1p(x):
     """log(1 + x) = 2 atanh(x / (2 + x)) for small x."""
     ratio = x / (x + 2.0)
-    near = (2.0 * ratio) * _horner(ratio * ratio, ATANH_OVER_X)
+    near = (2.0 * ratio) * horner(ratio * ratio, ATANH_OVER_X)
     return Traced.where(_absolute(x) < 0.4, near, (x + 1.0).unary("log"))
 
 
 def _sinh(x):
     e = x.unary("exp")
-    near = x * _horner(x * x, SINH_OVER_X)
+    near = x * horner(x * x, SINH_OVER_X)
     return Traced.where(_absolute(x) < 1.0, near, 0.5 * (e - 1.0 / e))
 
 

@@ -10,6 +10,8 @@ From `visibility` on a kernel works on tiles [begin, end) of 16 x 16 pixels. Wha
 lies in tile blocks: block number (tile - first_tile). On the CPU the runtime takes one tile through all its kernels
 before the next, so that its block stays in the first-level cache; on a GPU each kernel runs over all tiles.
 
+What is a loop of one thread on the CPU, binning and sums, has other kernels on a GPU: ON_CPU and ON_GPU below.
+
 `all_kernels(target)` gives every kernel by name. Each module is a family: a function of the target and of what it is
 specialised for, returning a @ti.kernel.
 """
@@ -20,17 +22,27 @@ from kernels.losses import LOSSES
 from kernels.outputs import OUTPUTS
 from kernels.pipeline import crossings, edges
 from kernels.pipeline import samples as sampling
-from kernels.pipeline.bin import bin_count, bin_fill
-from kernels.pipeline.normal_equations import normal_equations
+from kernels.pipeline.bin import (
+    CHUNK,
+    bin_count,
+    bin_fill,
+    count_candidates,
+    fill_candidates,
+    place_chunks,
+    place_tiles,
+    scale_bounds,
+    sum_tiles,
+)
+from kernels.pipeline.normal_equations import add_entry_rows, entry_rows, entry_sums, normal_equations
 from kernels.pipeline.prepare import TRIANGLE_COMPONENTS, prepare_triangles, prepare_vertices
-from kernels.pipeline.residuals import SUMS, residuals
+from kernels.pipeline.residuals import SUMS, residuals, row_sums, tile_sums
 from kernels.pipeline.rows import CAMERA_SLOTS, rows
 from kernels.pipeline.rules import rules
 from kernels.pipeline.samples import samples
 from kernels.pipeline.see import REACH, see_planes, see_spheres, see_triangles
 from kernels.pipeline.silhouette_rows import load_plane, load_sphere, silhouette_rows, silhouette_rows_edge
 from kernels.pipeline.surfaces import SURFACES
-from kernels.pipeline.target import TILE
+from kernels.pipeline.target import STEPS, TILE
 from kernels.pipeline.value import value_of_depth, value_of_surface
 from kernels.pipeline.visibility import (
     PLANE_COMPONENTS,
@@ -41,6 +53,20 @@ from kernels.pipeline.visibility import (
     visible_triangles,
 )
 from kernels.silhouettes.rules import RULES
+
+# Families of one kind of target only. Of those on the CPU the lists of silhouettes have no form for a GPU yet.
+ON_CPU = (bin_count, bin_fill, edges.silhouette_edges, edges.detect_edges)
+ON_GPU = (
+    count_candidates,
+    place_chunks,
+    sum_tiles,
+    place_tiles,
+    fill_candidates,
+    scale_bounds,
+    row_sums,
+    tile_sums,
+    add_entry_rows,
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +90,7 @@ def all_kernels(target):
         visible_planes,
         visible_triangles,
     )
-    kernels = {family.__name__: Entry(family(target), family.__name__) for family in families}
+    kernels = _single(target, families if target.serial else families + ON_GPU)
     for o, output in enumerate(OUTPUTS):
         if not output.uses_normal:
             kernels[f"value_{output.name}"] = Entry(value_of_depth(target, output), "value_of_depth", (o,))
@@ -81,14 +107,24 @@ def all_kernels(target):
     kernels |= _boundary_kernels(target)
     sizes = {len(surface.slots) + extra for surface in SURFACES for extra in (0, CAMERA_SLOTS)}
     for slots in sorted(sizes):
-        kernels[f"normal_equations_{slots}"] = Entry(normal_equations(target, slots), "normal_equations", (slots,))
+        for family in (normal_equations,) if target.serial else (entry_sums, entry_rows):
+            kernels[f"{family.__name__}_{slots}"] = Entry(family(target, slots), family.__name__, (slots,))
     return kernels
+
+
+def _single(target, families):
+    """Families of one kernel each, those of them that the target has."""
+    return {
+        family.__name__: Entry(family(target), family.__name__)
+        for family in families
+        if target.serial or family not in ON_CPU
+    }
 
 
 def _boundary_kernels(target):
     """What pixels need that a silhouette crosses."""
     families = (see_spheres, see_planes, see_triangles, edges.silhouette_edges, edges.detect_edges, edges.cross_edges)
-    kernels = {family.__name__: Entry(family(target), family.__name__) for family in families}
+    kernels = _single(target, families)
     shapes = (("sphere", crossings.sphere_conic, load_sphere), ("plane", crossings.plane_conic, load_plane))
     for s, (name, conic, load) in enumerate(shapes):
         for branched in (False, True):
@@ -126,6 +162,8 @@ def constants(target):
     """Numbers that the runtime must agree on with the kernels, by the names it knows them by."""
     numbers = {
         "tile": TILE,
+        "device_steps": STEPS,
+        "device_chunk": CHUNK,
         "lanes": target.lanes,
         "sphere_components": SPHERE_COMPONENTS,
         "plane_components": PLANE_COMPONENTS,

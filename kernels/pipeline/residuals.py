@@ -2,12 +2,16 @@
 
 Blocks hold `channels` planes of a tile. A pixel has no residual where the rendered or the observed value is NaN or its
 weight is not positive: r and weight are 0 there, and its cost is -1.
+
+On a GPU each pixel and channel of the blocks is a step of `residuals`; the sums are made from what it leaves behind, in
+two turns: `row_sums` over the rows of the blocks, `tile_sums` over the rows of a tile. So their order is fixed.
 """
 
 import taichi as ti
 
 from kernels.numbers import where
 from kernels.numbers.traced import Traced, element
+from kernels.pipeline.target import TILE
 
 # Sums of a tile: 1/2 sum w rho(r^2), number of residuals, sum of w rho'(r^2) r^2.
 SUMS = ("cost", "count", "weighted_squares")
@@ -18,7 +22,7 @@ def residuals(target, loss):
     numbers, scalars = target.numbers, target.scalars
 
     @ti.kernel
-    def kernel(
+    def tiles(
         begin: ti.i32,
         end: ti.i32,
         first_tile: ti.i32,
@@ -33,7 +37,7 @@ def residuals(target, loss):
         costs: numbers,
         sums: scalars,
     ):
-        ti.loop_config(serialize=target.serial)
+        ti.loop_config(serialize=True)
         for tile in range(begin, end):
             cost = target.splat(0.0)
             count = target.splat(0.0)
@@ -46,6 +50,26 @@ def residuals(target, loss):
             sums[3 * tile + 1] = target.sum_lanes(count)
             sums[3 * tile + 2] = target.sum_lanes(squares)
 
+    @ti.kernel
+    def pixels(
+        begin: ti.i32,
+        end: ti.i32,
+        first_tile: ti.i32,
+        channels: ti.i32,
+        scale: ti.f32,
+        alpha: ti.f32,
+        rendered: numbers,
+        observed: numbers,
+        weights: numbers,
+        residual: numbers,
+        weight: numbers,
+        costs: numbers,
+        sums: scalars,
+    ):
+        for step in range(begin, end):
+            p = step - first_tile * target.steps * channels
+            add(p, (), rendered, observed, weights, (residual, weight, costs), scale, alpha)
+
     def add(p, sums, rendered, observed, weights, results, scale, alpha):
         difference = target.packet(element(rendered, p)) - target.packet(element(observed, p))
         given = target.packet(element(weights, p))
@@ -57,7 +81,46 @@ def residuals(target, loss):
         robust, cost = w * slope, w * rho
         for result, value in zip(results, (r, robust, where(valid, cost, -1.0)), strict=True):
             element(result, p)._assign(value.expression)
-        for total, term in zip(sums, (cost, where(valid, 1.0, 0.0), robust * r * r), strict=True):
-            total._assign(total + term.expression)
+        if sums:
+            for total, term in zip(sums, (cost, where(valid, 1.0, 0.0), robust * r * r), strict=True):
+                total._assign(total + term.expression)
+
+    return tiles if target.serial else pixels
+
+
+def row_sums(target):
+    """rows[3 row + s]: the sums over a row of a block, TILE pixels of one channel; [begin, end) are rows."""
+    scalars = target.scalars
+
+    @ti.kernel
+    def kernel(begin: ti.i32, end: ti.i32, residual: scalars, weight: scalars, costs: scalars, rows: scalars):
+        for row in range(begin, end):
+            cost = 0.0
+            count = 0.0
+            squares = 0.0
+            for p in range(row * TILE, (row + 1) * TILE):
+                if costs[p] >= 0.0:
+                    cost += costs[p]
+                    count += 1.0
+                squares += weight[p] * residual[p] * residual[p]
+            rows[3 * row] = 0.5 * cost
+            rows[3 * row + 1] = count
+            rows[3 * row + 2] = squares
+
+    return kernel
+
+
+def tile_sums(target):
+    """sums[3 tile + s] as in `residuals`: [begin, end) are its places, `rows` those of the `channels` of a tile."""
+    scalars = target.scalars
+
+    @ti.kernel
+    def kernel(begin: ti.i32, end: ti.i32, channels: ti.i32, rows: scalars, sums: scalars):
+        for i in range(begin, end):
+            total = 0.0
+            first = (i // 3) * TILE * channels
+            for row in range(first, first + TILE * channels):
+                total += rows[3 * row + i % 3]
+            sums[i] = total
 
     return kernel

@@ -11,7 +11,7 @@ from kernels.cameras.pinhole import pinhole_direction
 from kernels.numbers import partial_of, seed
 from kernels.numbers.traced import Traced, element, keep
 from kernels.pipeline.surfaces import Tables, differentiate, lanes_seen
-from kernels.pipeline.target import TILE, pixel_x, pixel_y
+from kernels.pipeline.target import pixel_x, pixel_y
 
 CAMERA_SLOTS = 4
 
@@ -49,11 +49,12 @@ def rows(target, output, surface, camera):
         row_planes: numbers,
     ):
         ti.loop_config(serialize=target.serial)
-        for tile in range(begin, end):
+        for step in range(begin, end):
+            tile = target.tile(step)
             start = ((tile - first_tile) * channels + channel) * planes * target.block
-            for row in range(TILE):
+            for row in range(target.first_row(step), target.end_row(step)):
                 v = pixel_y(tile, tiles_x, row)
-                for q in range(target.across):
+                for q in range(target.first_across(step), target.end_across(step)):
                     u = pixel_x(target, tile, tiles_x, q)
                     p = (tile - first_tile) * target.block + row * target.across + q
                     differentiate_pixel(

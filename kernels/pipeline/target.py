@@ -1,4 +1,15 @@
-"""What a kernel is traced for: the architecture, the lanes of a number, and the array types that follow from them."""
+"""What a kernel is traced for: the architecture, the lanes of a number, and the array types that follow from them.
+
+A kernel that works on tiles is one text for all machines. It loops over the steps of its tiles: on the CPU a step is a
+tile, whose rows and numbers are inner loops; on a GPU it is a pixel, and those loops have one turn:
+
+    for step in range(begin, end):
+        tile = target.tile(step)
+        for row in range(target.first_row(step), target.end_row(step)):
+            for q in range(target.first_across(step), target.end_across(step)):
+
+So `begin` and `end` count steps: the first tile starts with step `begin = tile * target.steps`.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,19 +19,54 @@ import taichi as ti
 from kernels.numbers.traced import Traced, element, keep, packet_type, splat
 
 TILE = 16
+TILE_BITS = TILE.bit_length() - 1
+# Pixels of a tile: what a GPU's loops over tiles count.
+STEPS = TILE * TILE
 
 
 @dataclass(frozen=True)
 class Target:
-    """Architecture ("x64") and lanes per number: 8 or 16 for packets, 1 for scalars (one pixel per thread)."""
+    """Architecture ("x64", "cuda", "vulkan") and lanes per number: 8 or 16 for packets, 1 for scalars."""
 
     arch: str
     lanes: int
 
     @property
     def serial(self):
-        """On the CPU a kernel is a serial loop over [begin, end); the runtime splits the range."""
+        """On the CPU a kernel is a serial loop over [begin, end); the runtime splits the range. On a GPU each index
+        is a thread.
+        """
         return self.arch == "x64"
+
+    @property
+    def steps(self):
+        """Steps of a tile: what an index of a loop over tiles stands for."""
+        return 1 if self.serial else STEPS
+
+    @property
+    def run(self):
+        """Numbers in a step."""
+        return self.block // self.steps
+
+    def tile(self, step):
+        """The tile of a step."""
+        return step if self.serial else step >> 2 * TILE_BITS
+
+    def first_row(self, step):
+        """The step's first row in its tile."""
+        return 0 if self.serial else (step >> TILE_BITS) & (TILE - 1)
+
+    def end_row(self, step):
+        """One beyond the step's last row."""
+        return TILE if self.serial else self.first_row(step) + 1
+
+    def first_across(self, step):
+        """The first of the step's numbers in a row."""
+        return 0 if self.serial else step & (TILE - 1)
+
+    def end_across(self, step):
+        """One beyond the last of the step's numbers in a row."""
+        return self.across if self.serial else self.first_across(step) + 1
 
     @property
     def across(self):

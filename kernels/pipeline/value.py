@@ -8,7 +8,7 @@ import taichi as ti
 from kernels.cameras.pinhole import pinhole_direction
 from kernels.numbers.traced import Traced, element
 from kernels.pipeline.surfaces import Tables, differentiate, lanes_seen
-from kernels.pipeline.target import TILE, pixel_x, pixel_y
+from kernels.pipeline.target import pixel_x, pixel_y
 
 
 def value_of_depth(target, output):
@@ -33,11 +33,12 @@ def value_of_depth(target, output):
         image: numbers,
     ):
         ti.loop_config(serialize=target.serial)
-        for tile in range(begin, end):
+        for step in range(begin, end):
+            tile = target.tile(step)
             start = ((tile - first_tile) * channels + channel) * target.block
-            for row in range(TILE):
+            for row in range(target.first_row(step), target.end_row(step)):
                 v = pixel_y(tile, tiles_x, row)
-                for q in range(target.across):
+                for q in range(target.first_across(step), target.end_across(step)):
                     u = pixel_x(target, tile, tiles_x, q)
                     p = (tile - first_tile) * target.block + row * target.across + q
                     image[start + row * target.across + q] = shown(u, v, (fx, fy, cx, cy), inverse_depth[p], background)
@@ -81,11 +82,12 @@ def value_of_surface(target, output, surface):
         image: numbers,
     ):
         ti.loop_config(serialize=target.serial)
-        for tile in range(begin, end):
+        for step in range(begin, end):
+            tile = target.tile(step)
             start = ((tile - first_tile) * channels + channel) * target.block
-            for row in range(TILE):
+            for row in range(target.first_row(step), target.end_row(step)):
                 v = pixel_y(tile, tiles_x, row)
-                for q in range(target.across):
+                for q in range(target.first_across(step), target.end_across(step)):
                     u = pixel_x(target, tile, tiles_x, q)
                     p = (tile - first_tile) * target.block + row * target.across + q
                     show(

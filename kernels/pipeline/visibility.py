@@ -25,8 +25,9 @@ def clear_visibility(target):
     @ti.kernel
     def kernel(begin: ti.i32, end: ti.i32, first_tile: ti.i32, inverse_depth: numbers, ids: integers):
         ti.loop_config(serialize=target.serial)
-        for tile in range(begin, end):
-            for p in range((tile - first_tile) * target.block, (tile - first_tile + 1) * target.block):
+        for step in range(begin, end):
+            first = (step - first_tile * target.steps) * target.run
+            for p in range(first, first + target.run):
                 inverse_depth[p] = target.splat(0.0)
                 ids[p] = target.splat(-1, ti.i32)
 
@@ -73,10 +74,11 @@ def visible_spheres(target):
         ids: integers,
     ):
         ti.loop_config(serialize=target.serial)
-        for tile in range(begin, end):
-            for row in range(TILE):
+        for step in range(begin, end):
+            tile = target.tile(step)
+            for row in range(target.first_row(step), target.end_row(step)):
                 y = (pixel_y(tile, tiles_x, row) - cy) * inverse_fy
-                for q in range(target.across):
+                for q in range(target.first_across(step), target.end_across(step)):
                     x = (pixel_x(target, tile, tiles_x, q) - cx) * inverse_fx
                     p = (tile - first_tile) * target.block + row * target.across + q
                     best = inverse_depth[p]
@@ -124,10 +126,11 @@ def visible_planes(target):
         ids: integers,
     ):
         ti.loop_config(serialize=target.serial)
-        for tile in range(begin, end):
-            for row in range(TILE):
+        for step in range(begin, end):
+            tile = target.tile(step)
+            for row in range(target.first_row(step), target.end_row(step)):
                 y = (pixel_y(tile, tiles_x, row) - cy) * inverse_fy
-                for q in range(target.across):
+                for q in range(target.first_across(step), target.end_across(step)):
                     x = (pixel_x(target, tile, tiles_x, q) - cx) * inverse_fx
                     p = (tile - first_tile) * target.block + row * target.across + q
                     best = inverse_depth[p]
@@ -144,7 +147,12 @@ def visible_planes(target):
 
 
 def visible_triangles(target):
-    """Triangles, over each tile's candidates. With packets a triangle visits only the packets within its bounds."""
+    """Triangles, over each tile's candidates."""
+    return _visit_packets(target) if target.serial else _visit_candidates(target)
+
+
+def _visit_packets(target):
+    """Candidate by candidate: each visits only the packets within its bounds."""
     numbers, integers, scalars, indices = target.numbers, target.integers, target.scalars, target.indices
 
     @ti.kernel
@@ -192,6 +200,57 @@ def visible_triangles(target):
                             nearer = (e0 >= 0.0) & (e1 >= 0.0) & (e2 >= 0.0) & (inverse > inverse_depth[p])
                             inverse_depth[p] = ti.select(nearer, inverse, inverse_depth[p])
                             ids[p] = ti.select(nearer, target.splat(first_id + f, ti.i32), ids[p])
+
+    return kernel
+
+
+def _visit_candidates(target):
+    """Pixel by pixel: each keeps its nearest in registers while it goes through the candidates."""
+    numbers, integers, scalars, indices = target.numbers, target.integers, target.scalars, target.indices
+
+    @ti.kernel
+    def kernel(
+        begin: ti.i32,
+        end: ti.i32,
+        first_tile: ti.i32,
+        tiles_x: ti.i32,
+        first_id: ti.i32,
+        stride: ti.i32,
+        cx: ti.f32,
+        cy: ti.f32,
+        inverse_fx: ti.f32,
+        inverse_fy: ti.f32,
+        triangles: scalars,
+        bounds: scalars,
+        offsets: indices,
+        candidates: indices,
+        inverse_depth: numbers,
+        ids: integers,
+    ):
+        for step in range(begin, end):
+            tile = target.tile(step)
+            u = pixel_x(target, tile, tiles_x, target.first_across(step))
+            v = pixel_y(tile, tiles_x, target.first_row(step))
+            x = (u - cx) * inverse_fx
+            y = (v - cy) * inverse_fy
+            p = step - first_tile * target.steps
+            best = inverse_depth[p]
+            best_id = ids[p]
+            for k in range(offsets[tile], offsets[tile + 1]):
+                f = candidates[k]
+                across = bounds[f] <= u and u <= bounds[2 * stride + f]
+                if across and bounds[stride + f] <= v and v <= bounds[3 * stride + f]:
+                    c = triangle_components(triangles, stride, f)
+                    s = row_start(c, y)
+                    e0 = c[0] * x + s[0]
+                    e1 = c[3] * x + s[1]
+                    e2 = c[6] * x + s[2]
+                    inverse = c[9] * x + s[3]
+                    if e0 >= 0.0 and e1 >= 0.0 and e2 >= 0.0 and inverse > best:
+                        best = inverse
+                        best_id = first_id + f
+            inverse_depth[p] = best
+            ids[p] = best_id
 
     return kernel
 
