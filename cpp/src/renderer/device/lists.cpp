@@ -11,6 +11,7 @@ int chunks_of(int count) { return (count + chunk - 1) / chunk; }
 Lists::Lists(runtime::Device& device, const TileGrid& grid, int count, Download& results)
     : grid_(grid), count_(count), chunks_(chunks_of(count)), needed_(results.add<std::int32_t>(1)) {
   const auto tiles = static_cast<std::size_t>(grid.tiles());
+  reach_ = {device, 4 * static_cast<std::size_t>(chunks_)};
   counters_ = {device, tiles * static_cast<std::size_t>(chunks_)};
   totals_ = {device, tiles};
   sums_ = {device, static_cast<std::size_t>(chunks_of(grid.tiles()))};
@@ -32,23 +33,28 @@ void Lists::record(int step, Recording& recording, const kernels::DeviceTable& k
   const auto set_bounds = [this, tiles, bounds, stride](auto& a) {
     a.tiles = tiles, a.tiles_x = grid_.across;
     a.count = count_, a.stride = stride;
-    a.bounds = array(bounds), a.counters = array(counters_);
+    a.bounds = array(bounds), a.reach = array(reach_), a.counters = array(counters_);
   };
   const runtime::DeviceArray<std::int32_t> needed = results.array(needed_);
   switch (step) {
     case 0:
-      return recording.launch(kernels.count_candidates, tiles * chunks_, set_bounds);
+      return recording.launch(kernels.chunk_bounds, 4 * chunks_, [this, bounds, stride](auto& a) {
+        a.chunks = chunks_, a.count = count_, a.stride = stride;
+        a.bounds = array(bounds), a.reach = array(reach_);
+      });
     case 1:
+      return recording.launch(kernels.count_candidates, tiles * chunks_, set_bounds);
+    case 2:
       return recording.launch(kernels.place_chunks, tiles, [this, tiles](auto& a) {
         a.tiles = tiles, a.chunks = chunks_;
         a.counters = array(counters_), a.totals = array(totals_);
       });
-    case 2:
+    case 3:
       return recording.launch(kernels.sum_tiles, chunks_of(tiles), [this, tiles](auto& a) {
         a.tiles = tiles;
         a.totals = array(totals_), a.sums = array(sums_);
       });
-    case 3:
+    case 4:
       return recording.launch(kernels.place_tiles, tiles + 1, [this, tiles, needed](auto& a) {
         a.tiles = tiles, a.capacity = capacity_;
         a.totals = array(totals_), a.sums = array(sums_);
