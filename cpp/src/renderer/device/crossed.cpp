@@ -24,7 +24,7 @@ Crossed::Crossed(CrossedScene scene, Once& once) : scene_(scene) {
   for (const std::unique_ptr<DeviceGroup>& group : scene_.groups) {
     if (group->group().mesh != nullptr) mesh_groups_.push_back(group.get());
   }
-  kinds_.assign(static_cast<std::size_t>(sphere_count_ + plane_count_), -1);
+  kinds_.assign(static_cast<std::size_t>(std::max(sphere_count_ + plane_count_, 1)), -1);
   uploaded_kinds_ = scene_.upload.add(kinds_.data(), kinds_.size());
   lengths_ = scene_.results.add<std::int32_t>(kernels::lengths_size);
   send_tables(once);

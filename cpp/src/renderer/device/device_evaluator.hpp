@@ -11,7 +11,7 @@
 #include <memory>
 #include <tuple>
 
-#include "renderer/device/device_group.hpp"
+#include "renderer/device/crossed.hpp"
 #include "renderer/device/device_observation.hpp"
 #include "renderer/evaluator.hpp"
 
@@ -63,6 +63,8 @@ class DeviceEvaluator : public Evaluator {
   void record_shared_cost(Recording& recording);
   void record_products(Recording& recording, bool scatter);
   void record_group_sums(Recording& recording, std::size_t g);
+  // Whether pixels may depend on several primitives.
+  bool couples() const { return crossed_ != nullptr && (groups_.size() > 1 || groups_[0].blocks() > 1); }
   void load(const Observation& observation);
   Totals totals() const;
 
@@ -88,6 +90,10 @@ class DeviceEvaluator : public Evaluator {
   Piece<float> image_piece_, planes_piece_;
   Piece<std::int32_t> ids_piece_;
   std::vector<double> local_;
+
+  std::unique_ptr<Crossed> crossed_;  // with exact boundaries
+  Couplings couplings_;
+  std::vector<int> all_tiles_;
 
   std::map<Key, std::unique_ptr<Recording>> recordings_;  // last: they refer to all of the above
 };

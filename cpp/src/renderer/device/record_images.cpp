@@ -64,6 +64,13 @@ void DeviceEvaluator::record_planes(Recording& recording) {
   // Pixels that see nothing, outputs without partials, slots that only other groups have.
   recording.sequence().fill(rows_.array(), 0.0f);
   for (const std::unique_ptr<DeviceGroup>& group : device_groups_) record_rows(recording, *group, widest_);
+  if (crossed_ != nullptr) {
+    {
+      const auto side_by_side = recording.sequence().parallel();
+      for (const Group& group : groups_) crossed_->record_patch(recording, group, widest_, ids_, rows_);
+    }
+    crossed_->record_extras(recording);
+  }
   const auto to = row_results_.array(planes_piece_);
   if (dense_rows_) {
     recording.launch(kernels_.mix_planes, image_size * planes, [this, to](auto& a) {
@@ -94,6 +101,7 @@ void DeviceEvaluator::fetch_rows(RowStorage& rows) {
   copy(*pool_, row_results_.host(ids_piece_), rows.ids.data(), ids_piece_.size * sizeof(std::int32_t));
   std::fill(rows.dirty.begin(), rows.dirty.end(), std::uint8_t{1});
   for (RowExtras& extras : rows.extras) extras.clear();
+  if (crossed_ != nullptr && !dense_rows_) crossed_->fetch_extras(rows);
 }
 
 }  // namespace diffrt::renderer::gpu

@@ -1,5 +1,6 @@
 // From what was uploaded to what each pixel shows.
 #include "renderer/device/device_evaluator.hpp"
+#include "renderer/device/surface_arguments.hpp"
 #include "renderer/launch_arguments.hpp"
 
 namespace diffrt::renderer::gpu {
@@ -10,15 +11,6 @@ using runtime::array;
 template <class Arguments>
 void set_tiles(Arguments& a, const TileGrid& grid) {
   a.first_tile = 0, a.tiles_x = grid.across;
-}
-
-template <class Arguments>
-void set_surface(Arguments& a, const DeviceGroup& device_group, const Upload& upload) {
-  const Group& group = device_group.group();
-  a.first_id = group.first_id, a.count = group.count;
-  a.stride = group.stride, a.vertex_stride = group.vertex_stride;
-  a.table = array(device_group.table(upload)), a.faces = array(device_group.faces());
-  a.vertices_camera = array(device_group.vertices_camera());
 }
 
 }  // namespace

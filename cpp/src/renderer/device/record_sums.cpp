@@ -60,6 +60,9 @@ void DeviceEvaluator::assemble(Span<double> H, Span<double> g) {
     local_.assign(sums, sums + group_pieces_[k].size);
     assembly_.add(groups_[k], linearization_.groups()[k], linearization_, camera_slots_, local_.data(), H, g);
   }
+  if (!couples()) return;
+  crossed_->fetch_couplings(couplings_);
+  couplings_.assemble(all_tiles_, linearization_, H, g);
 }
 
 void DeviceEvaluator::record_cost(Recording& recording, int loss, runtime::DeviceBuffer<float>& costs) {
@@ -112,6 +115,7 @@ void DeviceEvaluator::record_products(Recording& recording, bool scatter) {
   }
   make_room(*device_, rows_, static_cast<std::size_t>(numbers(channels_ * widest_)));
   for (std::size_t g = 0; g < groups_.size(); ++g) record_group_sums(recording, g);
+  if (couples()) crossed_->record_couplings(recording, residual_, robust_);
   group_sums_.fetch(recording.sequence(), group_pieces_.front(), group_pieces_.back());
 }
 
@@ -123,6 +127,7 @@ void DeviceEvaluator::record_group_sums(Recording& recording, std::size_t g) {
   });
   if (!all_have_rows) recording.sequence().fill(rows_.array(), 0.0f);
   record_rows(recording, *device_groups_[g], slots);
+  if (crossed_ != nullptr) crossed_->record_patch(recording, group, slots, ids_, rows_);
 
   const SumEntries entries = device_groups_[g]->sum_entries(upload_);
   make_room(*device_, records_, static_cast<std::size_t>(entries.most) * static_cast<std::size_t>(size));
