@@ -26,7 +26,6 @@ from kernels.pipeline.bin import (
     CHUNK,
     bin_count,
     bin_fill,
-    chunk_bounds,
     count_candidates,
     fill_candidates,
     place_chunks,
@@ -60,7 +59,6 @@ from kernels.silhouettes.rules import RULES
 # Families of one kind of target only. Of those on the CPU the lists of silhouettes have no form for a GPU yet.
 ON_CPU = (bin_count, bin_fill, edges.silhouette_edges, edges.detect_edges)
 ON_GPU = (
-    chunk_bounds,
     count_candidates,
     place_chunks,
     sum_tiles,
