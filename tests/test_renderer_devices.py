@@ -55,12 +55,6 @@ def test_the_device_is_told():
 
 
 @on_gpus
-def test_exact_boundaries_are_refused(gpu):
-    with pytest.raises(dr.DeviceError, match=r'boundary: .* use boundary="none" there'):
-        dr.Renderer(CASES["sphere"].scene, device=gpu, boundary="exact")
-
-
-@on_gpus
 def test_many_primitives_in_every_tile(gpu):
     """The lists of candidates outgrow the memory that they are given at first, and again when the camera comes near."""
     spheres = {f"ball{k}": dr.Sphere((0.01 * k, 0, 60 - 0.2 * k), 2 + 0.02 * k) for k in range(120)}

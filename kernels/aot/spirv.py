@@ -17,6 +17,9 @@ from kernels.aot.lower import AS_WRITTEN, EXACT
 MAGIC, HEADER = 0x07230203, 5
 # Opcodes, decorations and storage classes of the SPIR-V specification.
 NAMES = (3, 4, 5, 6, 7, 8, 317, 330)  # sources, names, lines
+# Taichi puts one before each atomic operation. Here nothing is handed from thread to thread within a kernel; and in
+# Mesa's lavapipe (22.3) a loop with a barrier in it ends after its second turn.
+MEMORY_BARRIER = 225
 CAPABILITY, EXECUTION_MODE, CONSTANT, TYPE_POINTER, VARIABLE = 17, 16, 43, 32, 59
 DECORATE, MEMBER_DECORATE, ACCESS_CHAIN, SHIFT_RIGHT = 71, 72, 65, 195
 ARITHMETIC = (129, 131, 133, 136)  # FAdd, FSub, FMul, FDiv
@@ -79,7 +82,7 @@ def lower(name, tasks, folder):
     if loop is None or loop["const_begin"] or loop["const_end"]:
         raise RuntimeError(f"kernel {name}: its second task is not a loop with run-time bounds")
     module = Module((folder / f"{task['name']}.spv").read_bytes())
-    module.instructions = [i for i in module.instructions if i[0] & 0xFFFF not in NAMES]
+    module.instructions = [i for i in module.instructions if i[0] & 0xFFFF not in (*NAMES, MEMORY_BARRIER)]
     _mend_conditions(module)
     if [c for (c,) in module.each(CAPABILITY)] != [SHADER]:
         raise RuntimeError(f"kernel {name}: needs more than a device without extras has")

@@ -26,7 +26,6 @@ from kernels.pipeline.bin import (
     CHUNK,
     bin_count,
     bin_fill,
-    chunk_bounds,
     count_candidates,
     fill_candidates,
     place_chunks,
@@ -63,7 +62,6 @@ from kernels.silhouettes.rules import RULES
 # Families of one kind of target only; so are those of crossed pixels, `_boundary_kernels` and `crossed_kernels`.
 ON_CPU = (bin_count, bin_fill)
 ON_GPU = (
-    chunk_bounds,
     count_candidates,
     place_chunks,
     sum_tiles,

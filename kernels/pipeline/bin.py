@@ -3,10 +3,9 @@
 The range of primitives is cut into chunks, each with a row of counters, one per tile. The scan turns the counters into
 the places where a chunk writes, tile by tile and chunk by chunk, so that the lists are the same for any chunks.
 
-On a GPU chunks are short and each pair of chunk and tile is a thread: `chunk_bounds`, `count_candidates`,
-`place_chunks`, `sum_tiles`, `place_tiles`, `fill_candidates`. Where any of its chunk may touch its tile a thread looks
-at all bounds of the chunk, of which neighbouring threads read the same at the same time. That costs less than atomic
-counters would, and gives the same lists in the same order as the CPU.
+On a GPU chunks are short and each pair of chunk and tile is a thread: `count_candidates`, `place_chunks`, `sum_tiles`,
+`place_tiles`, `fill_candidates`. Each looks at all bounds of its chunk, of which neighbouring threads read the same at
+the same time. That costs less than atomic counters would, and gives the same lists in the same order as the CPU.
 """
 
 import taichi as ti
@@ -87,37 +86,6 @@ def touches(bounds, stride, i, count, left, top):
     return across & (y0 < top + TILE) & (y1 >= top) & (i < count)
 
 
-def any_touches(reach, chunk, count, left, top):
-    """Whether the bounds of a whole chunk reach into the tile."""
-    chunks = keep((count + CHUNK - 1) // CHUNK)
-    return keep(touches(reach, chunks, chunk, chunks, left, top))
-
-
-def chunk_bounds(target):
-    """The bounds of all primitives of a chunk: reach[c * chunks + chunk], for [begin, end) = [0, 4 chunks)."""
-    scalars = target.scalars
-
-    @ti.kernel
-    def kernel(
-        begin: ti.i32, end: ti.i32, chunks: ti.i32, count: ti.i32, stride: ti.i32, bounds: scalars, reach: scalars
-    ):
-        for place in range(begin, end):
-            c = place // chunks
-            first = place % chunks * CHUNK
-            sign = 1.0
-            if c >= 2:
-                sign = -1.0
-            least = sign * bounds[c * stride + first]
-            for turn in range(CHUNK // TOGETHER):
-                i = first + turn * TOGETHER
-                values = [bounds[c * stride + ti.min(i + k, count - 1)] for k in ti.static(range(TOGETHER))]
-                for k in ti.static(range(TOGETHER)):
-                    least = ti.min(least, sign * values[k])
-            reach[place] = sign * least
-
-    return kernel
-
-
 def count_candidates(target):
     """counters[chunk * tiles + tile] = primitives of the chunk that touch the tile; [begin, end) are those places."""
     scalars, indices = target.scalars, target.indices
@@ -131,7 +99,6 @@ def count_candidates(target):
         count: ti.i32,
         stride: ti.i32,
         bounds: scalars,
-        reach: scalars,
         counters: indices,
     ):
         for place in range(begin, end):
@@ -139,12 +106,11 @@ def count_candidates(target):
             top = place % tiles // tiles_x * TILE
             first = place // tiles * CHUNK
             found = 0
-            if any_touches(reach, place // tiles, count, left, top):
-                for turn in range(CHUNK // TOGETHER):
-                    i = first + turn * TOGETHER
-                    hits = touching(bounds, stride, i, count, left, top)
-                    for k in ti.static(range(TOGETHER)):
-                        found += ti.select(hits[k], 1, 0)
+            for turn in range(CHUNK // TOGETHER):
+                i = first + turn * TOGETHER
+                hits = touching(bounds, stride, i, count, left, top)
+                for k in ti.static(range(TOGETHER)):
+                    found += ti.select(hits[k], 1, 0)
             counters[place] = found
 
     return kernel
@@ -233,7 +199,6 @@ def fill_candidates(target):
         stride: ti.i32,
         capacity: ti.i32,
         bounds: scalars,
-        reach: scalars,
         counters: indices,
         offsets: indices,
         candidates: indices,
@@ -245,16 +210,15 @@ def fill_candidates(target):
             top = tile // tiles_x * TILE
             first = place // tiles * CHUNK
             entry = offsets[tile] + counters[place]
-            if any_touches(reach, place // tiles, count, left, top):
-                for turn in range(CHUNK // TOGETHER):
-                    i = first + turn * TOGETHER
-                    hits = touching(bounds, stride, i, count, left, top)
-                    for k in ti.static(range(TOGETHER)):
-                        if hits[k]:
-                            if entry < capacity:
-                                candidates[entry] = i + k
-                                entry_tiles[entry] = tile
-                            entry += 1
+            for turn in range(CHUNK // TOGETHER):
+                i = first + turn * TOGETHER
+                hits = touching(bounds, stride, i, count, left, top)
+                for k in ti.static(range(TOGETHER)):
+                    if hits[k]:
+                        if entry < capacity:
+                            candidates[entry] = i + k
+                            entry_tiles[entry] = tile
+                        entry += 1
 
     return kernel
 

@@ -11,7 +11,6 @@ int chunks_of(int count) { return (count + chunk - 1) / chunk; }
 Lists::Lists(runtime::Device& device, const TileGrid& grid, int count, Download& results)
     : grid_(grid), count_(count), chunks_(chunks_of(count)), needed_(results.add<std::int32_t>(1)) {
   const auto tiles = static_cast<std::size_t>(grid.tiles());
-  reach_ = {device, 4 * static_cast<std::size_t>(chunks_)};
   counters_ = {device, tiles * static_cast<std::size_t>(chunks_)};
   totals_ = {device, tiles};
   sums_ = {device, static_cast<std::size_t>(chunks_of(grid.tiles()))};
@@ -21,10 +20,12 @@ Lists::Lists(runtime::Device& device, const TileGrid& grid, int count, Download&
 }
 
 void Lists::grow(runtime::Device& device, int needed) {
-  capacity_ = needed + needed / 2;
+  const int capacity = needed + needed / 2;
   candidates_ = {}, tiles_ = {};
-  candidates_ = {device, static_cast<std::size_t>(capacity_)};
-  tiles_ = {device, static_cast<std::size_t>(capacity_)};
+  capacity_ = 0;  // until there is memory
+  candidates_ = {device, static_cast<std::size_t>(capacity)};
+  tiles_ = {device, static_cast<std::size_t>(capacity)};
+  capacity_ = capacity;
 }
 
 void Lists::record(int step, Recording& recording, const kernels::DeviceTable& kernels,
@@ -33,28 +34,23 @@ void Lists::record(int step, Recording& recording, const kernels::DeviceTable& k
   const auto set_bounds = [this, tiles, bounds, stride](auto& a) {
     a.tiles = tiles, a.tiles_x = grid_.across;
     a.count = count_, a.stride = stride;
-    a.bounds = array(bounds), a.reach = array(reach_), a.counters = array(counters_);
+    a.bounds = array(bounds), a.counters = array(counters_);
   };
   const runtime::DeviceArray<std::int32_t> needed = results.array(needed_);
   switch (step) {
     case 0:
-      return recording.launch(kernels.chunk_bounds, 4 * chunks_, [this, bounds, stride](auto& a) {
-        a.chunks = chunks_, a.count = count_, a.stride = stride;
-        a.bounds = array(bounds), a.reach = array(reach_);
-      });
-    case 1:
       return recording.launch(kernels.count_candidates, tiles * chunks_, set_bounds);
-    case 2:
+    case 1:
       return recording.launch(kernels.place_chunks, tiles, [this, tiles](auto& a) {
         a.tiles = tiles, a.chunks = chunks_;
         a.counters = array(counters_), a.totals = array(totals_);
       });
-    case 3:
+    case 2:
       return recording.launch(kernels.sum_tiles, chunks_of(tiles), [this, tiles](auto& a) {
         a.tiles = tiles;
         a.totals = array(totals_), a.sums = array(sums_);
       });
-    case 4:
+    case 3:
       return recording.launch(kernels.place_tiles, tiles + 1, [this, tiles, needed](auto& a) {
         a.tiles = tiles, a.capacity = capacity_;
         a.totals = array(totals_), a.sums = array(sums_);

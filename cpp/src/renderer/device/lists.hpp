@@ -18,7 +18,7 @@ class Lists {
 
   // One step of `steps`, each of which needs the one before. Those of other lists may run beside it.
   // bounds: components x0, y0, x1, y1 [px, inclusive], component c of primitive i at c * stride + i.
-  static constexpr int steps = 6;
+  static constexpr int steps = 5;
   void record(int step, Recording& recording, const kernels::DeviceTable& kernels, const Download& results,
               runtime::DeviceArray<float> bounds, int stride) const;
 
@@ -37,7 +37,6 @@ class Lists {
   const TileGrid grid_;
   const int count_, chunks_;
   int capacity_ = 0;
-  runtime::DeviceBuffer<float> reach_;  // of each chunk
   runtime::DeviceBuffer<std::int32_t> counters_, totals_, sums_, offsets_, candidates_, tiles_;
   Piece<std::int32_t> needed_;
 };
