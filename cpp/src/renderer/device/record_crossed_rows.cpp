@@ -92,7 +92,8 @@ void Crossed::record_couplings(Recording& recording, const runtime::DeviceBuffer
   recording.launch(scene_.kernels.pair_primitives, scene_.grid.tiles(), [this, set](auto& a) {
     set(a);
     a.size = pair_size(), a.pixel_pair_capacity = capacity_[pixel_pairs];
-    a.pixel_places = array(pixel_places_), a.pixel_pairs = array(pixel_pairs_), a.lengths = array(scene_.results.array(lengths_));
+    a.pixel_places = array(pixel_places_), a.pixel_pairs = array(pixel_pairs_),
+    a.lengths = array(scene_.results.array(lengths_));
   });
   recording.launch(scene_.kernels.couple_primitives, bounds(pairs), [this, set, &residual, &weight](auto& a) {
     set(a);
