@@ -36,7 +36,7 @@ from kernels.pipeline.bin import (
 from kernels.pipeline.crossed import crossed_kernels, layout
 from kernels.pipeline.crossed.mix import MIX_COMPONENTS
 from kernels.pipeline.entry import Entry
-from kernels.pipeline.normal_equations import add_entry_rows, entry_rows, entry_sums, normal_equations
+from kernels.pipeline.normal_equations import entry_sums, normal_equations
 from kernels.pipeline.prepare import TRIANGLE_COMPONENTS, prepare_triangles, prepare_vertices
 from kernels.pipeline.primitive_sums import part_sums, primitive_sums
 from kernels.pipeline.residuals import SUMS, residuals, row_sums, shared_row_sums, square_gradients, tile_sums
@@ -80,7 +80,6 @@ ON_GPU = (
     store_ids,
     store_planes,
     mix_planes,
-    add_entry_rows,
 )
 
 
@@ -113,8 +112,8 @@ def all_kernels(target):
     kernels |= _boundary_kernels(target) if target.serial else crossed_kernels(target)
     sizes = {len(surface.slots) + extra for surface in SURFACES for extra in (0, CAMERA_SLOTS)}
     for slots in sorted(sizes):
-        for family in (normal_equations,) if target.serial else (entry_sums, entry_rows):
-            kernels[f"{family.__name__}_{slots}"] = Entry(family(target, slots), family.__name__, (slots,))
+        family = normal_equations if target.serial else entry_sums
+        kernels[f"{family.__name__}_{slots}"] = Entry(family(target, slots), family.__name__, (slots,))
     return kernels
 
 

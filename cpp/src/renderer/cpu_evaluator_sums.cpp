@@ -36,11 +36,7 @@ Evaluator::Totals CpuEvaluator::evaluate_cost(const Observation& observation, co
   if (!weights_valid) refuse_weights();
 
   Totals totals;
-  for (const int t : active_) {
-    const float* sums = sums_.data() + static_cast<std::size_t>(t) * kernels::residual_sums;
-    totals.cost += static_cast<double>(sums[0]), totals.count += static_cast<double>(sums[1]),
-        totals.squares += static_cast<double>(sums[2]);
-  }
+  for (const int t : active_) totals.add(sums_.data() + static_cast<std::size_t>(t) * kernels::residual_sums);
   return totals;
 }
 

@@ -49,6 +49,12 @@ class Evaluator {
   // Over all residuals, as in NormalEquations.
   struct Totals {
     double cost = 0, count = 0, squares = 0;
+
+    // The sums of one tile, as the residual kernels leave them.
+    void add(const float* sums) {
+      cost += static_cast<double>(sums[0]), count += static_cast<double>(sums[1]),
+          squares += static_cast<double>(sums[2]);
+    }
   };
   // What sum_products sums with j j': w rho', or what it is squared with r.
   enum class Products { weighted, scatter };

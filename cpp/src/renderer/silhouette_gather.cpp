@@ -146,8 +146,8 @@ int SilhouetteWork::group_of(const TileContext& context, std::int32_t id) {
   return static_cast<int>(last_group_);
 }
 
-void SilhouetteWork::add_row(int pixel, int g, std::int32_t id, const float* values,
-                             std::ptrdiff_t channel_stride, std::ptrdiff_t plane_stride) {
+void SilhouetteWork::add_row(int pixel, int g, std::int32_t id, float* values, std::ptrdiff_t channel_stride,
+                             std::ptrdiff_t plane_stride) {
   int& first = first_row_[static_cast<std::size_t>(pixel)];
   rows_.push_back({id, g, first, values, channel_stride, plane_stride});
   first = static_cast<int>(rows_.size()) - 1;
@@ -159,8 +159,7 @@ float* SilhouetteWork::row_of(const TileContext& context, int pixel, int g, std:
   for (int r = first_row_[static_cast<std::size_t>(pixel)]; r >= 0;
        r = rows_[static_cast<std::size_t>(r)].next) {
     const CrossedRow& row = rows_[static_cast<std::size_t>(r)];
-    if (row.group == g && same_block(group, row.id, id))
-      return row_values_.data() + (row.values - row_values_.data());
+    if (row.group == g && same_block(group, row.id, id)) return row.values;
   }
   const std::size_t place = row_values_.size();
   row_values_.resize(place + static_cast<std::size_t>(row_size_), 0.0f);

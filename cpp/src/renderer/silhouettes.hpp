@@ -24,7 +24,7 @@ struct CrossedRow {
   std::int32_t id = 0;
   int group = 0;
   int next = -1;  // row of the same pixel
-  const float* values = nullptr;
+  float* values = nullptr;
   std::ptrdiff_t channel_stride = 0, plane_stride = 1;
 };
 
@@ -103,7 +103,7 @@ class SilhouetteWork {
   void differentiate_pieces(const TileContext& context);
   void gather_rows(const TileContext& context, Workspace& work);
   void weigh_partials(const TileContext& context);
-  void add_row(int pixel, int group, std::int32_t id, const float* values, std::ptrdiff_t channel_stride,
+  void add_row(int pixel, int group, std::int32_t id, float* values, std::ptrdiff_t channel_stride,
                std::ptrdiff_t plane_stride);
   void gather_single(const TileContext& context, int e);
   void gather_shared(const TileContext& context, int e);

@@ -31,7 +31,6 @@ class Lists {
   const runtime::DeviceBuffer<std::int32_t>& offsets() const { return offsets_; }        // tiles + 1
   const runtime::DeviceBuffer<std::int32_t>& candidates() const { return candidates_; }  // of each entry
   const runtime::DeviceBuffer<std::int32_t>& tiles() const { return tiles_; }
-  const Piece<std::int32_t>& needed_piece() const { return needed_; }
 
  private:
   const TileGrid grid_;

@@ -20,10 +20,7 @@ void DeviceEvaluator::load(const Observation& observation) {
 Evaluator::Totals DeviceEvaluator::totals() const {
   Totals totals;
   const float* sums = results_.host(tile_sums_);
-  for (int t = 0; t < grid_.tiles(); ++t, sums += kernels::residual_sums) {
-    totals.cost += static_cast<double>(sums[0]), totals.count += static_cast<double>(sums[1]),
-        totals.squares += static_cast<double>(sums[2]);
-  }
+  for (int t = 0; t < grid_.tiles(); ++t, sums += kernels::residual_sums) totals.add(sums);
   return totals;
 }
 
