@@ -62,7 +62,7 @@ class Chain:
         self.row_numbers, self.row_values = integers(self.at.row_numbers * rows), floats(C * t.slots * rows)
         self.pair_size = t.slots * (t.slots + 1)
         self.tile_places, self.pairs = integers(pixels), integers(self.at.pair_numbers * pairs)
-        self.pixel_pairs = integers(2 * pixel_pairs)
+        self.pixel_pairs = integers((self.at.pair_numbers + 1) * pixel_pairs)
         self.pair_sums = floats(self.pair_size * pairs)
 
     def launch(self, name, begin, end, **arguments):
@@ -416,16 +416,17 @@ class Chain:
         shared = {"crossed": self.crossed, "crossed_capacity": capacities[0], "row_numbers": self.row_numbers}
         shared |= {"row_capacity": capacities[3], "pairs": self.pairs, "pair_capacity": capacities[5]}
         shared |= {"tile_places": self.tile_places}
+        listed = {"pixel_pairs": self.pixel_pairs, "pixel_pair_capacity": capacities[4], "lengths": self.lengths}
+        rows = {k: v for k, v in shared.items() if not k.startswith("pair")}
+        self.launch("pair_rows", 0, t.tiles, **rows, **listed, pixel_places=self.pixel_places)
         self.launch(
             "pair_primitives",
             0,
-            t.tiles,
-            **shared,
+            self.length(self.at.list_pixel_pairs),
+            **listed,
             size=self.pair_size,
-            pixel_pair_capacity=capacities[4],
-            pixel_places=self.pixel_places,
-            pixel_pairs=self.pixel_pairs,
-            lengths=self.lengths,
+            pairs=self.pairs,
+            pair_capacity=capacities[5],
         )
         self.launch(
             "couple_primitives",

@@ -1,8 +1,9 @@
 """What pixels that depend on several primitives add to the normal equations (cpp/src/renderer/couplings.hpp).
 
-`pair_primitives` lists the pairs of primitives on which pixels of the same tile depend: all of a pixel's but those of
-what its centre sees with itself, which `entry_sums` has. `couple_primitives` sums w v_a v_b' over the pixels of each
-pair (tile, a, b), and w r v_a for a = b. Few pairs are in many tiles; the host adds those.
+`pair_rows` lists the pairs of primitives on which the pixels of a tile depend: all of a pixel's but that of what its
+centre sees with itself, which the sums of the pixels' own rows have. `pair_primitives` lists each of a tile's once.
+`couple_primitives` sums w v_a v_b' over the pixels of each pair (tile, a, b), and w r v_a for a = b. Few pairs are in
+many tiles; the host adds those.
 """
 
 import taichi as ti
@@ -31,9 +32,67 @@ def row_of_block(
     return row
 
 
-def pair_primitives(target):
+def pair_rows(target):
     """Tiles [begin, end): their crossed pixels with several rows, in order (`tile_places`, TILE_PIXELS for each tile,
-    ended by -1), and their pairs, each once. `pixel_pairs` has room for those of all pixels.
+    ended by -1), and the pairs of those rows; -1 for what theta does not move.
+    """
+    indices = target.indices
+
+    @ti.kernel
+    def kernel(
+        begin: ti.i32,
+        end: ti.i32,
+        crossed_capacity: ti.i32,
+        row_capacity: ti.i32,
+        pixel_pair_capacity: ti.i32,
+        pixel_places: indices,
+        crossed: indices,
+        row_numbers: indices,
+        tile_places: indices,
+        lengths: indices,
+        pixel_pairs: indices,
+    ):
+        ti.loop_config(serialize=target.serial)
+        for tile in range(begin, end):
+            listed = tile * at.TILE_PIXELS
+            room = 0
+            for p in range(tile * at.TILE_PIXELS, (tile + 1) * at.TILE_PIXELS):
+                j = pixel_places[p]
+                rows = 0
+                if j >= 0:
+                    rows = crossed[at.CROSSED_ROWS * crossed_capacity + j]
+                if rows > 1:
+                    tile_places[listed] = j
+                    listed += 1
+                    room += rows * (rows + 1) // 2 - 1
+            if listed < (tile + 1) * at.TILE_PIXELS:
+                tile_places[listed] = -1
+            if room > 0:
+                n = pixel_pair_capacity
+                first_pair = at.append(lengths, at.PIXEL_PAIRS, room)
+                i = first_pair
+                for place in range(tile * at.TILE_PIXELS, listed):
+                    j = tile_places[place]
+                    first = crossed[at.CROSSED_FIRST_ROW * crossed_capacity + j]
+                    rows = crossed[at.CROSSED_ROWS * crossed_capacity + j]
+                    for second in range(first + 1, first + rows):
+                        for other in range(first, second + 1):
+                            a = crossed[at.CROSSED_BLOCK * crossed_capacity + j]
+                            if other > first:
+                                a = row_numbers[at.ROW_ID * row_capacity + other]
+                            b = row_numbers[at.ROW_ID * row_capacity + second]
+                            if i < n:
+                                pixel_pairs[at.PAIR_TILE * n + i] = tile
+                                pixel_pairs[at.PAIR_A * n + i] = ti.min(a, b)
+                                pixel_pairs[at.PAIR_B * n + i] = ti.max(a, b)
+                                pixel_pairs[at.PAIR_FIRST * n + i] = first_pair
+                            i += 1
+
+    return kernel
+
+
+def pair_primitives(target):
+    """Of pixels' pairs [begin, end) those that are the first of their kind in their tile.
 
     A pair takes `size` numbers of `couple_primitives`; the length of the list of pairs counts those.
     """
@@ -44,68 +103,28 @@ def pair_primitives(target):
         begin: ti.i32,
         end: ti.i32,
         size: ti.i32,
-        crossed_capacity: ti.i32,
-        row_capacity: ti.i32,
         pixel_pair_capacity: ti.i32,
         pair_capacity: ti.i32,
-        pixel_places: indices,
-        crossed: indices,
-        row_numbers: indices,
-        tile_places: indices,
         pixel_pairs: indices,
         lengths: indices,
         pairs: indices,
     ):
         ti.loop_config(serialize=target.serial)
-        for tile in range(begin, end):
-            begin_places = tile * at.TILE_PIXELS
-            listed = begin_places
-            room = 0
-            for p in range(begin_places, begin_places + at.TILE_PIXELS):
-                j = pixel_places[p]
-                rows = 0
-                if j >= 0:
-                    rows = crossed[at.CROSSED_ROWS * crossed_capacity + j]
-                if rows > 1:
-                    tile_places[listed] = j
-                    listed += 1
-                    room += rows * (rows + 1) // 2 - 1
-            if listed < begin_places + at.TILE_PIXELS:
-                tile_places[listed] = -1
-            if room > 0:
-                scratch = at.append(lengths, at.PIXEL_PAIRS, room)
-                count = 0
-                if scratch + room <= pixel_pair_capacity:
-                    for place in range(begin_places, listed):
-                        j = tile_places[place]
-                        first = crossed[at.CROSSED_FIRST_ROW * crossed_capacity + j]
-                        rows = crossed[at.CROSSED_ROWS * crossed_capacity + j]
-                        for second in range(first + 1, first + rows):
-                            for other in range(first, second + 1):
-                                a = crossed[at.CROSSED_BLOCK * crossed_capacity + j]
-                                if other > first:
-                                    a = row_numbers[at.ROW_ID * row_capacity + other]
-                                b = row_numbers[at.ROW_ID * row_capacity + second]
-                                if a >= 0:
-                                    count = enter(pixel_pairs, scratch, count, ti.min(a, b), ti.max(a, b))
-                if count > 0:
-                    place = at.append(lengths, at.PAIRS, count * size) // size
-                    for i in range(at.within(place, count, pair_capacity)):
-                        pairs[at.PAIR_TILE * pair_capacity + place + i] = tile
-                        pairs[at.PAIR_A * pair_capacity + place + i] = pixel_pairs[2 * (scratch + i)]
-                        pairs[at.PAIR_B * pair_capacity + place + i] = pixel_pairs[2 * (scratch + i) + 1]
-
-    @ti.func
-    def enter(pixel_pairs: ti.template(), first, count, a, b):
-        """Adds a pair to those from `first` on, if it is not among them; returns how many there are."""
-        found = False
-        for i in range(first, first + count):
-            found = found or (pixel_pairs[2 * i] == a and pixel_pairs[2 * i + 1] == b)
-        if not found:
-            pixel_pairs[2 * (first + count)] = a
-            pixel_pairs[2 * (first + count) + 1] = b
-            count += 1
-        return count
+        for i in range(begin, end):
+            if i < pixel_pair_capacity:
+                n = pixel_pair_capacity
+                a = pixel_pairs[at.PAIR_A * n + i]
+                b = pixel_pairs[at.PAIR_B * n + i]
+                if a >= 0:
+                    other = pixel_pairs[at.PAIR_FIRST * n + i]
+                    while pixel_pairs[at.PAIR_A * n + other] != a or pixel_pairs[at.PAIR_B * n + other] != b:
+                        other += 1
+                    if other == i:
+                        place = at.append(lengths, at.PAIRS, size) // size
+                        if place < pair_capacity:
+                            pairs[at.PAIR_TILE * pair_capacity + place] = pixel_pairs[at.PAIR_TILE * n + i]
+                            pairs[at.PAIR_A * pair_capacity + place] = a
+                            pairs[at.PAIR_B * pair_capacity + place] = b
 
     return kernel
 
