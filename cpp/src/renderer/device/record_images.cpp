@@ -43,6 +43,7 @@ void DeviceEvaluator::draw_rows(Span<float> image, RowStorage& rows) {
 void DeviceEvaluator::record_image(Recording& recording) {
   const std::size_t size = pixels() * static_cast<std::size_t>(channels_);
   if (!image_results_.allocated()) {
+    image_results_ = Download();  // an earlier try may have found no memory
     image_piece_ = image_results_.add<float>(size);
     image_results_.allocate(*device_);
   }
@@ -56,6 +57,7 @@ void DeviceEvaluator::record_image(Recording& recording) {
 void DeviceEvaluator::record_planes(Recording& recording) {
   const int planes = channels_ * row_planes_, image_size = static_cast<int>(pixels());
   if (!row_results_.allocated()) {
+    row_results_ = Download();
     planes_piece_ = row_results_.add<float>(pixels() * static_cast<std::size_t>(planes));
     ids_piece_ = row_results_.add<std::int32_t>(pixels());
     row_results_.allocate(*device_);

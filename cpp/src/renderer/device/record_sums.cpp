@@ -101,6 +101,8 @@ void DeviceEvaluator::record_shared_cost(Recording& recording) {
 
 void DeviceEvaluator::record_products(Recording& recording, bool scatter) {
   if (!group_sums_.allocated()) {
+    group_sums_ = Download();
+    group_pieces_.clear();
     for (const Group& group : groups_) {
       const int size = group.blocks() * record_size(group.slots + camera_slots_);
       group_pieces_.push_back(group_sums_.add<float>(static_cast<std::size_t>(size)));
