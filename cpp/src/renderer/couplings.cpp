@@ -16,7 +16,8 @@ static_assert(kernels::slots_plane == kernels::slots_sphere && widest == 16);
 
 int slots_of(const Couplings::Entry& entry) { return entry.own_slots + entry.camera_slots; }
 std::uint64_t key_of(const Couplings::Entry& a, const Couplings::Entry& b) {
-  return static_cast<std::uint64_t>(static_cast<std::uint32_t>(a.id)) << 32 | static_cast<std::uint32_t>(b.id);
+  return static_cast<std::uint64_t>(static_cast<std::uint32_t>(a.id)) << 32 |
+         static_cast<std::uint32_t>(b.id);
 }
 std::int32_t id_a(std::uint64_t key) { return static_cast<std::int32_t>(key >> 32); }
 std::int32_t id_b(std::uint64_t key) { return static_cast<std::int32_t>(key & 0xffffffffu); }

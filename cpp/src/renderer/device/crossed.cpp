@@ -114,7 +114,7 @@ void Crossed::make_room() {
   make(device, crossed_, kernels::crossed_components * size(crossed));
   make(device, entries_, kernels::entry_components * size(entries));
   // Chains have no nodes, planes few.
-  const int nodes = spheres_ != nullptr   ? kernels::crossing_components - kernels::crossing_nodes
+  const int nodes = spheres_ != nullptr  ? kernels::crossing_components - kernels::crossing_nodes
                     : planes_ != nullptr ? 3 * kernels::nodes_gentle
                                          : 1;
   make(device, crossings_, static_cast<std::size_t>(kernels::crossing_nodes + nodes) * size(entries));
@@ -212,9 +212,10 @@ void Crossed::fetch_couplings(Couplings& couplings) const {
   };
   couplings.start(scene_.grid.tiles());
   for (std::size_t r = 0; r < static_cast<std::size_t>(needed(pairs)); ++r) {
-    couplings.add_sums(numbers[kernels::pair_tile * capacity + r], entry_of(numbers[kernels::pair_a * capacity + r]),
-                       entry_of(numbers[kernels::pair_b * capacity + r]),
-                       pair_results_.host(pair_sums_) + r * static_cast<std::size_t>(pair_size()), scene_.planes);
+    couplings.add_sums(
+        numbers[kernels::pair_tile * capacity + r], entry_of(numbers[kernels::pair_a * capacity + r]),
+        entry_of(numbers[kernels::pair_b * capacity + r]),
+        pair_results_.host(pair_sums_) + r * static_cast<std::size_t>(pair_size()), scene_.planes);
   }
 }
 

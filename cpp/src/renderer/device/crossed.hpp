@@ -39,8 +39,8 @@ class Crossed {
   // Before what goes up is staged: what depends on theta.
   void stage();
 
-  // After what each pixel sees and shows: changes the blocks `rendered`, and finds rows if `with_rows`; pixels
-  // whose centre sees nothing but that have rows get an id.
+  // After what each pixel sees and shows: changes the blocks `rendered`, and finds rows if `with_rows`;
+  // pixels whose centre sees nothing but that have rows get an id.
   void record_values(Recording& recording, const runtime::DeviceBuffer<float>& rendered,
                      const runtime::DeviceBuffer<std::int32_t>& ids, bool with_rows);
   // After the rows of all pixels that see the group, `planes` of them per channel.
@@ -61,7 +61,8 @@ class Crossed {
 
  private:
   enum List { crossed, entries, pieces, rows, pixel_pairs, pairs, lists };
-  static_assert(static_cast<int>(crossed) == kernels::list_crossed && static_cast<int>(lists) == kernels::lists);
+  static_assert(static_cast<int>(crossed) == kernels::list_crossed &&
+                static_cast<int>(lists) == kernels::lists);
 
   // The edges of a mesh.
   struct MeshEdges {

@@ -38,10 +38,10 @@ DeviceEvaluator::DeviceEvaluator(Scene scene, RendererOptions options,
     device_groups_.push_back(std::make_unique<DeviceGroup>(group, *device_, grid_, once, upload_, results_));
   }
   if (exact() && !groups_.empty()) {
-    crossed_ = std::make_unique<Crossed>(
-        CrossedScene{*device_, kernels_, grid_, state_, device_groups_, upload_, results_, outputs_, channels_,
-                     widest_, camera_slots_},
-        once);
+    crossed_ =
+        std::make_unique<Crossed>(CrossedScene{*device_, kernels_, grid_, state_, device_groups_, upload_,
+                                               results_, outputs_, channels_, widest_, camera_slots_},
+                                  once);
     all_tiles_.resize(static_cast<std::size_t>(grid_.tiles()));
     std::iota(all_tiles_.begin(), all_tiles_.end(), 0);
   }
@@ -75,8 +75,7 @@ std::unique_ptr<Recording> DeviceEvaluator::record(const Key& key) {
   record_scene(*recording);
   record_values(*recording);
   if (crossed_ != nullptr) {
-    const bool with_rows =
-        kind != Kind::image && kind != Kind::cost && kind != Kind::shared_cost;
+    const bool with_rows = kind != Kind::image && kind != Kind::cost && kind != Kind::shared_cost;
     crossed_->record_values(*recording, rendered_, ids_, with_rows);
   }
   switch (kind) {
