@@ -1,6 +1,7 @@
 #include "renderer/device/crossed.hpp"
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "renderer/tiles.hpp"
 
@@ -206,7 +207,8 @@ void Crossed::fetch_couplings(Couplings& couplings) const {
   const std::int32_t* numbers = pair_results_.host(pairs_);
   const auto entry_of = [this](std::int32_t id) {
     std::size_t g = 0;
-    while (!scene_.groups[g]->group().owns(id)) ++g;
+    while (g < scene_.groups.size() && !scene_.groups[g]->group().owns(id)) ++g;
+    if (g == scene_.groups.size()) throw std::logic_error("a GPU paired a primitive that there is not");
     const int own = scene_.groups[g]->group().slots, cameras = scene_.camera_slots;
     return Couplings::Entry{id, static_cast<int>(g), nullptr, 0, 1, own, cameras, scene_.planes - cameras};
   };
