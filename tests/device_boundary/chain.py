@@ -412,22 +412,15 @@ class Chain:
 
     def couple(self, residual, weight):
         """What pixels that depend on several primitives add: {(a, b): sums}, in float64."""
-        t, capacities = self.t, self.capacities
+        capacities = self.capacities
         shared = {"crossed": self.crossed, "crossed_capacity": capacities[0], "row_numbers": self.row_numbers}
         shared |= {"row_capacity": capacities[3], "pairs": self.pairs, "pair_capacity": capacities[5]}
         shared |= {"tile_places": self.tile_places}
         listed = {"pixel_pairs": self.pixel_pairs, "pixel_pair_capacity": capacities[4], "lengths": self.lengths}
         rows = {k: v for k, v in shared.items() if not k.startswith("pair")}
-        self.launch("pair_rows", 0, t.tiles, **rows, **listed, pixel_places=self.pixel_places)
-        self.launch(
-            "pair_primitives",
-            0,
-            self.length(self.at.list_pixel_pairs),
-            **listed,
-            size=self.pair_size,
-            pairs=self.pairs,
-            pair_capacity=capacities[5],
-        )
+        self.launch("pair_rows", 0, self.length(self.at.list_crossed), **rows, **listed, pixel_places=self.pixel_places)
+        count = self.length(self.at.list_pixel_pairs)
+        self.launch("pair_primitives", 0, count, **shared, **listed, size=self.pair_size)
         self.launch(
             "couple_primitives",
             0,

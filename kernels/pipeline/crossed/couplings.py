@@ -1,7 +1,7 @@
 """What pixels that depend on several primitives add to the normal equations (cpp/src/renderer/couplings.hpp).
 
-`pair_rows` lists the pairs of primitives on which the pixels of a tile depend: all of a pixel's but that of what its
-centre sees with itself, which the sums of the pixels' own rows have. `pair_primitives` lists each of a tile's once.
+`pair_rows` lists the pairs of primitives on which each pixel depends: all but that of what its centre sees with itself,
+which the sums of the pixels' own rows have. `pair_primitives` lists those of a tile, each once.
 `couple_primitives` sums w v_a v_b' over the pixels of each pair (tile, a, b), and w r v_a for a = b. Few pairs are in
 many tiles; the host adds those.
 """
@@ -33,8 +33,8 @@ def row_of_block(
 
 
 def pair_rows(target):
-    """Tiles [begin, end): their crossed pixels with several rows, in order (`tile_places`, TILE_PIXELS for each tile,
-    ended by -1), and the pairs of those rows; -1 for what theta does not move.
+    """Crossed pixels [begin, end): the pairs of their rows, -1 for what theta does not move; and in `tile_places` those of
+    each tile in order, TILE_PIXELS of them or ended by -1.
     """
     indices = target.indices
 
@@ -53,46 +53,44 @@ def pair_rows(target):
         pixel_pairs: indices,
     ):
         ti.loop_config(serialize=target.serial)
-        for tile in range(begin, end):
-            listed = tile * at.TILE_PIXELS
-            room = 0
-            for p in range(tile * at.TILE_PIXELS, (tile + 1) * at.TILE_PIXELS):
-                j = pixel_places[p]
-                rows = 0
-                if j >= 0:
-                    rows = crossed[at.CROSSED_ROWS * crossed_capacity + j]
-                if rows > 1:
-                    tile_places[listed] = j
-                    listed += 1
-                    room += rows * (rows + 1) // 2 - 1
-            if listed < (tile + 1) * at.TILE_PIXELS:
-                tile_places[listed] = -1
-            if room > 0:
-                n = pixel_pair_capacity
-                first_pair = at.append(lengths, at.PIXEL_PAIRS, room)
-                i = first_pair
-                for place in range(tile * at.TILE_PIXELS, listed):
-                    j = tile_places[place]
+        for j in range(begin, end):
+            if j < crossed_capacity:
+                pixel = crossed[at.CROSSED_PIXEL * crossed_capacity + j]
+                if pixel_places[pixel] == j:
+                    place = pixel // at.TILE_PIXELS * at.TILE_PIXELS
+                    last = place + at.TILE_PIXELS
+                    others = 0
+                    for p in range(place, last):
+                        if pixel_places[p] >= 0:
+                            others += 1
+                            if p < pixel:
+                                place += 1
+                    tile_places[place] = j
+                    if place + 1 < last and place + 1 == last - at.TILE_PIXELS + others:
+                        tile_places[place + 1] = -1
                     first = crossed[at.CROSSED_FIRST_ROW * crossed_capacity + j]
                     rows = crossed[at.CROSSED_ROWS * crossed_capacity + j]
-                    for second in range(first + 1, first + rows):
-                        for other in range(first, second + 1):
-                            a = crossed[at.CROSSED_BLOCK * crossed_capacity + j]
-                            if other > first:
-                                a = row_numbers[at.ROW_ID * row_capacity + other]
-                            b = row_numbers[at.ROW_ID * row_capacity + second]
-                            if i < n:
-                                pixel_pairs[at.PAIR_TILE * n + i] = tile
-                                pixel_pairs[at.PAIR_A * n + i] = ti.min(a, b)
-                                pixel_pairs[at.PAIR_B * n + i] = ti.max(a, b)
-                                pixel_pairs[at.PAIR_FIRST * n + i] = first_pair
-                            i += 1
+                    if rows > 1:
+                        n = pixel_pair_capacity
+                        i = at.append(lengths, at.PIXEL_PAIRS, rows * (rows + 1) // 2 - 1)
+                        for second in range(first + 1, first + rows):
+                            for other in range(first, second + 1):
+                                a = crossed[at.CROSSED_BLOCK * crossed_capacity + j]
+                                if other > first:
+                                    a = row_numbers[at.ROW_ID * row_capacity + other]
+                                b = row_numbers[at.ROW_ID * row_capacity + second]
+                                if i < n:
+                                    pixel_pairs[at.PAIR_TILE * n + i] = pixel // at.TILE_PIXELS
+                                    pixel_pairs[at.PAIR_A * n + i] = ti.min(a, b)
+                                    pixel_pairs[at.PAIR_B * n + i] = ti.max(a, b)
+                                    pixel_pairs[at.PAIR_PLACE * n + i] = place
+                                i += 1
 
     return kernel
 
 
 def pair_primitives(target):
-    """Of pixels' pairs [begin, end) those that are the first of their kind in their tile.
+    """Of pixels' pairs [begin, end) those that no earlier pixel of their tile has.
 
     A pair takes `size` numbers of `couple_primitives`; the length of the list of pairs counts those.
     """
@@ -103,8 +101,13 @@ def pair_primitives(target):
         begin: ti.i32,
         end: ti.i32,
         size: ti.i32,
+        crossed_capacity: ti.i32,
+        row_capacity: ti.i32,
         pixel_pair_capacity: ti.i32,
         pair_capacity: ti.i32,
+        crossed: indices,
+        row_numbers: indices,
+        tile_places: indices,
         pixel_pairs: indices,
         lengths: indices,
         pairs: indices,
@@ -113,16 +116,23 @@ def pair_primitives(target):
         for i in range(begin, end):
             if i < pixel_pair_capacity:
                 n = pixel_pair_capacity
+                tile = pixel_pairs[at.PAIR_TILE * n + i]
                 a = pixel_pairs[at.PAIR_A * n + i]
                 b = pixel_pairs[at.PAIR_B * n + i]
                 if a >= 0:
-                    other = pixel_pairs[at.PAIR_FIRST * n + i]
-                    while pixel_pairs[at.PAIR_A * n + other] != a or pixel_pairs[at.PAIR_B * n + other] != b:
-                        other += 1
-                    if other == i:
+                    # The pixel before is the likeliest to have it, too.
+                    place = pixel_pairs[at.PAIR_PLACE * n + i] - 1
+                    found = -1
+                    while found < 0 and place >= tile * at.TILE_PIXELS:
+                        j = tile_places[place]
+                        found = row_of_block(a, a == b, j, crossed, crossed_capacity, row_numbers, row_capacity)
+                        if found >= 0:
+                            found = row_of_block(b, a == b, j, crossed, crossed_capacity, row_numbers, row_capacity)
+                        place -= 1
+                    if found < 0:
                         place = at.append(lengths, at.PAIRS, size) // size
                         if place < pair_capacity:
-                            pairs[at.PAIR_TILE * pair_capacity + place] = pixel_pairs[at.PAIR_TILE * n + i]
+                            pairs[at.PAIR_TILE * pair_capacity + place] = tile
                             pairs[at.PAIR_A * pair_capacity + place] = a
                             pairs[at.PAIR_B * pair_capacity + place] = b
 

@@ -65,9 +65,9 @@ SMOOTH_RULE, SMOOTH_MOVES, SMOOTH_NUMBERS = range(3)
 # its id is -1, as is that of a row which is not in use.
 ROW_ID, ROW_PIXEL, ROW_NUMBERS = range(3)
 
-# A pair of primitives on which pixels of a tile depend, blocks a <= b; of those that are listed pixel by pixel also the
-# first one of the tile.
-PAIR_TILE, PAIR_A, PAIR_B, PAIR_FIRST, PAIR_NUMBERS = 0, 1, 2, 3, 3
+# A pair of primitives on which pixels of a tile depend, blocks a <= b; where they are listed pixel by pixel, also the
+# pixel's place in `tile_places`.
+PAIR_TILE, PAIR_A, PAIR_B, PAIR_PLACE, PAIR_NUMBERS = 0, 1, 2, 3, 3
 
 
 @ti.func

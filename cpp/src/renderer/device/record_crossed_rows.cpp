@@ -88,13 +88,14 @@ void Crossed::record_couplings(Recording& recording, const runtime::DeviceBuffer
     a.crossed = array(crossed_), a.row_numbers = array(row_results_.array(row_numbers_));
     a.tile_places = array(tile_places_);
   };
-  recording.launch(scene_.kernels.pair_rows, scene_.grid.tiles(), [this, set](auto& a) {
+  recording.launch(scene_.kernels.pair_rows, bounds(crossed), [this, set](auto& a) {
     set(a);
     a.pixel_pair_capacity = capacity_[pixel_pairs];
     a.pixel_places = array(pixel_places_), a.pixel_pairs = array(pixel_pairs_);
     a.lengths = array(scene_.results.array(lengths_));
   });
-  recording.launch(scene_.kernels.pair_primitives, bounds(pixel_pairs), [this](auto& a) {
+  recording.launch(scene_.kernels.pair_primitives, bounds(pixel_pairs), [this, set](auto& a) {
+    set(a);
     a.size = pair_size(), a.pixel_pair_capacity = capacity_[pixel_pairs], a.pair_capacity = capacity_[pairs];
     a.pixel_pairs = array(pixel_pairs_), a.lengths = array(scene_.results.array(lengths_));
     a.pairs = array(pair_results_.array(pairs_));
