@@ -33,8 +33,8 @@ def row_of_block(
 
 
 def pair_rows(target):
-    """Crossed pixels [begin, end): the pairs of their rows, -1 for what theta does not move; and in `tile_places` those of
-    each tile in order, TILE_PIXELS of them or ended by -1.
+    """Crossed pixels [begin, end): the pairs of their rows, -1 for what theta does not move; and in `tile_places` those
+    of each tile in order, TILE_PIXELS of them or ended by -1.
     """
     indices = target.indices
 
