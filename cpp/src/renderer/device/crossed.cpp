@@ -141,7 +141,7 @@ void Crossed::make_row_room() {
   row_values_ = row_results_.add<float>(c * planes * size(rows));
   row_results_.allocate(device);
   make(device, tile_places_, static_cast<std::size_t>(pixels()));
-  make(device, pixel_pairs_, (kernels::pair_numbers + 1) * size(pixel_pairs));
+  make(device, pixel_pairs_, kernels::pixel_pair_numbers * size(pixel_pairs));
   pair_results_ = Download();
   pairs_ = pair_results_.add<std::int32_t>(kernels::pair_numbers * size(pairs));
   pair_sums_ = pair_results_.add<float>(static_cast<std::size_t>(pair_size()) * size(pairs));
