@@ -62,7 +62,7 @@ class Chain:
         self.row_numbers, self.row_values = integers(self.at.row_numbers * rows), floats(C * t.slots * rows)
         self.pair_size = t.slots * (t.slots + 1)
         self.tile_places, self.pairs = integers(pixels), integers(self.at.pair_numbers * pairs)
-        self.pixel_pairs = integers(2 * pixel_pairs)
+        self.pixel_pairs = integers(self.at.pixel_pair_numbers * pixel_pairs)
         self.pair_sums = floats(self.pair_size * pairs)
 
     def launch(self, name, begin, end, **arguments):
@@ -412,26 +412,20 @@ class Chain:
 
     def couple(self, residual, weight):
         """What pixels that depend on several primitives add: {(a, b): sums}, in float64."""
-        t, capacities = self.t, self.capacities
-        shared = {"crossed": self.crossed, "crossed_capacity": capacities[0], "row_numbers": self.row_numbers}
-        shared |= {"row_capacity": capacities[3], "pairs": self.pairs, "pair_capacity": capacities[5]}
-        shared |= {"tile_places": self.tile_places}
-        self.launch(
-            "pair_primitives",
-            0,
-            t.tiles,
-            **shared,
-            size=self.pair_size,
-            pixel_pair_capacity=capacities[4],
-            pixel_places=self.pixel_places,
-            pixel_pairs=self.pixel_pairs,
-            lengths=self.lengths,
-        )
+        capacities = self.capacities
+        rows = {"crossed": self.crossed, "crossed_capacity": capacities[0], "row_numbers": self.row_numbers}
+        rows |= {"row_capacity": capacities[3], "tile_places": self.tile_places, "lengths": self.lengths}
+        listed = {"pixel_pairs": self.pixel_pairs, "pixel_pair_capacity": capacities[4]}
+        pairs = listed | {"pairs": self.pairs, "pair_capacity": capacities[5]}
+        count = self.length(self.at.list_crossed)
+        self.launch("pair_rows", 0, count, **rows, **listed, pixel_places=self.pixel_places)
+        count = self.length(self.at.list_pixel_pairs)
+        self.launch("pair_primitives", 0, count, **rows, **pairs, size=self.pair_size)
         self.launch(
             "couple_primitives",
             0,
             self.length(self.at.list_pairs),
-            **shared,
+            **pairs,
             channels=self.channels,
             planes=self.slots,
             row_values=self.row_values,
@@ -442,7 +436,7 @@ class Chain:
         count = self.length(self.at.list_pairs) // self.pair_size
         if count > capacities[5] or self.length(self.at.list_pixel_pairs) > capacities[4]:
             raise Overflow([*capacities[:4], self.length(self.at.list_pixel_pairs), max(count, capacities[5])])
-        tiles, a, b = self.pairs.reshape(self.at.pair_numbers, -1)[:, :count]
+        tiles, a, b = self.pairs.reshape(self.at.pair_numbers, -1)[:3, :count]
         found = {}
         for r in np.lexsort((tiles, b, a)):
             sums = self.pair_sums[r * self.pair_size : (r + 1) * self.pair_size].astype(float)

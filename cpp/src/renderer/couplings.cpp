@@ -15,6 +15,10 @@ constexpr int widest = padded(kernels::slots_free_triangle + kernels::camera_slo
 static_assert(kernels::slots_plane == kernels::slots_sphere && widest == 16);
 
 int slots_of(const Couplings::Entry& entry) { return entry.own_slots + entry.camera_slots; }
+std::uint64_t key_of(const Couplings::Entry& a, const Couplings::Entry& b) {
+  return static_cast<std::uint64_t>(static_cast<std::uint32_t>(a.id)) << 32 |
+         static_cast<std::uint32_t>(b.id);
+}
 std::int32_t id_a(std::uint64_t key) { return static_cast<std::int32_t>(key >> 32); }
 std::int32_t id_b(std::uint64_t key) { return static_cast<std::int32_t>(key & 0xffffffffu); }
 
@@ -89,15 +93,18 @@ void Couplings::start(int tiles) {
 }
 
 std::size_t Couplings::TileSums::find_or_add(const Entry& a, const Entry& b) {
-  const std::uint64_t key =
-      static_cast<std::uint64_t>(static_cast<std::uint32_t>(a.id)) << 32 | static_cast<std::uint32_t>(b.id);
+  const std::uint64_t key = key_of(a, b);
   for (std::size_t k = keys.size(); k-- > 0;) {
     if (keys[k] == key) return k;
   }
+  return add(a, b);
+}
+
+std::size_t Couplings::TileSums::add(const Entry& a, const Entry& b) {
   Record record{a.group, b.group, slots_of(a), slots_of(b), padded(slots_of(b)), sums.size(), 0};
   record.size = static_cast<std::size_t>((record.slots_a + (a.id == b.id ? 1 : 0)) * record.stride);
   sums.resize(sums.size() + record.size, 0.0);
-  keys.push_back(key);
+  keys.push_back(key_of(a, b));
   records.push_back(record);
   return keys.size() - 1;
 }
@@ -152,7 +159,7 @@ void Couplings::add(int tile_index, const Entry* entries, int count, bool first_
 
 void Couplings::add_sums(int tile_index, const Entry& a, const Entry& b, const float* sums, int planes) {
   TileSums& tile = tiles_[static_cast<std::size_t>(tile_index)];
-  const Record record = tile.records[tile.find_or_add(a, b)];
+  const Record record = tile.records[tile.add(a, b)];
   double* to = tile.sums.data() + record.start;
   const auto plane_of = [](const Entry& entry, int slot) {
     return slot < entry.own_slots ? slot : entry.camera_plane + slot - entry.own_slots;

@@ -34,8 +34,8 @@ class Couplings {
   // weight 0 are not looked at. Different threads may add to different tiles.
   void add(int tile_index, const Entry* entries, int count, bool first_is_primary, int channels,
            const float* weights, const float* residuals, std::ptrdiff_t stride);
-  // Adds sums that were made elsewhere: rows of `planes` numbers, of a's planes by b's, and one more for a =
-  // b.
+  // Adds sums that were made elsewhere, for each pair of a tile once: rows of `planes` numbers, of a's planes
+  // by b's, and one more for a = b.
   void add_sums(int tile_index, const Entry& a, const Entry& b, const float* sums, int planes);
   // Adds the sums of the given tiles, in their order, to H (P x P) and g (P).
   void assemble(const std::vector<int>& tiles, const Linearization& linearization, Span<double> H,
@@ -68,6 +68,7 @@ class Couplings {
     // Whether the ids are the last pixel's; now they are.
     bool same_as_last(const Entry* entries, int count, int first);
     std::size_t find_or_add(const Entry& a, const Entry& b);
+    std::size_t add(const Entry& a, const Entry& b);
   };
   struct Reference {  // a record and whose it is, to be sorted
     std::uint64_t key;

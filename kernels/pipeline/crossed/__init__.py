@@ -16,7 +16,7 @@ and for rows
 
 and for normal equations
 
-    pair_primitives, couple_primitives        what pixels add that depend on several primitives
+    pair_rows, pair_primitives, couple_primitives    what pixels add that depend on several primitives
 
 Before all of it the lengths of the lists, and with meshes the pixels' numbers of pieces, are set to 0. The lengths are
 known only to the device: they are the bounds of the launches. A list that is too short is not written beyond its end,
@@ -26,7 +26,7 @@ order of the primitives. So images, rows and sums have the same bits each time.
 """
 
 from kernels.outputs import OUTPUTS
-from kernels.pipeline.crossed.couplings import couple_primitives, pair_primitives
+from kernels.pipeline.crossed.couplings import couple_primitives, pair_primitives, pair_rows
 from kernels.pipeline.crossed.edges import count_pieces, place_pieces
 from kernels.pipeline.crossed.entries import choose_sides, cross_entries, see_entries, see_triangles_of_entries
 from kernels.pipeline.crossed.find import find_crossed
@@ -50,6 +50,7 @@ SINGLE = (
     mix_pixels,
     gather_rows,
     patch_rows,
+    pair_rows,
     pair_primitives,
     couple_primitives,
 )

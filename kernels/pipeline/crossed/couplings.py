@@ -1,8 +1,9 @@
 """What pixels that depend on several primitives add to the normal equations (cpp/src/renderer/couplings.hpp).
 
-`pair_primitives` lists the pairs of primitives on which pixels of the same tile depend: all of a pixel's but those of
-what its centre sees with itself, which `entry_sums` has. `couple_primitives` sums w v_a v_b' over the pixels of each
-pair (tile, a, b), and w r v_a for a = b. Few pairs are in many tiles; the host adds those.
+`pair_rows` lists the pairs of primitives on which each pixel depends: all but that of what its centre sees with itself,
+which the sums of the pixels' own rows have. `pair_primitives` chains the pixels of a tile that have the same pair, in
+their order, and lists the pairs of each tile. `couple_primitives` follows such a chain and sums w v_a v_b', and w r v_a
+for a = b. Few pairs are in many tiles; the host adds those.
 """
 
 import taichi as ti
@@ -31,9 +32,75 @@ def row_of_block(
     return row
 
 
+@ti.func
+def pairs_before(row):
+    """How many pairs come before those of row number `row` of a pixel with those up to it: (0, 0) does not count."""
+    return row * (row + 1) // 2 - 1
+
+
+def pair_rows(target):
+    """Crossed pixels [begin, end): the pairs of their rows, -1 for what theta does not move; and in `tile_places` those
+    of each tile in order, TILE_PIXELS of them or ended by -1.
+    """
+    indices = target.indices
+
+    @ti.kernel
+    def kernel(
+        begin: ti.i32,
+        end: ti.i32,
+        crossed_capacity: ti.i32,
+        row_capacity: ti.i32,
+        pixel_pair_capacity: ti.i32,
+        pixel_places: indices,
+        row_numbers: indices,
+        crossed: indices,
+        tile_places: indices,
+        lengths: indices,
+        pixel_pairs: indices,
+    ):
+        ti.loop_config(serialize=target.serial)
+        for j in range(begin, end):
+            if j < crossed_capacity:
+                pixel = crossed[at.CROSSED_PIXEL * crossed_capacity + j]
+                if pixel_places[pixel] == j:
+                    place = pixel // at.TILE_PIXELS * at.TILE_PIXELS
+                    last = place + at.TILE_PIXELS
+                    others = 0
+                    for p in range(place, last):
+                        if pixel_places[p] >= 0:
+                            others += 1
+                            if p < pixel:
+                                place += 1
+                    tile_places[place] = j
+                    if place + 1 < last and place + 1 == last - at.TILE_PIXELS + others:
+                        tile_places[place + 1] = -1
+                    first = crossed[at.CROSSED_FIRST_ROW * crossed_capacity + j]
+                    rows = crossed[at.CROSSED_ROWS * crossed_capacity + j]
+                    if rows > 1:
+                        n = pixel_pair_capacity
+                        i = at.append(lengths, at.PIXEL_PAIRS, pairs_before(rows))
+                        crossed[at.CROSSED_FIRST_PAIR * crossed_capacity + j] = i
+                        for second in range(first + 1, first + rows):
+                            for other in range(first, second + 1):
+                                a = crossed[at.CROSSED_BLOCK * crossed_capacity + j]
+                                if other > first:
+                                    a = row_numbers[at.ROW_ID * row_capacity + other]
+                                b = row_numbers[at.ROW_ID * row_capacity + second]
+                                if i < n:
+                                    pixel_pairs[at.PIXEL_PAIR_A * n + i] = ti.min(a, b)
+                                    pixel_pairs[at.PIXEL_PAIR_B * n + i] = ti.max(a, b)
+                                    pixel_pairs[at.PIXEL_PAIR_PIXEL * n + i] = pixel
+                                    pixel_pairs[at.PIXEL_PAIR_PLACE * n + i] = place
+                                    pixel_pairs[at.PIXEL_PAIR_ROW_A * n + i] = ti.select(a <= b, other, second)
+                                    pixel_pairs[at.PIXEL_PAIR_ROW_B * n + i] = ti.select(a <= b, second, other)
+                                    pixel_pairs[at.PIXEL_PAIR_NEXT * n + i] = -1
+                                i += 1
+
+    return kernel
+
+
 def pair_primitives(target):
-    """Tiles [begin, end): their crossed pixels with several rows, in order (`tile_places`, TILE_PIXELS for each tile,
-    ended by -1), and their pairs, each once. `pixel_pairs` has room for those of all pixels.
+    """Chains pixels' pairs [begin, end), and lists those that no earlier pixel of their tile has.
 
     A pair takes `size` numbers of `couple_primitives`; the length of the list of pairs counts those.
     """
@@ -48,7 +115,6 @@ def pair_primitives(target):
         row_capacity: ti.i32,
         pixel_pair_capacity: ti.i32,
         pair_capacity: ti.i32,
-        pixel_places: indices,
         crossed: indices,
         row_numbers: indices,
         tile_places: indices,
@@ -57,55 +123,36 @@ def pair_primitives(target):
         pairs: indices,
     ):
         ti.loop_config(serialize=target.serial)
-        for tile in range(begin, end):
-            begin_places = tile * at.TILE_PIXELS
-            listed = begin_places
-            room = 0
-            for p in range(begin_places, begin_places + at.TILE_PIXELS):
-                j = pixel_places[p]
-                rows = 0
-                if j >= 0:
-                    rows = crossed[at.CROSSED_ROWS * crossed_capacity + j]
-                if rows > 1:
-                    tile_places[listed] = j
-                    listed += 1
-                    room += rows * (rows + 1) // 2 - 1
-            if listed < begin_places + at.TILE_PIXELS:
-                tile_places[listed] = -1
-            if room > 0:
-                scratch = at.append(lengths, at.PIXEL_PAIRS, room)
-                count = 0
-                if scratch + room <= pixel_pair_capacity:
-                    for place in range(begin_places, listed):
+        for i in range(begin, end):
+            if i < pixel_pair_capacity:
+                n = pixel_pair_capacity
+                a = pixel_pairs[at.PIXEL_PAIR_A * n + i]
+                b = pixel_pairs[at.PIXEL_PAIR_B * n + i]
+                tile = pixel_pairs[at.PIXEL_PAIR_PIXEL * n + i] // at.TILE_PIXELS
+                if a >= 0:
+                    # The pixel before is the likeliest to have it, too.
+                    place = pixel_pairs[at.PIXEL_PAIR_PLACE * n + i] - 1
+                    before = -1
+                    while before < 0 and place >= tile * at.TILE_PIXELS:
                         j = tile_places[place]
-                        first = crossed[at.CROSSED_FIRST_ROW * crossed_capacity + j]
-                        rows = crossed[at.CROSSED_ROWS * crossed_capacity + j]
-                        for second in range(first + 1, first + rows):
-                            for other in range(first, second + 1):
-                                a = crossed[at.CROSSED_BLOCK * crossed_capacity + j]
-                                if other > first:
-                                    a = row_numbers[at.ROW_ID * row_capacity + other]
-                                b = row_numbers[at.ROW_ID * row_capacity + second]
-                                if a >= 0:
-                                    count = enter(pixel_pairs, scratch, count, ti.min(a, b), ti.max(a, b))
-                if count > 0:
-                    place = at.append(lengths, at.PAIRS, count * size) // size
-                    for i in range(at.within(place, count, pair_capacity)):
-                        pairs[at.PAIR_TILE * pair_capacity + place + i] = tile
-                        pairs[at.PAIR_A * pair_capacity + place + i] = pixel_pairs[2 * (scratch + i)]
-                        pairs[at.PAIR_B * pair_capacity + place + i] = pixel_pairs[2 * (scratch + i) + 1]
-
-    @ti.func
-    def enter(pixel_pairs: ti.template(), first, count, a, b):
-        """Adds a pair to those from `first` on, if it is not among them; returns how many there are."""
-        found = False
-        for i in range(first, first + count):
-            found = found or (pixel_pairs[2 * i] == a and pixel_pairs[2 * i + 1] == b)
-        if not found:
-            pixel_pairs[2 * (first + count)] = a
-            pixel_pairs[2 * (first + count) + 1] = b
-            count += 1
-        return count
+                        row_a = row_of_block(a, a == b, j, crossed, crossed_capacity, row_numbers, row_capacity)
+                        row_b = row_of_block(b, a == b, j, crossed, crossed_capacity, row_numbers, row_capacity)
+                        if row_a >= 0 and row_b >= 0:
+                            first = crossed[at.CROSSED_FIRST_ROW * crossed_capacity + j]
+                            before = (
+                                crossed[at.CROSSED_FIRST_PAIR * crossed_capacity + j] + ti.min(row_a, row_b) - first
+                            )
+                            before += pairs_before(ti.max(row_a, row_b) - first)
+                        place -= 1
+                    if before >= 0 and before < n:
+                        pixel_pairs[at.PIXEL_PAIR_NEXT * n + before] = i
+                    elif before < 0:
+                        place = at.append(lengths, at.PAIRS, size) // size
+                        if place < pair_capacity:
+                            pairs[at.PAIR_TILE * pair_capacity + place] = tile
+                            pairs[at.PAIR_A * pair_capacity + place] = a
+                            pairs[at.PAIR_B * pair_capacity + place] = b
+                            pairs[at.PAIR_HEAD * pair_capacity + place] = i
 
     return kernel
 
@@ -123,12 +170,9 @@ def couple_primitives(target):
         end: ti.i32,
         channels: ti.i32,
         planes: ti.i32,
-        crossed_capacity: ti.i32,
-        row_capacity: ti.i32,
+        pixel_pair_capacity: ti.i32,
         pair_capacity: ti.i32,
-        tile_places: indices,
-        crossed: indices,
-        row_numbers: indices,
+        pixel_pairs: indices,
         row_values: scalars,
         residual: scalars,
         weight: scalars,
@@ -139,31 +183,25 @@ def couple_primitives(target):
         for i in range(begin, end):
             pair = i // (planes * (planes + 1))
             if pair < pair_capacity:
+                n = pixel_pair_capacity
                 s = i % (planes * (planes + 1)) // planes
                 t = i % planes
-                tile = pairs[at.PAIR_TILE * pair_capacity + pair]
-                a = pairs[at.PAIR_A * pair_capacity + pair]
-                b = pairs[at.PAIR_B * pair_capacity + pair]
                 total = 0.0
-                listed = tile * at.TILE_PIXELS
-                last = listed + at.TILE_PIXELS
-                while listed < last:
-                    j = tile_places[listed]
-                    listed += 1
-                    if j < 0:
-                        listed = last
-                    elif s < planes or a == b:
-                        row_a = row_of_block(a, a == b, j, crossed, crossed_capacity, row_numbers, row_capacity)
-                        row_b = row_of_block(b, a == b, j, crossed, crossed_capacity, row_numbers, row_capacity)
-                        if row_a >= 0 and row_b >= 0:
-                            pixel = crossed[at.CROSSED_PIXEL * crossed_capacity + j]
-                            for c in range(channels):
-                                block = (pixel // at.TILE_PIXELS) * channels + c
-                                place = block * at.TILE_PIXELS + pixel % at.TILE_PIXELS
-                                factor = residual[place]
-                                if s < planes:
-                                    factor = row_values[(row_a * channels + c) * planes + s]
-                                total += weight[place] * factor * row_values[(row_b * channels + c) * planes + t]
+                link = pairs[at.PAIR_HEAD * pair_capacity + pair]
+                if s == planes and pairs[at.PAIR_A * pair_capacity + pair] != pairs[at.PAIR_B * pair_capacity + pair]:
+                    link = -1
+                while link >= 0:
+                    pixel = pixel_pairs[at.PIXEL_PAIR_PIXEL * n + link]
+                    row_a = pixel_pairs[at.PIXEL_PAIR_ROW_A * n + link]
+                    row_b = pixel_pairs[at.PIXEL_PAIR_ROW_B * n + link]
+                    for c in range(channels):
+                        block = pixel // at.TILE_PIXELS * channels + c
+                        place = block * at.TILE_PIXELS + pixel % at.TILE_PIXELS
+                        factor = residual[place]
+                        if s < planes:
+                            factor = row_values[(row_a * channels + c) * planes + s]
+                        total += weight[place] * factor * row_values[(row_b * channels + c) * planes + t]
+                    link = pixel_pairs[at.PIXEL_PAIR_NEXT * n + link]
                 sums[i] = total
 
     return kernel

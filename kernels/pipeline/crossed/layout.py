@@ -15,7 +15,8 @@ SPACING = 64
 LENGTHS_SIZE = LISTS * SPACING
 
 # A crossed pixel: its number, tile by tile; where its entries, pieces and rows begin, and how many there are; by bits
-# the channels whose row at the pixel's centre does not count; and the block of what its centre sees, or -1.
+# the channels whose row at the pixel's centre does not count; the block of what its centre sees, or -1; and where the
+# pairs of its rows begin.
 (
     CROSSED_PIXEL,
     CROSSED_FIRST_ENTRY,
@@ -26,8 +27,9 @@ LENGTHS_SIZE = LISTS * SPACING
     CROSSED_ROWS,
     CROSSED_DROPPED,
     CROSSED_BLOCK,
+    CROSSED_FIRST_PAIR,
     CROSSED_COMPONENTS,
-) = range(10)
+) = range(11)
 
 # An entry: its pixel; the id of the primitive, for a mesh of the face at the chain's longest piece; its kind, that of a
 # sphere (kernels/pipeline/crossings.py), a plane's horizon or a mesh's chain; its mesh; its rule; whether it is
@@ -65,8 +67,21 @@ SMOOTH_RULE, SMOOTH_MOVES, SMOOTH_NUMBERS = range(3)
 # its id is -1, as is that of a row which is not in use.
 ROW_ID, ROW_PIXEL, ROW_NUMBERS = range(3)
 
-# A pair of primitives on which pixels of a tile depend, blocks a <= b.
-PAIR_TILE, PAIR_A, PAIR_B, PAIR_NUMBERS = range(4)
+# A pair of primitives, blocks a <= b, on which a pixel depends: the pixel, its place in `tile_places`, its rows for
+# both, and the pair of the next pixel of the tile that depends on both, or -1.
+(
+    PIXEL_PAIR_A,
+    PIXEL_PAIR_B,
+    PIXEL_PAIR_PIXEL,
+    PIXEL_PAIR_PLACE,
+    PIXEL_PAIR_ROW_A,
+    PIXEL_PAIR_ROW_B,
+    PIXEL_PAIR_NEXT,
+    PIXEL_PAIR_NUMBERS,
+) = range(8)
+
+# A pair of primitives on which pixels of a tile depend, and the pair of the first of these pixels.
+PAIR_TILE, PAIR_A, PAIR_B, PAIR_HEAD, PAIR_NUMBERS = range(5)
 
 
 @ti.func
@@ -132,6 +147,7 @@ def constants():
         "row_id": ROW_ID,
         "row_pixel": ROW_PIXEL,
         "row_numbers": ROW_NUMBERS,
+        "pixel_pair_numbers": PIXEL_PAIR_NUMBERS,
         "pair_tile": PAIR_TILE,
         "pair_a": PAIR_A,
         "pair_b": PAIR_B,

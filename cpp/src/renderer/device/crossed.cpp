@@ -1,6 +1,7 @@
 #include "renderer/device/crossed.hpp"
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "renderer/tiles.hpp"
 
@@ -140,7 +141,7 @@ void Crossed::make_row_room() {
   row_values_ = row_results_.add<float>(c * planes * size(rows));
   row_results_.allocate(device);
   make(device, tile_places_, static_cast<std::size_t>(pixels()));
-  make(device, pixel_pairs_, 2 * size(pixel_pairs));
+  make(device, pixel_pairs_, kernels::pixel_pair_numbers * size(pixel_pairs));
   pair_results_ = Download();
   pairs_ = pair_results_.add<std::int32_t>(kernels::pair_numbers * size(pairs));
   pair_sums_ = pair_results_.add<float>(static_cast<std::size_t>(pair_size()) * size(pairs));
@@ -206,7 +207,8 @@ void Crossed::fetch_couplings(Couplings& couplings) const {
   const std::int32_t* numbers = pair_results_.host(pairs_);
   const auto entry_of = [this](std::int32_t id) {
     std::size_t g = 0;
-    while (!scene_.groups[g]->group().owns(id)) ++g;
+    while (g < scene_.groups.size() && !scene_.groups[g]->group().owns(id)) ++g;
+    if (g == scene_.groups.size()) throw std::logic_error("a GPU paired a primitive that there is not");
     const int own = scene_.groups[g]->group().slots, cameras = scene_.camera_slots;
     return Couplings::Entry{id, static_cast<int>(g), nullptr, 0, 1, own, cameras, scene_.planes - cameras};
   };

@@ -83,21 +83,25 @@ void Crossed::record_extras(Recording& recording) {
 
 void Crossed::record_couplings(Recording& recording, const runtime::DeviceBuffer<float>& residual,
                                const runtime::DeviceBuffer<float>& weight) {
-  const auto set = [this](auto& a) {
+  const auto set_rows = [this](auto& a) {
     a.crossed_capacity = capacity_[crossed], a.row_capacity = capacity_[rows];
-    a.pair_capacity = capacity_[pairs];
     a.crossed = array(crossed_), a.row_numbers = array(row_results_.array(row_numbers_));
-    a.tile_places = array(tile_places_), a.pairs = array(pair_results_.array(pairs_));
+    a.tile_places = array(tile_places_), a.lengths = array(scene_.results.array(lengths_));
+    a.pixel_pairs = array(pixel_pairs_), a.pixel_pair_capacity = capacity_[pixel_pairs];
   };
-  recording.launch(scene_.kernels.pair_primitives, scene_.grid.tiles(), [this, set](auto& a) {
-    set(a);
-    a.size = pair_size(), a.pixel_pair_capacity = capacity_[pixel_pairs];
-    a.pixel_places = array(pixel_places_), a.pixel_pairs = array(pixel_pairs_),
-    a.lengths = array(scene_.results.array(lengths_));
+  recording.launch(scene_.kernels.pair_rows, bounds(crossed), [this, set_rows](auto& a) {
+    set_rows(a);
+    a.pixel_places = array(pixel_places_);
   });
-  recording.launch(scene_.kernels.couple_primitives, bounds(pairs), [this, set, &residual, &weight](auto& a) {
-    set(a);
+  recording.launch(scene_.kernels.pair_primitives, bounds(pixel_pairs), [this, set_rows](auto& a) {
+    set_rows(a);
+    a.size = pair_size(), a.pair_capacity = capacity_[pairs];
+    a.pairs = array(pair_results_.array(pairs_));
+  });
+  recording.launch(scene_.kernels.couple_primitives, bounds(pairs), [this, &residual, &weight](auto& a) {
     a.channels = channels(), a.planes = scene_.planes;
+    a.pixel_pairs = array(pixel_pairs_), a.pixel_pair_capacity = capacity_[pixel_pairs];
+    a.pairs = array(pair_results_.array(pairs_)), a.pair_capacity = capacity_[pairs];
     a.row_values = array(row_results_.array(row_values_));
     a.residual = array(residual), a.weight = array(weight);
     a.sums = array(pair_results_.array(pair_sums_));

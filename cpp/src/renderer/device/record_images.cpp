@@ -71,7 +71,7 @@ void DeviceEvaluator::record_planes(Recording& recording) {
       const auto side_by_side = recording.sequence().parallel();
       for (const Group& group : groups_) crossed_->record_patch(recording, group, widest_, ids_, rows_);
     }
-    crossed_->record_extras(recording);
+    if (!dense_rows_) crossed_->record_extras(recording);
   }
   const auto to = row_results_.array(planes_piece_);
   if (dense_rows_) {
