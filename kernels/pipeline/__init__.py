@@ -33,7 +33,7 @@ from kernels.pipeline.bin import (
     scale_bounds,
     sum_tiles,
 )
-from kernels.pipeline.normal_equations import entry_sums, normal_equations
+from kernels.pipeline.normal_equations import add_entry_rows, entry_rows, entry_sums, normal_equations
 from kernels.pipeline.prepare import TRIANGLE_COMPONENTS, prepare_triangles, prepare_vertices
 from kernels.pipeline.primitive_sums import part_sums, primitive_sums
 from kernels.pipeline.residuals import SUMS, residuals, row_sums, shared_row_sums, square_gradients, tile_sums
@@ -77,6 +77,7 @@ ON_GPU = (
     store_ids,
     store_planes,
     mix_planes,
+    add_entry_rows,
 )
 
 
@@ -118,8 +119,8 @@ def all_kernels(target):
     kernels |= _boundary_kernels(target)
     sizes = {len(surface.slots) + extra for surface in SURFACES for extra in (0, CAMERA_SLOTS)}
     for slots in sorted(sizes):
-        family = normal_equations if target.serial else entry_sums
-        kernels[f"{family.__name__}_{slots}"] = Entry(family(target, slots), family.__name__, (slots,))
+        for family in (normal_equations,) if target.serial else (entry_sums, entry_rows):
+            kernels[f"{family.__name__}_{slots}"] = Entry(family(target, slots), family.__name__, (slots,))
     return kernels
 
 

@@ -4,15 +4,16 @@ Each entry (tile, primitive) of a tile list, or (tile, mesh), gets a record of s
 the upper triangle of sum w J'J by rows, then sum w J'r. The runtime adds the records in the order of the list, in
 float64, so that the result does not depend on threads.
 
-`normal_equations` makes all sums of an entry at once, tile by tile, in registers. `entry_sums` is for a GPU, which
-wants more threads than there are entries: one for each number of each record.
+`normal_equations` makes all sums of an entry at once, tile by tile, in registers. A GPU wants more threads than there
+are entries: one for each row of pixels of an entry (`entry_rows`), and then one for each number of a record, which adds
+the rows (`add_entry_rows`). `entry_sums` does both in one go, without memory in between, and takes longer.
 """
 
 import taichi as ti
 
 from kernels.numbers import where
 from kernels.numbers.traced import element, keep
-from kernels.pipeline.target import TILE
+from kernels.pipeline.target import TILE, TILE_BITS
 
 
 def record_size(slots):
@@ -29,6 +30,18 @@ class Accumulators:
 
     def __getitem__(self, k):
         return self.values[k]
+
+
+def add(target, slots, sums, id_expression, lower, span, row_planes, j, residual, weight):
+    lower, upper = target.splat(lower, ti.i32), target.splat(lower + span, ti.i32)
+    mine = target.packet((id_expression >= lower) & (id_expression < upper))
+    weight = where(mine, target.packet(weight), 0.0)
+    partials = [where(mine, target.packet(element(row_planes, j + k * target.block)), 0.0) for k in range(slots)]
+    weighted = [weight * e for e in partials]
+    terms = [weighted[a] * partials[b] for a in range(slots) for b in range(a, slots)]
+    terms += [e * target.packet(residual) for e in weighted]
+    for k, term in enumerate(terms):
+        sums[k]._assign(sums[k] + term.expression)
 
 
 def normal_equations(target, slots):
@@ -75,6 +88,8 @@ def normal_equations(target, slots):
                             i = (block * channels + c) * target.block + p
                             j = (block * channels + c) * planes * target.block + p
                             add(
+                                target,
+                                slots,
                                 sums,
                                 ids[block * target.block + p],
                                 first_id + k,
@@ -86,17 +101,6 @@ def normal_equations(target, slots):
                             )
                 for s in ti.static(range(size)):
                     records[entry * size + s] = target.sum_lanes(sums[s])
-
-    def add(sums, id_expression, lower, span, row_planes, j, residual, weight):
-        lower, upper = target.splat(lower, ti.i32), target.splat(lower + span, ti.i32)
-        mine = target.packet((id_expression >= lower) & (id_expression < upper))
-        weight = where(mine, target.packet(weight), 0.0)
-        partials = [where(mine, target.packet(element(row_planes, j + k * target.block)), 0.0) for k in range(slots)]
-        weighted = [weight * e for e in partials]
-        terms = [weighted[a] * partials[b] for a in range(slots) for b in range(a, slots)]
-        terms += [e * target.packet(residual) for e in weighted]
-        for k, term in enumerate(terms):
-            sums[k]._assign(sums[k] + term.expression)
 
     return kernel
 
@@ -166,5 +170,81 @@ def entry_sums(target, slots):
                 b -= slots - 1 - a
                 a += 1
         return a, b
+
+    return kernel
+
+
+def entry_rows(target, slots):
+    """parts[s * part_stride + entry * TILE + row]: sums over a row of an entry's tile; [begin, end) are entry * TILE +
+    row. `tiles` has the tile of each entry of the lists.
+    """
+    scalars, indices = target.scalars, target.indices
+    size = record_size(slots)
+
+    @ti.kernel
+    def kernel(
+        begin: ti.i32,
+        end: ti.i32,
+        tiles_x: ti.i32,
+        channels: ti.i32,
+        planes: ti.i32,
+        first_id: ti.i32,
+        span: ti.i32,
+        stride: ti.i32,
+        part_stride: ti.i32,
+        bounds: scalars,
+        tiles: indices,
+        candidates: indices,
+        ids: indices,
+        row_planes: scalars,
+        residual: scalars,
+        weight: scalars,
+        parts: scalars,
+    ):
+        for i in range(begin, end):
+            tile = tiles[i >> TILE_BITS]
+            k = candidates[i >> TILE_BITS]
+            row = i & (TILE - 1)
+            y = (tile // tiles_x) * TILE + row
+            left = (tile % tiles_x) * TILE
+            x0 = ti.max(ti.cast(bounds[k], ti.i32), left) - left
+            x1 = ti.min(ti.cast(bounds[2 * stride + k], ti.i32), left + TILE - 1) - left
+            if y < ti.cast(bounds[stride + k], ti.i32) or y > ti.cast(bounds[3 * stride + k], ti.i32):
+                x1 = -1
+            sums = Accumulators(target, size)
+            for x in range(x0, x1 + 1):
+                p = row * TILE + x
+                for c in range(channels):
+                    block = tile * channels + c
+                    add(
+                        target,
+                        slots,
+                        sums,
+                        ids[tile * target.block + p],
+                        first_id + k,
+                        span,
+                        row_planes,
+                        block * planes * target.block + p,
+                        residual[block * target.block + p],
+                        weight[block * target.block + p],
+                    )
+            for s in ti.static(range(size)):
+                parts[s * part_stride + i] = sums[s]
+
+    return kernel
+
+
+def add_entry_rows(target):
+    """records[entry * size + s], from the parts of its rows, in their order; [begin, end) are those places."""
+    scalars = target.scalars
+
+    @ti.kernel
+    def kernel(begin: ti.i32, end: ti.i32, size: ti.i32, part_stride: ti.i32, parts: scalars, records: scalars):
+        for place in range(begin, end):
+            first = place % size * part_stride + place // size * TILE
+            total = 0.0
+            for row in ti.static(range(TILE)):
+                total += parts[first + row]
+            records[place] = total
 
     return kernel
