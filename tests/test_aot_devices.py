@@ -15,7 +15,7 @@ pytest.importorskip("llvmlite", reason="compiling kernels needs llvmlite")
 from kernels.aot import lower, ptx, spirv, stubs
 
 # One of each kind: exact, tiles, atomics' replacement, sums, elementary functions, duals.
-SOME = ["prepare_triangles", "visible_*", "fill_candidates", "entry_sums_4", "residuals_*", "rows_distance_sphere"]
+SOME = ["prepare_triangles", "visible_*", "fill_candidates", "entry_columns_4", "residuals_*", "rows_distance_sphere"]
 # 32 nodes at once: more than the registers hold. Small ellipses are few.
 SPILLS = {"silhouette_rows_sphere_small", "silhouette_rows_sphere_small_camera"}
 

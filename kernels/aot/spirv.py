@@ -4,8 +4,10 @@ Of a parallel loop with run-time bounds Taichi makes two modules: the first writ
 reads them there. Only the second is kept; whoever launches it provides that buffer, so that bounds may be written by
 an earlier kernel and never be known to the host. Arguments lie in a uniform buffer, arrays are storage buffers.
 
-Names are left out. In kernels named in EXACT and AS_WRITTEN, arithmetic is marked NoContraction: else a driver may fuse
-a multiplication and an addition, and round once where the formula rounds twice.
+Names are left out, and the barrier before each atomic operation: nothing else passes between threads, and Mesa's driver
+for the CPU waits there for all of them, some of which may never come. In kernels named in EXACT and AS_WRITTEN,
+arithmetic is marked NoContraction: else a driver may fuse a multiplication and an addition, and round once where the
+formula rounds twice.
 """
 
 import struct
@@ -17,6 +19,7 @@ from kernels.aot.lower import AS_WRITTEN, EXACT
 MAGIC, HEADER = 0x07230203, 5
 # Opcodes, decorations and storage classes of the SPIR-V specification.
 NAMES = (3, 4, 5, 6, 7, 8, 317, 330)  # sources, names, lines
+MEMORY_BARRIER = 225
 CAPABILITY, EXECUTION_MODE, CONSTANT, TYPE_POINTER, VARIABLE = 17, 16, 43, 32, 59
 DECORATE, MEMBER_DECORATE, ACCESS_CHAIN, SHIFT_RIGHT = 71, 72, 65, 195
 ARITHMETIC = (129, 131, 133, 136)  # FAdd, FSub, FMul, FDiv
@@ -79,7 +82,7 @@ def lower(name, tasks, folder):
     if loop is None or loop["const_begin"] or loop["const_end"]:
         raise RuntimeError(f"kernel {name}: its second task is not a loop with run-time bounds")
     module = Module((folder / f"{task['name']}.spv").read_bytes())
-    module.instructions = [i for i in module.instructions if i[0] & 0xFFFF not in NAMES]
+    module.instructions = [i for i in module.instructions if i[0] & 0xFFFF not in (*NAMES, MEMORY_BARRIER)]
     _mend_conditions(module)
     if [c for (c,) in module.each(CAPABILITY)] != [SHADER]:
         raise RuntimeError(f"kernel {name}: needs more than a device without extras has")
@@ -89,6 +92,8 @@ def lower(name, tasks, folder):
         kind = bind["buffer"]["type"]
         bound[kind].append(bind["binding"])
         if kind == ARRAY:
+            if bind["buffer"]["root_id"][0] in arrays:
+                raise RuntimeError(f"kernel {name}: an array is bound twice, as one of atomics and one that is read")
             arrays[bind["buffer"]["root_id"][0]] = bind["binding"]
     classes = _classes(module)
     declared = sorted(b for bindings in bound.values() for b in bindings)

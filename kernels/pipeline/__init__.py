@@ -23,17 +23,16 @@ from kernels.outputs import OUTPUTS
 from kernels.pipeline import crossings, edges
 from kernels.pipeline import samples as sampling
 from kernels.pipeline.bin import (
-    CHUNK,
+    SPAN,
     bin_count,
     bin_fill,
+    chunk_boxes,
     count_candidates,
     fill_candidates,
     place_chunks,
     place_tiles,
-    scale_bounds,
-    sum_tiles,
 )
-from kernels.pipeline.normal_equations import add_entry_rows, entry_rows, entry_sums, normal_equations
+from kernels.pipeline.normal_equations import entry_columns, normal_equations
 from kernels.pipeline.prepare import TRIANGLE_COMPONENTS, prepare_triangles, prepare_vertices
 from kernels.pipeline.primitive_sums import part_sums, primitive_sums
 from kernels.pipeline.residuals import SUMS, residuals, row_sums, shared_row_sums, square_gradients, tile_sums
@@ -47,9 +46,13 @@ from kernels.pipeline.surfaces import SURFACES
 from kernels.pipeline.target import STEPS, TILE
 from kernels.pipeline.value import value_of_depth, value_of_surface
 from kernels.pipeline.visibility import (
+    LARGE,
     PLANE_COMPONENTS,
+    QUARTERS,
     SPHERE_COMPONENTS,
     clear_visibility,
+    large_triangles,
+    nearest_triangles,
     visible_planes,
     visible_spheres,
     visible_triangles,
@@ -57,14 +60,15 @@ from kernels.pipeline.visibility import (
 from kernels.silhouettes.rules import RULES
 
 # Families of one kind of target only. Of those on the CPU the lists of silhouettes have no form for a GPU yet.
-ON_CPU = (bin_count, bin_fill, edges.silhouette_edges, edges.detect_edges)
+ON_CPU = (bin_count, bin_fill, visible_triangles, edges.silhouette_edges, edges.detect_edges)
 ON_GPU = (
+    chunk_boxes,
     count_candidates,
     place_chunks,
-    sum_tiles,
     place_tiles,
     fill_candidates,
-    scale_bounds,
+    nearest_triangles,
+    large_triangles,
     row_sums,
     tile_sums,
     shared_row_sums,
@@ -77,7 +81,6 @@ ON_GPU = (
     store_ids,
     store_planes,
     mix_planes,
-    add_entry_rows,
 )
 
 
@@ -119,7 +122,7 @@ def all_kernels(target):
     kernels |= _boundary_kernels(target)
     sizes = {len(surface.slots) + extra for surface in SURFACES for extra in (0, CAMERA_SLOTS)}
     for slots in sorted(sizes):
-        for family in (normal_equations,) if target.serial else (entry_sums, entry_rows):
+        for family in (normal_equations,) if target.serial else (entry_columns,):
             kernels[f"{family.__name__}_{slots}"] = Entry(family(target, slots), family.__name__, (slots,))
     return kernels
 
@@ -175,7 +178,9 @@ def constants(target):
     numbers = {
         "tile": TILE,
         "device_steps": STEPS,
-        "device_chunk": CHUNK,
+        "device_span": SPAN,
+        "large_triangle": LARGE,
+        "triangle_quarters": QUARTERS,
         "lanes": target.lanes,
         "sphere_components": SPHERE_COMPONENTS,
         "plane_components": PLANE_COMPONENTS,

@@ -5,15 +5,18 @@ the upper triangle of sum w J'J by rows, then sum w J'r. The runtime adds the re
 float64, so that the result does not depend on threads.
 
 `normal_equations` makes all sums of an entry at once, tile by tile, in registers. A GPU wants more threads than there
-are entries: one for each row of pixels of an entry (`entry_rows`), and then one for each number of a record, which adds
-the rows (`add_entry_rows`). `entry_sums` does both in one go, without memory in between, and takes longer.
+are entries: one for each column of pixels of an entry, or a few of them (`entry_columns`), so that neighbours read what
+lies side by side. pipeline/primitive_sums.py adds the columns.
 """
 
 import taichi as ti
 
 from kernels.numbers import where
 from kernels.numbers.traced import element, keep
-from kernels.pipeline.target import TILE, TILE_BITS
+from kernels.pipeline.target import TILE
+
+# Rows that a thread of a GPU loads before it adds them.
+TOGETHER = 4
 
 
 def record_size(slots):
@@ -105,78 +108,9 @@ def normal_equations(target, slots):
     return kernel
 
 
-def entry_sums(target, slots):
-    """The same records: [begin, end) are places in `records`. `tiles` has the tile of each entry of the lists."""
-    scalars, indices = target.scalars, target.indices
-    size = record_size(slots)
-
-    @ti.kernel
-    def kernel(
-        begin: ti.i32,
-        end: ti.i32,
-        tiles_x: ti.i32,
-        channels: ti.i32,
-        planes: ti.i32,
-        first_id: ti.i32,
-        span: ti.i32,
-        stride: ti.i32,
-        bounds: scalars,
-        tiles: indices,
-        candidates: indices,
-        ids: indices,
-        row_planes: scalars,
-        residual: scalars,
-        weight: scalars,
-        records: scalars,
-    ):
-        for place in range(begin, end):
-            entry = place // size
-            tile = tiles[entry]
-            k = candidates[entry]
-            a, b = factors(place % size)
-            left = (tile % tiles_x) * TILE
-            top = (tile // tiles_x) * TILE
-            x0 = ti.max(ti.cast(bounds[k], ti.i32), left) - left
-            x1 = ti.min(ti.cast(bounds[2 * stride + k], ti.i32), left + TILE - 1) - left
-            y0 = ti.max(ti.cast(bounds[stride + k], ti.i32), top) - top
-            y1 = ti.min(ti.cast(bounds[3 * stride + k], ti.i32), top + TILE - 1) - top
-            total = 0.0
-            for y in range(y0, y1 + 1):
-                line = 0.0
-                for c in range(channels):
-                    # All columns, so that their loads are under way together; those of others count for nothing.
-                    for x in ti.static(range(TILE)):
-                        p = y * TILE + x
-                        i = (tile * channels + c) * target.block + p
-                        j = (tile * channels + c) * planes * target.block + p
-                        seen = ids[tile * target.block + p] - (first_id + k)
-                        mine = (x0 <= x) & (x <= x1) & (seen >= 0) & (seen < span)
-                        partial = row_planes[j + ti.min(b, slots - 1) * target.block]
-                        other = ti.select(b < slots, partial, residual[i])
-                        term = weight[i] * row_planes[j + a * target.block] * other
-                        line += ti.select(mine, term, 0.0)
-                total += line
-            records[place] = total
-
-    @ti.func
-    def factors(s):
-        """The slots whose product stands at place s of a record; `slots` means the residual."""
-        a = s - slots * (slots + 1) // 2
-        b = slots
-        if a < 0:
-            a = 0
-            b = s
-            while b >= slots:
-                b -= slots - 1 - a
-                a += 1
-        return a, b
-
-    return kernel
-
-
-def entry_rows(target, slots):
-    """parts[s * part_stride + entry * TILE + row]: sums over a row of an entry's tile; [begin, end) are entry * TILE +
-    row. `tiles` has the tile of each entry of the lists.
+def entry_columns(target, slots):
+    """columns[s * column_stride + i]: sums over every n-th column of an entry's tile, n = 2^share_bits, from its i % n
+    on; [begin, end) are i = entry * n + share. `tiles` has the tile of each entry of the lists.
     """
     scalars, indices = target.scalars, target.indices
     size = record_size(slots)
@@ -191,7 +125,8 @@ def entry_rows(target, slots):
         first_id: ti.i32,
         span: ti.i32,
         stride: ti.i32,
-        part_stride: ti.i32,
+        column_stride: ti.i32,
+        share_bits: ti.i32,
         bounds: scalars,
         tiles: indices,
         candidates: indices,
@@ -199,52 +134,42 @@ def entry_rows(target, slots):
         row_planes: scalars,
         residual: scalars,
         weight: scalars,
-        parts: scalars,
+        columns: scalars,
     ):
         for i in range(begin, end):
-            tile = tiles[i >> TILE_BITS]
-            k = candidates[i >> TILE_BITS]
-            row = i & (TILE - 1)
-            y = (tile // tiles_x) * TILE + row
+            entry = i >> share_bits
+            tile = tiles[entry]
+            k = candidates[entry]
             left = (tile % tiles_x) * TILE
+            top = (tile // tiles_x) * TILE
             x0 = ti.max(ti.cast(bounds[k], ti.i32), left) - left
             x1 = ti.min(ti.cast(bounds[2 * stride + k], ti.i32), left + TILE - 1) - left
-            if y < ti.cast(bounds[stride + k], ti.i32) or y > ti.cast(bounds[3 * stride + k], ti.i32):
-                x1 = -1
+            y0 = ti.max(ti.cast(bounds[stride + k], ti.i32), top) - top
+            y1 = ti.min(ti.cast(bounds[3 * stride + k], ti.i32), top + TILE - 1) - top
+            shares = 1 << share_bits
+            x0 += (i - x0) & (shares - 1)
             sums = Accumulators(target, size)
-            for x in range(x0, x1 + 1):
-                p = row * TILE + x
-                for c in range(channels):
-                    block = tile * channels + c
-                    add(
-                        target,
-                        slots,
-                        sums,
-                        ids[tile * target.block + p],
-                        first_id + k,
-                        span,
-                        row_planes,
-                        block * planes * target.block + p,
-                        residual[block * target.block + p],
-                        weight[block * target.block + p],
-                    )
+            for turn in range((x1 - x0 + shares) >> share_bits):
+                for few in range((y1 - y0 + TOGETHER) // TOGETHER):
+                    for c in range(channels):
+                        block = tile * channels + c
+                        # Several rows, so that their loads are under way together; those below count for nothing.
+                        for j in ti.static(range(TOGETHER)):
+                            y = y0 + few * TOGETHER + j
+                            p = ti.min(y, y1) * TILE + x0 + (turn << share_bits)
+                            add(
+                                target,
+                                slots,
+                                sums,
+                                ids[tile * target.block + p],
+                                first_id + k,
+                                ti.select(y <= y1, span, 0),
+                                row_planes,
+                                block * planes * target.block + p,
+                                residual[block * target.block + p],
+                                weight[block * target.block + p],
+                            )
             for s in ti.static(range(size)):
-                parts[s * part_stride + i] = sums[s]
-
-    return kernel
-
-
-def add_entry_rows(target):
-    """records[entry * size + s], from the parts of its rows, in their order; [begin, end) are those places."""
-    scalars = target.scalars
-
-    @ti.kernel
-    def kernel(begin: ti.i32, end: ti.i32, size: ti.i32, part_stride: ti.i32, parts: scalars, records: scalars):
-        for place in range(begin, end):
-            first = place % size * part_stride + place // size * TILE
-            total = 0.0
-            for row in ti.static(range(TILE)):
-                total += parts[first + row]
-            records[place] = total
+                columns[s * column_stride + i] = sums[s]
 
     return kernel

@@ -1,4 +1,4 @@
-"""Sums over tiles, on a GPU: from the records of entries (tile, primitive) to one record per primitive.
+"""Sums over tiles, on a GPU: from the columns of entries (tile, primitive) to one record per primitive.
 
 A primitive's tiles are those that its bounds touch. They are cut into `parts`, which share them out in order, each
 a thread for each number of the record (`primitive_sums`), and then the parts are added (`part_sums`). Sums carry
@@ -8,6 +8,8 @@ among EXACT in kernels/aot/lower.py.
 
 import taichi as ti
 
+from kernels.numbers.traced import element, keep
+from kernels.pipeline.bin import TOGETHER
 from kernels.pipeline.target import TILE, TILE_BITS
 
 
@@ -28,8 +30,19 @@ def find(candidates: ti.template(), first, end, k):
     return found
 
 
+def sum_columns(columns, first, last):
+    """The sum of numbers first, ..., first + last, at most TILE: pairs, then pairs of pairs."""
+    values = [keep(ti.select(k <= last, element(columns, first + ti.min(k, last)), 0.0)) for k in range(TILE)]
+    while len(values) > 1:
+        values = [keep(a + b) for a, b in zip(values[::2], values[1::2], strict=True)]
+    return values[0]
+
+
 def primitive_sums(target):
-    """sums[(primitive * parts + part) * size + s] of records of `size` numbers; [begin, end) are those places."""
+    """sums[(primitive * parts + part) * size + s] of records of `size` numbers; [begin, end) are those places.
+
+    `columns` is what `entry_columns` wrote. `direct` tells that the entry of each tile is the tile's own number.
+    """
     scalars, indices = target.scalars, target.indices
 
     @ti.kernel
@@ -40,10 +53,13 @@ def primitive_sums(target):
         size: ti.i32,
         parts: ti.i32,
         stride: ti.i32,
+        column_stride: ti.i32,
+        share_bits: ti.i32,
+        direct: ti.i32,
         bounds: scalars,
         offsets: indices,
         candidates: indices,
-        records: scalars,
+        columns: scalars,
         sums: scalars,
     ):
         for place in range(begin, end):
@@ -62,9 +78,12 @@ def primitive_sums(target):
             lost = 0.0
             for i in range(count * part // parts, count * (part + 1) // parts):
                 tile = (y0 // TILE + i // across) * tiles_x + x0 // TILE + i % across
-                entry = find(candidates, offsets[tile], offsets[tile + 1], k)
+                entry = tile
+                if direct == 0:
+                    entry = find(candidates, offsets[tile], offsets[tile + 1], k)
                 if entry >= 0:
-                    term = records[entry * size + place % size] - lost
+                    first = place % size * column_stride + (entry << share_bits)
+                    term = sum_columns(columns, first, (1 << share_bits) - 1) - lost
                     sum_of_both = total + term
                     lost = (sum_of_both - total) - term
                     total = sum_of_both
@@ -83,11 +102,16 @@ def part_sums(target):
             first = place // size * parts
             total = 0.0
             lost = 0.0
-            for part in range(parts):
-                term = partial[(first + part) * size + place % size] - lost
-                sum_of_both = total + term
-                lost = (sum_of_both - total) - term
-                total = sum_of_both
+            for turn in range((parts + TOGETHER - 1) // TOGETHER):
+                some = [
+                    partial[(first + ti.min(turn * TOGETHER + k, parts - 1)) * size + place % size]
+                    for k in ti.static(range(TOGETHER))
+                ]
+                for k in ti.static(range(TOGETHER)):
+                    term = ti.select(turn * TOGETHER + k < parts, some[k], 0.0) - lost
+                    sum_of_both = total + term
+                    lost = (sum_of_both - total) - term
+                    total = sum_of_both
             sums[place] = total
 
     return kernel

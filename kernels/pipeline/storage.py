@@ -155,9 +155,9 @@ def store_planes(target):
 def mix_planes(target):
     """The columns of J of a scene of one primitive: out [channels, columns, height, width] = rows times S.
 
-    `matrix` is S, [slots, columns]; `planes` are the slots.
+    `matrix` is S, [slots, columns]; `planes` are the slots. A pixel that sees nothing has no rows.
     """
-    scalars = target.scalars
+    scalars, indices = target.scalars, target.indices
 
     @ti.kernel
     def kernel(
@@ -170,6 +170,7 @@ def mix_planes(target):
         width: ti.i32,
         pixels: ti.i32,
         matrix: scalars,
+        ids: indices,
         row_planes: scalars,
         out: scalars,
     ):
@@ -177,13 +178,15 @@ def mix_planes(target):
             x = i % pixels % width
             y = i % pixels // width
             column = i // pixels % columns
-            block = (tile_of(x, y, tiles_x) * channels + i // pixels // columns) * planes
-            first = block * STEPS + place_in_tile(x, y)
+            tile = tile_of(x, y, tiles_x)
+            place = place_in_tile(x, y)
+            first = (tile * channels + i // pixels // columns) * planes * STEPS + place
             total = 0.0
-            for slot in range(planes):
-                factor = matrix[slot * columns + column]
-                if factor != 0.0:
-                    total += factor * row_planes[first + slot * STEPS]
+            if ids[tile * STEPS + place] >= 0:
+                for slot in range(planes):
+                    factor = matrix[slot * columns + column]
+                    if factor != 0.0:
+                        total += factor * row_planes[first + slot * STEPS]
             out[i] = total
 
     return kernel

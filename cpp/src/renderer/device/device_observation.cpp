@@ -1,43 +1,62 @@
 #include "renderer/device/device_observation.hpp"
 
 #include <atomic>
+#include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "renderer/tiles.hpp"
 
 namespace diffrt::renderer::gpu {
 namespace {
 
-// One row of an image to contiguous floats. Returns the lowest of them, or 0.
+struct Copied {
+  bool negative = false;  // one of the numbers is
+  bool changed = false;   // or all are what was there before
+};
+
+// One row of an image to contiguous floats. `known`: what is there was looked through when it came.
 template <class T>
-float copy_row(const ImageView& view, int row, int width, int channels, float* out) {
-  float lowest = 0;
+Copied copy_row(const ImageView& view, int row, int width, int channels, bool known, float* out) {
   const char* pixel = static_cast<const char*>(view.data) + row * view.row_stride;
+  if (known && std::is_same_v<T, float> && view.column_stride == channels * static_cast<int>(sizeof(float)) &&
+      (channels == 1 || view.channel_stride == static_cast<int>(sizeof(float)))) {
+    const std::size_t bytes = static_cast<std::size_t>(width * channels) * sizeof(float);
+    if (std::memcmp(pixel, out, bytes) == 0) return {};
+  }
+  float lowest = 0;
+  std::uint32_t different = 0;
   for (int x = 0; x < width; ++x, pixel += view.column_stride) {
     for (int c = 0; c < channels; ++c, ++out) {
-      T value;
-      std::memcpy(&value, pixel + c * view.channel_stride, sizeof value);
-      *out = static_cast<float>(value);
-      lowest = *out < lowest ? *out : lowest;
+      T given;
+      std::memcpy(&given, pixel + c * view.channel_stride, sizeof given);
+      const auto value = static_cast<float>(given);
+      std::uint32_t before, now;
+      std::memcpy(&before, out, sizeof before), std::memcpy(&now, &value, sizeof now);
+      different |= before ^ now;
+      *out = value;
+      lowest = value < lowest ? value : lowest;
     }
   }
-  return lowest;
+  return {lowest < 0, different != 0};
 }
 
-// Whether one of the image's numbers is negative.
-bool copy_image(const ImageView& view, const TileGrid& grid, int channels, runtime::ThreadPool& pool,
-                float* out) {
-  std::atomic<bool> negative{false};
+Copied copy_image(const ImageView& view, const TileGrid& grid, int channels, runtime::ThreadPool& pool,
+                  bool known, float* out) {
+  std::atomic<bool> negative{false}, changed{false};
   const std::ptrdiff_t row_size = static_cast<std::ptrdiff_t>(grid.width) * channels;
   pool.parallel_for(grid.height, 32, [&](int begin, int end, int) {
+    Copied some;
     for (int row = begin; row < end; ++row) {
       float* to = out + row * row_size;
-      const float lowest = view.is_double ? copy_row<double>(view, row, grid.width, channels, to)
-                                          : copy_row<float>(view, row, grid.width, channels, to);
-      if (lowest < 0) negative = true;
+      const Copied one = view.is_double ? copy_row<double>(view, row, grid.width, channels, known, to)
+                                        : copy_row<float>(view, row, grid.width, channels, known, to);
+      some.negative |= one.negative, some.changed |= one.changed;
     }
+    if (some.negative) negative = true;
+    if (some.changed) changed = true;
   });
-  return negative;
+  return {negative, changed};
 }
 
 }  // namespace
@@ -61,14 +80,21 @@ bool DeviceObservation::load(const Observation& observation) {
     kind = observation.weights.channel_stride == 0 ? Weights::pixels : Weights::all;
   Recording& sequence = recording(kind);
   for (auto& [other, pending] : recordings_) pending.wait();  // what is staged has been sent
-  copy_image(observation.image, grid_, channels_, pool_, staged_image_.host());
+  // What is the same as last time is there already: comparing takes less time than sending.
+  const bool known = loaded_ == kind;
+  loaded_.reset();
+  bool changed = !known;
+  changed |= copy_image(observation.image, grid_, channels_, pool_, known, staged_image_.host()).changed;
   if (kind == Weights::one) {
     staged_weights_.host()[0] = 1;
-  } else if (copy_image(observation.weights, grid_, kind == Weights::pixels ? 1 : channels_, pool_,
-                        staged_weights_.host())) {
-    return false;
+  } else {
+    const Copied weights = copy_image(observation.weights, grid_, kind == Weights::pixels ? 1 : channels_,
+                                      pool_, known, staged_weights_.host());
+    if (weights.negative) return false;
+    changed |= weights.changed;
   }
-  sequence.start();
+  if (changed) sequence.start();
+  loaded_ = kind;
   revision_ = observation.revision;
   return true;
 }

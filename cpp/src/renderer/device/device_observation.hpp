@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "diffrt/observation.hpp"
 #include "renderer/bins.hpp"
@@ -37,7 +38,8 @@ class DeviceObservation {
   runtime::ThreadPool& pool_;
   runtime::DeviceBuffer<float> staged_image_, staged_weights_, image_, image_weights_, observed_, weights_;
   std::map<Weights, Recording> recordings_;
-  std::uint64_t revision_ = 0;  // of what is there, or 0
+  std::uint64_t revision_ = 0;     // of what is there, or 0
+  std::optional<Weights> loaded_;  // what is staged has been sent, with such weights
 };
 
 }  // namespace diffrt::renderer::gpu

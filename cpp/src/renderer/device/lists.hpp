@@ -13,12 +13,14 @@ namespace diffrt::renderer::gpu {
 
 class Lists {
  public:
-  // Of `count` primitives.
-  Lists(runtime::Device& device, const TileGrid& grid, int count, Download& results);
+  // Of `count` primitives, those of them with `least` pixels in their bounds or more. `threads`: see loop().
+  Lists(runtime::Device& device, const TileGrid& grid, int count, int least, int threads, Download& results);
 
+  // Before all steps.
+  void clear(runtime::Sequence& sequence) const;
   // One step of `steps`, each of which needs the one before. Those of other lists may run beside it.
   // bounds: components x0, y0, x1, y1 [px, inclusive], component c of primitive i at c * stride + i.
-  static constexpr int steps = 5;
+  static constexpr int steps = 4;
   void record(int step, Recording& recording, const kernels::DeviceTable& kernels, const Download& results,
               runtime::DeviceArray<float> bounds, int stride) const;
 
@@ -31,13 +33,16 @@ class Lists {
   const runtime::DeviceBuffer<std::int32_t>& offsets() const { return offsets_; }        // tiles + 1
   const runtime::DeviceBuffer<std::int32_t>& candidates() const { return candidates_; }  // of each entry
   const runtime::DeviceBuffer<std::int32_t>& tiles() const { return tiles_; }
-  const Piece<std::int32_t>& needed_piece() const { return needed_; }
+  // Bounds of a launch with `threads` threads for each entry.
+  const runtime::DeviceBuffer<std::int32_t>& loop() const { return loop_; }
 
  private:
   const TileGrid grid_;
-  const int count_, chunks_;
+  const int count_, least_, threads_;
+  const bool boxed_;  // so many that chunks get boxes
+  const int chunk_, chunks_;
   int capacity_ = 0;
-  runtime::DeviceBuffer<std::int32_t> counters_, totals_, sums_, offsets_, candidates_, tiles_;
+  runtime::DeviceBuffer<std::int32_t> boxes_, counters_, totals_, offsets_, candidates_, tiles_, loop_;
   Piece<std::int32_t> needed_;
 };
 
