@@ -20,6 +20,8 @@ from kernels.pipeline.target import TILE
 # Chunks, or tiles, of a sum.
 SPAN = 16
 SPAN_BITS = SPAN.bit_length() - 1
+# A column or row that no image has.
+BEYOND = 1 << 24
 # Numbers that a thread loads before it looks at them, so that it waits once for all.
 TOGETHER = 8
 
@@ -94,8 +96,7 @@ def whole_bounds(bounds, stride, i, count, least):
     j = ti.min(i, count - 1)
     x0, y0, x1, y1 = (keep(ti.cast(element(bounds, c * stride + j), ti.i32)) for c in range(4))
     listed = keep((i < count) & (x0 <= x1) & (y0 <= y1) & (area_of(x0, y0, x1, y1) >= least))
-    nowhere = 1 << 24
-    return ti.select(listed, x0, nowhere), y0, ti.select(listed, x1, -1), y1
+    return ti.select(listed, x0, BEYOND), y0, ti.select(listed, x1, -1), y1
 
 
 def area_of(x0, y0, x1, y1):
@@ -104,46 +105,35 @@ def area_of(x0, y0, x1, y1):
 
 
 def chunk_boxes(target):
-    """boxes[4 i + c]: what the bounds of the `chunk` primitives from i * chunk on lie in; [begin, end) are the i."""
+    """What the bounds of `chunk` primitives from i * chunk on lie in; [begin, end) are the primitives.
+
+    boxes[4 i + c], 0 before, become BEYOND - x0, BEYOND - y0, x1 + 1, y1 + 1: all the largest that there are.
+    """
     scalars, indices = target.scalars, target.indices
 
     @ti.kernel
     def kernel(
         begin: ti.i32,
         end: ti.i32,
-        count: ti.i32,
         stride: ti.i32,
         chunk: ti.i32,
         least: ti.i32,
         bounds: scalars,
         boxes: indices,
     ):
-        for i in range(begin, end):
-            x0 = 1 << 24
-            y0 = 1 << 24
-            x1 = -1
-            y1 = -1
-            for turn in range(chunk // TOGETHER):
-                several = [
-                    listed_bounds(bounds, stride, i * chunk + turn * TOGETHER + k, count, least)
-                    for k in ti.static(range(TOGETHER))
-                ]
-                for k in ti.static(range(TOGETHER)):
-                    if several[k][0] <= several[k][2]:
-                        x0 = ti.min(x0, several[k][0])
-                        y0 = ti.min(y0, several[k][1])
-                        x1 = ti.max(x1, several[k][2])
-                        y1 = ti.max(y1, several[k][3])
-            boxes[4 * i] = x0
-            boxes[4 * i + 1] = y0
-            boxes[4 * i + 2] = x1
-            boxes[4 * i + 3] = y1
+        for k in range(begin, end):
+            x0 = ti.cast(bounds[k], ti.i32)
+            y0 = ti.cast(bounds[stride + k], ti.i32)
+            x1 = ti.cast(bounds[2 * stride + k], ti.i32)
+            y1 = ti.cast(bounds[3 * stride + k], ti.i32)
+            if x0 <= x1 and y0 <= y1 and area_of(x0, y0, x1, y1) >= least:
+                i = k // chunk
+                ti.atomic_max(boxes[4 * i], BEYOND - x0)
+                ti.atomic_max(boxes[4 * i + 1], BEYOND - y0)
+                ti.atomic_max(boxes[4 * i + 2], x1 + 1)
+                ti.atomic_max(boxes[4 * i + 3], y1 + 1)
 
     return kernel
-
-
-def listed_bounds(bounds, stride, i, count, least):
-    return [keep(bound) for bound in whole_bounds(bounds, stride, i, count, least)]
 
 
 def count_candidates(target):
@@ -195,7 +185,8 @@ def count_candidates(target):
 def reached(boxes, c, left, top):
     """Whether the tile lies in the box of chunk c, in part."""
     x0, y0, x1, y1 = (keep(element(boxes, 4 * c + k)) for k in range(4))
-    return keep((x0 < left + TILE) & (x1 >= left) & (y0 < top + TILE) & (y1 >= top))
+    across = (BEYOND - x0 < left + TILE) & (x1 > left)
+    return keep(across & (BEYOND - y0 < top + TILE) & (y1 > top))
 
 
 def place_chunks(target):

@@ -35,15 +35,19 @@ class Accumulators:
         return self.values[k]
 
 
-def add(target, slots, sums, id_expression, lower, span, row_planes, j, residual, weight):
+def terms_of(target, slots, id_expression, lower, span, row_planes, j, residual, weight):
+    """What a number of pixels adds to the sums of a record."""
     lower, upper = target.splat(lower, ti.i32), target.splat(lower + span, ti.i32)
     mine = target.packet((id_expression >= lower) & (id_expression < upper))
     weight = where(mine, target.packet(weight), 0.0)
     partials = [where(mine, target.packet(element(row_planes, j + k * target.block)), 0.0) for k in range(slots)]
     weighted = [weight * e for e in partials]
     terms = [weighted[a] * partials[b] for a in range(slots) for b in range(a, slots)]
-    terms += [e * target.packet(residual) for e in weighted]
-    for k, term in enumerate(terms):
+    return terms + [e * target.packet(residual) for e in weighted]
+
+
+def add(target, slots, sums, *pixels):
+    for k, term in enumerate(terms_of(target, slots, *pixels)):
         sums[k]._assign(sums[k] + term.expression)
 
 
@@ -109,8 +113,8 @@ def normal_equations(target, slots):
 
 
 def entry_columns(target, slots):
-    """columns[s * column_stride + i]: sums over every n-th column of an entry's tile, n = 2^share_bits, from its i % n
-    on; [begin, end) are i = entry * n + share. `tiles` has the tile of each entry of the lists.
+    """columns[(entry * size + s) * n + share]: sums over every n-th column of an entry's tile, n = 2^share_bits, from
+    `share` on; [begin, end) are entry * n + share. `tiles` has the tile of each entry of the lists.
     """
     scalars, indices = target.scalars, target.indices
     size = record_size(slots)
@@ -125,7 +129,6 @@ def entry_columns(target, slots):
         first_id: ti.i32,
         span: ti.i32,
         stride: ti.i32,
-        column_stride: ti.i32,
         share_bits: ti.i32,
         bounds: scalars,
         tiles: indices,
@@ -153,23 +156,44 @@ def entry_columns(target, slots):
                 for few in range((y1 - y0 + TOGETHER) // TOGETHER):
                     for c in range(channels):
                         block = tile * channels + c
-                        # Several rows, so that their loads are under way together; those below count for nothing.
-                        for j in ti.static(range(TOGETHER)):
-                            y = y0 + few * TOGETHER + j
-                            p = ti.min(y, y1) * TILE + x0 + (turn << share_bits)
-                            add(
-                                target,
-                                slots,
-                                sums,
-                                ids[tile * target.block + p],
-                                first_id + k,
-                                ti.select(y <= y1, span, 0),
-                                row_planes,
-                                block * planes * target.block + p,
-                                residual[block * target.block + p],
-                                weight[block * target.block + p],
-                            )
+                        first = y0 + few * TOGETHER
+                        add_rows(
+                            first,
+                            y1,
+                            x0 + (turn << share_bits),
+                            sums,
+                            (ids, tile * target.block),
+                            (first_id + k, span),
+                            (row_planes, block * planes * target.block),
+                            (residual, weight, block * target.block),
+                        )
             for s in ti.static(range(size)):
-                columns[s * column_stride + i] = sums[s]
+                columns[((entry * size + s) << share_bits) + (i & (shares - 1))] = sums[s]
+
+    def add_rows(first, last, x, sums, ids, group, rows, robust):
+        """Several rows, so that their loads are under way together; those below the last count for nothing."""
+        rows_terms = []
+        for j in range(TOGETHER):
+            inside = keep(first + j <= last)
+            p = keep(ti.min(first + j, last) * TILE + x)
+            residual, weight, block = robust
+            rows_terms.append(
+                terms_of(
+                    target,
+                    slots,
+                    keep(element(ids[0], ids[1] + p)),
+                    group[0],
+                    keep(ti.select(inside, group[1], 0)),
+                    rows[0],
+                    keep(rows[1] + p),
+                    keep(element(residual, block + p)),
+                    keep(element(weight, block + p)),
+                )
+            )
+        while len(rows_terms) > 1:
+            pairs = zip(rows_terms[::2], rows_terms[1::2], strict=True)
+            rows_terms = [[a + b for a, b in zip(one, other, strict=True)] for one, other in pairs]
+        for k, term in enumerate(rows_terms[0]):
+            sums[k]._assign(sums[k] + term.expression)
 
     return kernel

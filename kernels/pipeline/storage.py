@@ -129,7 +129,7 @@ def store_ids(target):
 
 
 def store_planes(target):
-    """out [planes, height, width]: [begin, end) are its numbers; `planes` those of a tile's rows, of all channels."""
+    """out [planes, height, width]: [begin, end) are pixels; `planes` those of a tile's rows, of all channels."""
     scalars = target.scalars
 
     @ti.kernel
@@ -144,10 +144,11 @@ def store_planes(target):
         out: scalars,
     ):
         for i in range(begin, end):
-            x = i % pixels % width
-            y = i % pixels // width
-            block = tile_of(x, y, tiles_x) * planes + i // pixels
-            out[i] = row_planes[block * STEPS + place_in_tile(x, y)]
+            x = i % width
+            y = i // width
+            first = tile_of(x, y, tiles_x) * planes * STEPS + place_in_tile(x, y)
+            for plane in range(planes):
+                out[plane * pixels + i] = row_planes[first + plane * STEPS]
 
     return kernel
 
@@ -155,7 +156,8 @@ def store_planes(target):
 def mix_planes(target):
     """The columns of J of a scene of one primitive: out [channels, columns, height, width] = rows times S.
 
-    `matrix` is S, [slots, columns]; `planes` are the slots. A pixel that sees nothing has no rows.
+    `matrix` is S, [slots, columns]; `planes` are the slots. A pixel that sees nothing has no rows. [begin, end) are
+    pixels.
     """
     scalars, indices = target.scalars, target.indices
 
@@ -175,18 +177,20 @@ def mix_planes(target):
         out: scalars,
     ):
         for i in range(begin, end):
-            x = i % pixels % width
-            y = i % pixels // width
-            column = i // pixels % columns
+            x = i % width
+            y = i // width
             tile = tile_of(x, y, tiles_x)
             place = place_in_tile(x, y)
-            first = (tile * channels + i // pixels // columns) * planes * STEPS + place
-            total = 0.0
-            if ids[tile * STEPS + place] >= 0:
-                for slot in range(planes):
-                    factor = matrix[slot * columns + column]
-                    if factor != 0.0:
-                        total += factor * row_planes[first + slot * STEPS]
-            out[i] = total
+            seen = ids[tile * STEPS + place] >= 0
+            for channel in range(channels):
+                first = (tile * channels + channel) * planes * STEPS + place
+                for column in range(columns):
+                    total = 0.0
+                    if seen:
+                        for slot in range(planes):
+                            factor = matrix[slot * columns + column]
+                            if factor != 0.0:
+                                total += factor * row_planes[first + slot * STEPS]
+                    out[(channel * columns + column) * pixels + i] = total
 
     return kernel

@@ -90,20 +90,21 @@ void CpuEvaluator::start_products(const Observation& observation, const KernelLo
     remembers_.assign(all_tiles_.size(), 0);
   }
   if (exact()) couplings_.start(grid_.tiles());
-  products_totals_ = evaluate_cost(observation, loss, true, [&](const TileContext& context, int t, Workspace& work) {
-    const auto tile_index = static_cast<std::size_t>(t);
-    if (remember) {
-      std::copy_n(work.costs.data(), block, remembered_.data() + tile_index * block);
-      remembers_[tile_index] = 1;
-    }
-    if (products == Products::scatter) {
-      for (std::size_t p = 0; p < work.robust.size(); ++p) {
-        const float gradient = work.robust[p] * work.residual[p];
-        work.robust[p] = gradient * gradient;
-      }
-    }
-    sum_tile(context, t, work);
-  });
+  products_totals_ =
+      evaluate_cost(observation, loss, true, [&](const TileContext& context, int t, Workspace& work) {
+        const auto tile_index = static_cast<std::size_t>(t);
+        if (remember) {
+          std::copy_n(work.costs.data(), block, remembered_.data() + tile_index * block);
+          remembers_[tile_index] = 1;
+        }
+        if (products == Products::scatter) {
+          for (std::size_t p = 0; p < work.robust.size(); ++p) {
+            const float gradient = work.robust[p] * work.residual[p];
+            work.robust[p] = gradient * gradient;
+          }
+        }
+        sum_tile(context, t, work);
+      });
 }
 
 void CpuEvaluator::add_records(std::size_t g) {

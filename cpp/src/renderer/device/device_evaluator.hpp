@@ -79,9 +79,11 @@ class DeviceEvaluator : public Evaluator {
   void record_primitives(Recording& recording, std::size_t g);
   void record_parts(Recording& recording, std::size_t g);
   int widest_of(std::size_t g) const;
+  int places_of(std::size_t g) const;
   int parts_of(std::size_t g) const;
+  bool adds_parts(std::size_t g) const;
   void make_sums();
-  void load(const Observation& observation);
+  void start(const Observation& observation, const Key& key);
   Totals totals() const;
 
   const std::shared_ptr<runtime::Device> device_;

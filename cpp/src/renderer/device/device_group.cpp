@@ -17,7 +17,7 @@ DeviceGroup::DeviceGroup(const Group& group, runtime::Device& device, const Tile
   if (group.kind != GroupKind::planes) {
     // Small triangles of a rigid mesh are looked at one by one, and have no entries of their own.
     const int least = group.kind == GroupKind::rigid_mesh && !group.exact ? kernels::large_triangle : 0;
-    lists_.emplace(device, grid, group.count, least, 1 << share_bits(), results);
+    lists_.emplace(device, grid, group.count, least, 1 << share_bits(), once, results);
   }
   if (group.mesh == nullptr) {
     uploaded_table_ = upload.add(group.table.data(), group.table.size());
@@ -132,7 +132,7 @@ SumEntries DeviceGroup::sum_entries(const Upload& upload) const {
   entries.tiles = own_tiles_.array();
   entries.bounds = own_bounds_.array(), entries.stride = static_cast<int>(group_.sum_bounds.size() / 4);
   entries.most = group_.sums.entries();
-  entries.direct = entries.most == grid_.tiles();  // one for each
+  entries.direct = group_.kind == GroupKind::rigid_mesh;
   return entries;
 }
 

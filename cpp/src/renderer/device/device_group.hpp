@@ -13,9 +13,9 @@ struct SumEntries {
   runtime::DeviceArray<std::int32_t> offsets, candidates, tiles;
   runtime::DeviceArray<float> bounds;
   int stride = 0;
-  int most = 0;          // entries that there is room for
-  int share_bits = 0;    // log2 of the threads for each
-  bool direct = false;   // the entry of each tile is the tile's own number
+  int most = 0;         // entries that there is room for
+  int share_bits = 0;   // log2 of the threads for each
+  bool direct = false;  // one primitive, everywhere; the entry of each tile is the tile's own number
   runtime::DeviceArray<std::int32_t> loop;  // bounds that the device writes, or none: all of `most`
 };
 

@@ -1,62 +1,59 @@
 #include "renderer/device/device_observation.hpp"
 
 #include <atomic>
-#include <cstdint>
 #include <cstring>
-#include <type_traits>
 
 #include "renderer/tiles.hpp"
 
 namespace diffrt::renderer::gpu {
 namespace {
 
-struct Copied {
-  bool negative = false;  // one of the numbers is
-  bool changed = false;   // or all are what was there before
-};
-
-// One row of an image to contiguous floats. `known`: what is there was looked through when it came.
+// One row of an image to contiguous floats. Returns the lowest of them, or 0.
 template <class T>
-Copied copy_row(const ImageView& view, int row, int width, int channels, bool known, float* out) {
-  const char* pixel = static_cast<const char*>(view.data) + row * view.row_stride;
-  if (known && std::is_same_v<T, float> && view.column_stride == channels * static_cast<int>(sizeof(float)) &&
-      (channels == 1 || view.channel_stride == static_cast<int>(sizeof(float)))) {
-    const std::size_t bytes = static_cast<std::size_t>(width * channels) * sizeof(float);
-    if (std::memcmp(pixel, out, bytes) == 0) return {};
-  }
+float copy_row(const ImageView& view, int row, int width, int channels, float* out) {
   float lowest = 0;
-  std::uint32_t different = 0;
+  const char* pixel = static_cast<const char*>(view.data) + row * view.row_stride;
   for (int x = 0; x < width; ++x, pixel += view.column_stride) {
     for (int c = 0; c < channels; ++c, ++out) {
-      T given;
-      std::memcpy(&given, pixel + c * view.channel_stride, sizeof given);
-      const auto value = static_cast<float>(given);
-      std::uint32_t before, now;
-      std::memcpy(&before, out, sizeof before), std::memcpy(&now, &value, sizeof now);
-      different |= before ^ now;
-      *out = value;
-      lowest = value < lowest ? value : lowest;
+      T value;
+      std::memcpy(&value, pixel + c * view.channel_stride, sizeof value);
+      *out = static_cast<float>(value);
+      lowest = *out < lowest ? *out : lowest;
     }
   }
-  return {lowest < 0, different != 0};
+  return lowest;
 }
 
-Copied copy_image(const ImageView& view, const TileGrid& grid, int channels, runtime::ThreadPool& pool,
-                  bool known, float* out) {
-  std::atomic<bool> negative{false}, changed{false};
+// Whether one of the image's numbers is negative.
+bool copy_image(const ImageView& view, const TileGrid& grid, int channels, runtime::ThreadPool& pool,
+                float* out) {
+  std::atomic<bool> negative{false};
   const std::ptrdiff_t row_size = static_cast<std::ptrdiff_t>(grid.width) * channels;
   pool.parallel_for(grid.height, 32, [&](int begin, int end, int) {
-    Copied some;
     for (int row = begin; row < end; ++row) {
       float* to = out + row * row_size;
-      const Copied one = view.is_double ? copy_row<double>(view, row, grid.width, channels, known, to)
-                                        : copy_row<float>(view, row, grid.width, channels, known, to);
-      some.negative |= one.negative, some.changed |= one.changed;
+      const float lowest = view.is_double ? copy_row<double>(view, row, grid.width, channels, to)
+                                          : copy_row<float>(view, row, grid.width, channels, to);
+      if (lowest < 0) negative = true;
     }
-    if (some.negative) negative = true;
-    if (some.changed) changed = true;
   });
-  return {negative, changed};
+  return negative;
+}
+
+// Whether copy_image would change nothing, as far as that is told at once: of rows of contiguous floats. It
+// takes less time than sending them again.
+bool is_copy(const ImageView& view, const TileGrid& grid, int channels, const float* copy) {
+  constexpr auto size = static_cast<std::ptrdiff_t>(sizeof(float));
+  if (view.is_double || view.column_stride != channels * size ||
+      (channels > 1 && view.channel_stride != size))
+    return false;
+  const std::ptrdiff_t row_size = static_cast<std::ptrdiff_t>(grid.width) * channels;
+  for (int row = 0; row < grid.height; ++row) {
+    if (std::memcmp(static_cast<const char*>(view.data) + row * view.row_stride, copy + row * row_size,
+                    static_cast<std::size_t>(row_size * size)) != 0)
+      return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -72,31 +69,41 @@ std::size_t DeviceObservation::weight_count(Weights kind) const {
   return kind == Weights::pixels ? pixels : pixels * static_cast<std::size_t>(channels_);
 }
 
-bool DeviceObservation::load(const Observation& observation) {
-  if (observation.revision != 0 && observation.revision == revision_) return true;
-  revision_ = 0;
-  Weights kind = Weights::one;
-  if (!observation.weights.empty())
-    kind = observation.weights.channel_stride == 0 ? Weights::pixels : Weights::all;
-  Recording& sequence = recording(kind);
+DeviceObservation::Weights DeviceObservation::kind_of(const Observation& observation) {
+  if (observation.weights.empty()) return Weights::one;
+  return observation.weights.channel_stride == 0 ? Weights::pixels : Weights::all;
+}
+
+bool DeviceObservation::comes_again(const Observation& observation) const {
+  return same_ && loaded_ == kind_of(observation);
+}
+
+bool DeviceObservation::is_staged(const Observation& observation, Weights kind) const {
+  if (loaded_ != kind || !is_copy(observation.image, grid_, channels_, staged_image_.host())) return false;
+  return kind == Weights::one ||
+         is_copy(observation.weights, grid_, kind == Weights::pixels ? 1 : channels_, staged_weights_.host());
+}
+
+DeviceObservation::Staged DeviceObservation::stage(const Observation& observation) {
+  const Weights kind = kind_of(observation);
+  const bool revised = observation.revision == 0 || observation.revision != revision_;
+  same_ = !revised || is_staged(observation, kind);
+  revision_ = observation.revision;
+  if (same_) return Staged::same;
+  recording(kind);
   for (auto& [other, pending] : recordings_) pending.wait();  // what is staged has been sent
-  // What is the same as last time is there already: comparing takes less time than sending.
-  const bool known = loaded_ == kind;
   loaded_.reset();
-  bool changed = !known;
-  changed |= copy_image(observation.image, grid_, channels_, pool_, known, staged_image_.host()).changed;
+  revision_ = 0;
+  copy_image(observation.image, grid_, channels_, pool_, staged_image_.host());
   if (kind == Weights::one) {
     staged_weights_.host()[0] = 1;
-  } else {
-    const Copied weights = copy_image(observation.weights, grid_, kind == Weights::pixels ? 1 : channels_,
-                                      pool_, known, staged_weights_.host());
-    if (weights.negative) return false;
-    changed |= weights.changed;
+  } else if (copy_image(observation.weights, grid_, kind == Weights::pixels ? 1 : channels_, pool_,
+                        staged_weights_.host())) {
+    return Staged::refused;
   }
-  if (changed) sequence.start();
   loaded_ = kind;
   revision_ = observation.revision;
-  return true;
+  return Staged::changed;
 }
 
 Recording& DeviceObservation::recording(Weights kind) {

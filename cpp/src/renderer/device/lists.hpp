@@ -14,7 +14,8 @@ namespace diffrt::renderer::gpu {
 class Lists {
  public:
   // Of `count` primitives, those of them with `least` pixels in their bounds or more. `threads`: see loop().
-  Lists(runtime::Device& device, const TileGrid& grid, int count, int least, int threads, Download& results);
+  Lists(runtime::Device& device, const TileGrid& grid, int count, int least, int threads, Once& once,
+        Download& results);
 
   // Before all steps.
   void clear(runtime::Sequence& sequence) const;
@@ -25,7 +26,7 @@ class Lists {
               runtime::DeviceArray<float> bounds, int stride) const;
 
   // How many entries the last evaluation would have had.
-  int needed(const Download& results) const { return *results.host(needed_); }
+  int needed(const Download& results) const { return fixed_ ? capacity_ : *results.host(needed_); }
   int capacity() const { return capacity_; }
   // Makes room for `needed` entries, and some more. Recordings that use the lists have to be made anew.
   void grow(runtime::Device& device, int needed);
@@ -39,10 +40,15 @@ class Lists {
  private:
   const TileGrid grid_;
   const int count_, least_, threads_;
+  const bool fixed_;  // so few that each list has all of them
   const bool boxed_;  // so many that chunks get boxes
   const int chunk_, chunks_;
   int capacity_ = 0;
-  runtime::DeviceBuffer<std::int32_t> boxes_, counters_, totals_, offsets_, candidates_, tiles_, loop_;
+  runtime::DeviceArray<std::int32_t> boxes() const { return totals_.array().part(0, box_numbers_); }
+  runtime::DeviceArray<std::int32_t> totals() const { return totals_.array().from(box_numbers_); }
+
+  std::size_t box_numbers_ = 0;  // before the totals, as both are cleared
+  runtime::DeviceBuffer<std::int32_t> counters_, totals_, offsets_, candidates_, tiles_, loop_;
   Piece<std::int32_t> needed_;
 };
 

@@ -46,8 +46,8 @@ void DeviceEvaluator::record_images(Recording& recording, bool image, bool rows)
                                [&](const auto& group) { return all_have_rows(*group); });
   if (rows) {
     make_room(*device_, rows_, static_cast<std::size_t>(numbers(channels_ * widest_)));
-    // Pixels that see nothing, outputs without partials, slots that only other groups have. Where there is one
-    // primitive, nobody looks at those of pixels that see nothing.
+    // Pixels that see nothing, outputs without partials, slots that only other groups have. Where there is
+    // one primitive, nobody looks at those of pixels that see nothing.
     if (!dense_rows_ || !all) recording.sequence().fill(rows_.array(), 0.0f);
   }
   record_values(recording, [&] {
@@ -83,14 +83,14 @@ void DeviceEvaluator::record_planes(Recording& recording) {
   }
   const auto to = row_results_.array(planes_piece_);
   if (dense_rows_) {
-    recording.launch(kernels_.mix_planes, image_size * planes, [this, to](auto& a) {
+    recording.launch(kernels_.mix_planes, image_size, [this, to](auto& a) {
       a.tiles_x = grid_.across, a.width = grid_.width, a.pixels = static_cast<std::int32_t>(pixels());
       a.channels = channels_, a.planes = widest_, a.columns = static_cast<std::int32_t>(parameters_.size());
       a.matrix = array(upload_.array(uploaded_mixing_)), a.ids = array(ids_);
       a.row_planes = array(rows_), a.out = array(to);
     });
   } else {
-    recording.launch(kernels_.store_planes, image_size * planes, [this, planes, to](auto& a) {
+    recording.launch(kernels_.store_planes, image_size, [this, planes, to](auto& a) {
       a.tiles_x = grid_.across, a.width = grid_.width, a.pixels = static_cast<std::int32_t>(pixels());
       a.planes = planes;
       a.row_planes = array(rows_), a.out = array(to);

@@ -120,9 +120,8 @@ void DeviceEvaluator::record_values(Recording& recording, const std::function<vo
 }
 
 bool DeviceEvaluator::all_have_rows(const DeviceGroup& group) const {
-  return std::all_of(outputs_.begin(), outputs_.end(), [&](const OutputChannels& output) {
-    return has_rows(output, group.group().surface);
-  });
+  return std::all_of(outputs_.begin(), outputs_.end(),
+                     [&](const OutputChannels& output) { return has_rows(output, group.group().surface); });
 }
 
 bool DeviceEvaluator::has_rows(const OutputChannels& output, int surface) const {

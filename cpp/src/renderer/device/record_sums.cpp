@@ -10,11 +10,22 @@ using runtime::array;
 
 // Threads that a group's last sums are shared out to, if it has fewer primitives.
 constexpr int sum_threads = 16384;
+// Sums that cost the host less than a kernel of their own.
+constexpr int host_sums = 4096;
 
 }  // namespace
 
-void DeviceEvaluator::load(const Observation& observation) {
-  if (!observation_.load(observation)) refuse_weights();
+void DeviceEvaluator::start(const Observation& observation, const Key& key) {
+  using Staged = DeviceObservation::Staged;
+  // What is observed comes again and again, as a rule: then looking whether it has changed takes no time.
+  const bool begun = observation_.comes_again(observation);
+  if (begun) start(key);
+  const Staged staged = observation_.stage(observation);
+  if (begun && staged == Staged::same) return;
+  if (begun) recordings_.at(key)->wait();
+  if (staged == Staged::refused) refuse_weights();
+  if (staged == Staged::changed) observation_.send();
+  start(key);
 }
 
 Evaluator::Totals DeviceEvaluator::totals() const {
@@ -29,9 +40,9 @@ Evaluator::Totals DeviceEvaluator::totals() const {
 
 Evaluator::Totals DeviceEvaluator::sum_costs(const Observation& observation, const KernelLoss& loss,
                                              SharedCost* shared) {
-  load(observation);
   loss_ = loss;
-  run({shared == nullptr ? Kind::cost : Kind::shared_cost, loss.index, false});
+  start(observation, {shared == nullptr ? Kind::cost : Kind::shared_cost, loss.index, false});
+  finish();
   if (shared != nullptr) {
     *shared = SharedCost();
     double count = 0, less = 0;
@@ -48,9 +59,8 @@ Evaluator::Totals DeviceEvaluator::sum_costs(const Observation& observation, con
 
 void DeviceEvaluator::start_products(const Observation& observation, const KernelLoss& loss,
                                      Products products, bool remember) {
-  load(observation);
   loss_ = loss;
-  start({products == Products::scatter ? Kind::scatter : Kind::products, loss.index, remember});
+  start(observation, {products == Products::scatter ? Kind::scatter : Kind::products, loss.index, remember});
 }
 
 Evaluator::Totals DeviceEvaluator::finish_products() {
@@ -60,8 +70,17 @@ Evaluator::Totals DeviceEvaluator::finish_products() {
 
 void DeviceEvaluator::assemble(Span<double> H, Span<double> g) {
   for (std::size_t k = 0; k < groups_.size(); ++k) {
+    // A sum is two numbers, of which the second is small.
     const float* sums = group_sums_.host(group_pieces_[k]);
-    local_.assign(sums, sums + group_pieces_[k].size);
+    const auto size = static_cast<std::size_t>(record_size(widest_of(k)));
+    const int parts = adds_parts(k) ? parts_of(k) : 1;
+    local_.assign(static_cast<std::size_t>(groups_[k].blocks()) * size, 0.0);
+    for (std::size_t first = 0; first < local_.size(); first += size) {
+      for (int part = 0; part < parts; ++part) {
+        for (std::size_t i = first; i < first + size; ++i, sums += 2)
+          local_[i] += static_cast<double>(sums[0]) + static_cast<double>(sums[1]);
+      }
+    }
     assembly_.add(groups_[k], linearization_.groups()[k], linearization_, camera_slots_, local_.data(), H, g);
   }
 }
@@ -109,9 +128,9 @@ void DeviceEvaluator::record_cost(Recording& recording, int loss, bool shared) {
 
 void DeviceEvaluator::make_sums() {
   if (group_sums_.allocated()) return;
-  for (const Group& group : groups_) {
-    const int size = group.blocks() * record_size(group.slots + camera_slots_);
-    group_pieces_.push_back(group_sums_.add<float>(static_cast<std::size_t>(size)));
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    const int places = places_of(g) * (adds_parts(g) ? parts_of(g) : 1);
+    group_pieces_.push_back(group_sums_.add<float>(2 * static_cast<std::size_t>(places)));
   }
   group_sums_.allocate(*device_);
 }
@@ -161,24 +180,29 @@ void DeviceEvaluator::clear_rows(Recording& recording, std::size_t g) {
   if (!all_have_rows(*device_groups_[g])) recording.sequence().fill(rows_.array(), 0.0f);
 }
 
-// How many parts the sums of a group's primitives are shared out to.
-int DeviceEvaluator::parts_of(std::size_t g) const {
-  const int places = groups_[g].blocks() * record_size(widest_of(g));
-  return std::clamp(sum_threads / places, 1, 128);
+int DeviceEvaluator::places_of(std::size_t g) const {
+  return groups_[g].blocks() * record_size(widest_of(g));
 }
+
+// How many parts the sums of a group's primitives are shared out to.
+int DeviceEvaluator::parts_of(std::size_t g) const { return std::clamp(sum_threads / places_of(g), 1, 128); }
+
+// Whether they are so few that the host adds them.
+bool DeviceEvaluator::adds_parts(std::size_t g) const { return places_of(g) * parts_of(g) <= host_sums; }
 
 void DeviceEvaluator::record_entries(Recording& recording, std::size_t g) {
   const Group& group = groups_[g];
   const int slots = widest_of(g);
   const SumEntries entries = device_groups_[g]->sum_entries(upload_);
   const int shares = entries.most << entries.share_bits;
-  make_room(*device_, columns_, static_cast<std::size_t>(shares) * static_cast<std::size_t>(record_size(slots)));
+  make_room(*device_, columns_,
+            static_cast<std::size_t>(shares) * static_cast<std::size_t>(record_size(slots)));
   const runtime::Bounds bounds = entries.loop.size > 0 ? runtime::Bounds::on_device(entries.loop, shares)
                                                        : runtime::Bounds::range(0, shares);
-  recording.launch(kernels_.entry_columns[slots], bounds, [this, &group, entries, shares, slots](auto& a) {
+  recording.launch(kernels_.entry_columns[slots], bounds, [this, &group, entries, slots](auto& a) {
     a.tiles_x = grid_.across, a.channels = channels_, a.planes = slots;
     a.first_id = group.first_id, a.span = group.sum_span, a.stride = entries.stride;
-    a.column_stride = shares, a.share_bits = entries.share_bits;
+    a.share_bits = entries.share_bits;
     a.bounds = array(entries.bounds), a.tiles = array(entries.tiles);
     a.candidates = array(entries.candidates);
     a.ids = array(ids_), a.row_planes = array(rows_);
@@ -188,24 +212,23 @@ void DeviceEvaluator::record_entries(Recording& recording, std::size_t g) {
 
 void DeviceEvaluator::record_primitives(Recording& recording, std::size_t g) {
   const SumEntries entries = device_groups_[g]->sum_entries(upload_);
-  const int size = record_size(widest_of(g)), places = groups_[g].blocks() * size, parts = parts_of(g);
-  const runtime::DeviceArray<float> sums = group_sums_.array(group_pieces_[g]);
-  if (parts > 1) make_room(*device_, partial_sums_, static_cast<std::size_t>(places * parts));
-  recording.launch(kernels_.primitive_sums, places * parts, [this, entries, size, parts, sums](auto& a) {
+  const int size = record_size(widest_of(g)), places = places_of(g), parts = parts_of(g);
+  if (!adds_parts(g)) make_room(*device_, partial_sums_, 2 * static_cast<std::size_t>(places * parts));
+  recording.launch(kernels_.primitive_sums, places * parts, [this, g, entries, size, parts](auto& a) {
     a.tiles_x = grid_.across, a.size = size, a.parts = parts, a.stride = entries.stride;
-    a.column_stride = entries.most << entries.share_bits, a.share_bits = entries.share_bits;
-    a.direct = entries.direct ? 1 : 0;
+    a.share_bits = entries.share_bits, a.direct = entries.direct ? 1 : 0;
     a.bounds = array(entries.bounds), a.offsets = array(entries.offsets);
     a.candidates = array(entries.candidates);
-    a.columns = array(columns_), a.sums = parts > 1 ? array(partial_sums_) : array(sums);
+    a.columns = array(columns_);
+    a.sums = adds_parts(g) ? array(group_sums_.array(group_pieces_[g])) : array(partial_sums_);
   });
 }
 
 void DeviceEvaluator::record_parts(Recording& recording, std::size_t g) {
-  const int size = record_size(widest_of(g)), places = groups_[g].blocks() * size, parts = parts_of(g);
-  if (parts == 1) return;
+  if (adds_parts(g)) return;
+  const int size = record_size(widest_of(g)), parts = parts_of(g);
   const runtime::DeviceArray<float> sums = group_sums_.array(group_pieces_[g]);
-  recording.launch(kernels_.part_sums, places, [this, size, parts, sums](auto& a) {
+  recording.launch(kernels_.part_sums, places_of(g), [this, size, parts, sums](auto& a) {
     a.size = size, a.parts = parts;
     a.partial = array(partial_sums_), a.sums = array(sums);
   });
