@@ -1,6 +1,7 @@
 """The product as a contender, through its public Python interface alone.
 
 python -m benchmarks.ours scene=issue|hundred|bottle|tiny [boundary=none|exact] [outputs=mask,depth] [data=DIR]
+    [device=cpu]
 """
 
 from __future__ import annotations
@@ -20,13 +21,17 @@ def camera(width: int = scenes.WIDTH, height: int = scenes.HEIGHT) -> dr.Pinhole
 
 
 def spheres_renderer(
-    spheres: np.ndarray, width: int = scenes.WIDTH, height: int = scenes.HEIGHT, boundary: str = "none"
+    spheres: np.ndarray,
+    width: int = scenes.WIDTH,
+    height: int = scenes.HEIGHT,
+    boundary: str = "none",
+    device: str = "cpu",
 ) -> dr.Renderer:
     """Spheres (n, 4), distance, 0 where they are missed, by radius and centre of all in the order of the array."""
     shapes = {f"s{k}": dr.Sphere(center=row[1:], radius=row[0]) for k, row in enumerate(spheres)}
     free = [f"{name}.{part}" for name in shapes for part in ("radius", "center")]
     scene = dr.Scene(camera(width, height), shapes)
-    return dr.Renderer(scene, free=free, output="distance", background=0.0, boundary=boundary)
+    return dr.Renderer(scene, free=free, output="distance", background=0.0, boundary=boundary, device=device)
 
 
 def variations(theta: np.ndarray, step: float = 1e-4) -> list[np.ndarray]:
@@ -43,9 +48,9 @@ def compared(right: scenes.Reference, boundary: str) -> np.ndarray:
     return right.compare & (around == right.seen[..., None, None]).all(axis=(2, 3))
 
 
-def build_issue(boundary: str) -> Contender:
+def build_issue(boundary: str, device: str) -> Contender:
     """Cases `render`, `jacobian` (value and dense columns), `rows` (not densified) and `normal_equations`."""
-    renderer = spheres_renderer(scenes.ISSUE_SPHERE[None], boundary=boundary)
+    renderer = spheres_renderer(scenes.ISSUE_SPHERE[None], boundary=boundary, device=device)
     thetas = variations(renderer.theta0)
     image, J = renderer.jacobian(thetas[0])
     observed = image + np.random.default_rng(1).normal(0, 0.01, image.shape).astype(np.float32)
@@ -70,10 +75,10 @@ def build_issue(boundary: str) -> Contender:
     return Contender(cases, {"diffrt_aot": dr.__version__}, deviations)
 
 
-def build_hundred(boundary: str) -> Contender:
+def build_hundred(boundary: str, device: str) -> Contender:
     """Cases `render`, `jacobian` (local rows, not densified) and `normal_equations`, P = 400."""
     spheres = scenes.hundred_spheres()
-    renderer = spheres_renderer(spheres, boundary=boundary)
+    renderer = spheres_renderer(spheres, boundary=boundary, device=device)
     thetas = variations(renderer.theta0)
     right = scenes.reference(spheres)
     pixels = compared(right, boundary)
@@ -91,7 +96,7 @@ def build_hundred(boundary: str) -> Contender:
     return Contender(cases, {"diffrt_aot": dr.__version__}, deviations)
 
 
-def build_bottle(data: Path, boundary: str, outputs: list[str]) -> Contender:
+def build_bottle(data: Path, boundary: str, outputs: list[str], device: str) -> Contender:
     """Cases `render`, `jacobian` (local rows) and `normal_equations` (Huber loss, everything included), by the pose.
 
     Depth is the camera's; the mask is the one rendered at the start, a pixel further.
@@ -100,7 +105,7 @@ def build_bottle(data: Path, boundary: str, outputs: list[str]) -> Contender:
     view = dr.PinholeCamera(width=frame.width, height=frame.height, fx=frame.fx, fy=frame.fy, cx=frame.cx, cy=frame.cy)
     mesh = dr.Mesh(frame.vertices, frame.faces, T_world_mesh=dr.nearest_rigid(frame.T_camera_mesh))
     scene = dr.Scene(view, {"bottle": mesh})
-    renderer = dr.Renderer(scene, free=["bottle.pose"], output=outputs, boundary=boundary)
+    renderer = dr.Renderer(scene, free=["bottle.pose"], output=outputs, boundary=boundary, device=device)
     thetas = variations(renderer.theta0, 1e-5)
     mask = dr.Renderer(scene, output="mask", boundary="none").render()
     seen = {"depth": frame.depth, "mask": np.roll(mask, 1, axis=1)}
@@ -114,9 +119,11 @@ def build_bottle(data: Path, boundary: str, outputs: list[str]) -> Contender:
     return Contender(cases, {"diffrt_aot": dr.__version__})
 
 
-def build_tiny() -> Contender:
+def build_tiny(device: str) -> Contender:
     """Case `normal_equations` on a 16x16 image: what a call from Python costs."""
-    renderer = spheres_renderer(np.array([[1.0, 0.0, 0.0, 100.0]]), 16, 16)  # 4 pixels in radius, in the middle
+    renderer = spheres_renderer(
+        np.array([[1.0, 0.0, 0.0, 100.0]]), 16, 16, device=device
+    )  # 4 pixels in radius, in the middle
     thetas = variations(renderer.theta0)
     observed = renderer.render()
     cases = {"normal_equations": Case(lambda k: renderer.normal_equations(thetas[k % 2], observed))}
@@ -126,12 +133,13 @@ def build_tiny() -> Contender:
 def build(options: dict[str, str]) -> Contender:
     """The scene that the command line names."""
     scene, boundary = options.get("scene", "issue"), options.get("boundary", "none")
+    device = options.get("device", "cpu")
     if scene == "bottle":
         data = Path(options.get("data") or scenes.default_data())
-        return build_bottle(data, boundary, options.get("outputs", "depth").split(","))
+        return build_bottle(data, boundary, options.get("outputs", "depth").split(","), device)
     if scene == "tiny":
-        return build_tiny()
-    return {"issue": build_issue, "hundred": build_hundred}[scene](boundary)
+        return build_tiny(device)
+    return {"issue": build_issue, "hundred": build_hundred}[scene](boundary, device)
 
 
 if __name__ == "__main__":

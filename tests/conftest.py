@@ -1,7 +1,15 @@
-"""What several files of tests share and is expensive to make."""
+"""What several files of tests share and is expensive to make, and the device that tests run on.
+
+A file with `pytestmark = pytest.mark.every_device` is run on each device of this machine. With --device NAME it is run
+on that one, and so is all else: renderers that name no device are made there.
+"""
+
+import inspect
 
 import compiled
 import pytest
+
+import diffrt_aot as dr
 
 
 @pytest.fixture(scope="session")
@@ -12,3 +20,38 @@ def build(tmp_path_factory):
     folder = tmp_path_factory.mktemp("aot")
     compiled.run_python("-m", "kernels.aot", "--output", folder, "--keep-ir")
     return folder
+
+
+def pytest_addoption(parser):
+    parser.addoption("--device", help="device of renderers that name none: cpu, cuda, vulkan:1...")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "every_device: run once on each device of this machine")
+    make_default(config.getoption("--device") or "cpu")
+
+
+def pytest_generate_tests(metafunc):
+    chosen = metafunc.config.getoption("--device")
+    if metafunc.definition.get_closest_marker("every_device") is None:
+        return
+    devices = [chosen] if chosen else [name for name in dr.devices() if name.endswith(":0") or name == "cpu"]
+    metafunc.fixturenames.append("device")
+    metafunc.parametrize("device", devices, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
+def device(request):
+    """The device of renderers that name none, by name."""
+    before = make_default(request.param)
+    yield request.param
+    make_default(before)
+
+
+def make_default(device):
+    """Makes it the default of `Renderer`; the one before is returned."""
+    function = dr.Renderer.__init__
+    names = [p.name for p in inspect.signature(function).parameters.values() if p.default is not p.empty]
+    defaults = dict(zip(names, function.__defaults__, strict=True))
+    function.__defaults__ = tuple((defaults | {"device": device}).values())
+    return defaults["device"]

@@ -10,6 +10,8 @@ import pytest
 
 import diffrt_aot as dr
 
+pytestmark = pytest.mark.every_device
+
 CAMERA = dr.PinholeCamera(120, 90, 110, 108, 60.5, 44.0)
 TRUTH = dr.Scene(
     CAMERA,

@@ -7,6 +7,8 @@ from renderer_cases import CASES, OUTPUTS, differences, traced
 import diffrt_aot as dr
 from kernels import reference
 
+pytestmark = pytest.mark.every_device
+
 EVERY = pytest.mark.parametrize("name", CASES)
 BOTH = pytest.mark.parametrize("which", [0, 1], ids=["theta0", "moved"])
 

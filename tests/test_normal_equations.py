@@ -6,6 +6,8 @@ from renderer_cases import CASES, OUTPUTS
 
 import diffrt_aot as dr
 
+pytestmark = pytest.mark.every_device
+
 EVERY = pytest.mark.parametrize("name", CASES)
 
 # Terms are single precision, and so are sums over a tile; the sum over tiles is double. What is lost is a few

@@ -123,7 +123,7 @@ def kernel(begin: ti.i32, end: ti.i32):
     for i in range(begin, end):
         attempt()
 
-trace({"kernel": kernel})
+trace("x64", {"kernel": kernel})
 """
 
 

@@ -7,6 +7,8 @@ from renderer_cases import CAMERA, CASES, CUBE, INTRINSICS, OUTPUTS, pose, trace
 
 import diffrt_aot as dr
 
+pytestmark = pytest.mark.every_device
+
 EVERY = pytest.mark.parametrize("name", CASES)
 BOTH = pytest.mark.parametrize("which", [0, 1], ids=["theta0", "moved"])
 

@@ -1,12 +1,15 @@
 """Random small scenes: the renderer against the ray caster, and against itself."""
 
 import numpy as np
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from oracles import renderer as oracle
 from renderer_cases import CUBE, OCTAHEDRON, OUTPUTS, ball_mesh, everything, pose
 
 import diffrt_aot as dr
+
+pytestmark = pytest.mark.every_device
 
 FEW = settings(max_examples=25, deadline=None, derandomize=True, database=None)
 

@@ -8,6 +8,8 @@ from renderer_cases import BIG, CASES, OUTPUTS
 
 import diffrt_aot as dr
 
+pytestmark = pytest.mark.every_device
+
 EVERY = pytest.mark.parametrize("name", CASES)
 
 

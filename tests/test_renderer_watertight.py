@@ -6,6 +6,8 @@ from renderer_cases import ball_mesh, looking_at, pose
 
 import diffrt_aot as dr
 
+pytestmark = pytest.mark.every_device
+
 
 def grid_mesh(columns, rows, step, origin, depth):
     """A flat grid at `depth`, its vertices on a lattice; the diagonals run both ways."""

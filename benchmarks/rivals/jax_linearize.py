@@ -1,16 +1,18 @@
-"""JAX on the CPU. Issue's scene: jit of linearize and vmap over the basis. 100 spheres: a jitted jvp per
+"""JAX. Issue's scene: jit of linearize and vmap over the basis. 100 spheres: a jitted jvp per
 parameter.
 
-python -m benchmarks.rivals.jax_linearize [scene=issue|hundred]
+python -m benchmarks.rivals.jax_linearize [scene=issue|hundred] [device=cpu|cuda]
 The 100 spheres are measured on 4 of the 400 parameters and extrapolated.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# JAX reads it as it is imported.
+os.environ.setdefault("JAX_PLATFORMS", "cuda" if "device=cuda" in sys.argv else "cpu")
 
 import jax
 import jax.numpy as jnp

@@ -4,13 +4,24 @@ from collections.abc import Callable
 
 from benchmarks.context import Context
 from benchmarks.measure import Result
-from benchmarks.rows import bottle, boundaries, hundred_spheres, installed_size, issue_scene, latency, memory, start_up
+from benchmarks.rows import (
+    bottle,
+    boundaries,
+    devices,
+    hundred_spheres,
+    installed_size,
+    issue_scene,
+    latency,
+    memory,
+    start_up,
+)
 
 ROWS: dict[str, Callable[[Context], Result]] = {
     "issue": issue_scene.run,
     "hundred": hundred_spheres.run,
     "bottle": bottle.run,
     "boundaries": boundaries.run,
+    "devices": devices.run,
     "latency": latency.run,
     "start-up": start_up.run,
     "memory": memory.run,

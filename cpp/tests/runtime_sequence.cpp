@@ -131,6 +131,27 @@ TEST_CASE("update changes scalars, arrays and bounds of what is recorded") {
   });
 }
 
+TEST_CASE("what changes, or goes, while a sequence runs waits for it") {
+  tests::on_every_device([](const std::shared_ptr<Device>& device) {
+    Scale scale(device);
+    scale.record(Bounds::range(0, 1000));
+    scale.sequence->run();  // sends the arguments
+    scale_arguments other = scale.arguments;
+    other.a = 100;
+    scale.sequence->update(scale.launch, other);
+    scale.sequence->wait();
+    CHECK(scale.wrong(0, 1000) == 0);
+    scale.sequence->run();
+    scale.sequence->update_bounds(scale.launch, 0, 0);
+    scale.sequence->wait();
+    scale.arguments.a = 100;
+    CHECK(scale.wrong(0, 1000) == 0);
+    scale.sequence->run();
+    scale.sequence.reset();
+    CHECK(scale.wrong(0, 0) == 0);
+  });
+}
+
 TEST_CASE("entries see what those before them wrote; those of a group run side by side") {
   tests::on_every_device([](std::shared_ptr<Device> device) {
     const KernelCode& code = scale_code(device->kind());

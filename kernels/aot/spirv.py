@@ -19,6 +19,8 @@ from kernels.aot.lower import AS_WRITTEN, EXACT
 MAGIC, HEADER = 0x07230203, 5
 # Opcodes, decorations and storage classes of the SPIR-V specification.
 NAMES = (3, 4, 5, 6, 7, 8, 317, 330)  # sources, names, lines
+# Taichi puts one before each atomic operation. Here nothing is handed from thread to thread within a kernel; and in
+# Mesa's lavapipe (22.3) a loop with a barrier in it ends after its second turn.
 MEMORY_BARRIER = 225
 CAPABILITY, EXECUTION_MODE, CONSTANT, TYPE_POINTER, VARIABLE = 17, 16, 43, 32, 59
 DECORATE, MEMBER_DECORATE, ACCESS_CHAIN, SHIFT_RIGHT = 71, 72, 65, 195

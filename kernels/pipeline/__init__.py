@@ -6,6 +6,8 @@ and between value and residuals, for the pixels that a silhouette crosses,
 
 crossings, edges -> see -> samples -> rules -> silhouette_rows
 
+tile by tile on the CPU, and in lists of all crossed pixels on a GPU (kernels/pipeline/crossed).
+
 From `visibility` on a kernel works on tiles [begin, end) of 16 x 16 pixels. What one tile hands to the next kernel
 lies in tile blocks: block number (tile - first_tile). On the CPU the runtime takes one tile through all its kernels
 before the next, so that its block stays in the first-level cache; on a GPU each kernel runs over all tiles.
@@ -15,8 +17,6 @@ What is a loop of one thread on the CPU, binning and sums, has other kernels on 
 `all_kernels(target)` gives every kernel by name. Each module is a family: a function of the target and of what it is
 specialised for, returning a @ti.kernel.
 """
-
-from dataclasses import dataclass
 
 from kernels.losses import LOSSES
 from kernels.outputs import OUTPUTS
@@ -32,6 +32,9 @@ from kernels.pipeline.bin import (
     place_chunks,
     place_tiles,
 )
+from kernels.pipeline.crossed import crossed_kernels, layout
+from kernels.pipeline.crossed.mix import MIX_COMPONENTS
+from kernels.pipeline.entry import Entry
 from kernels.pipeline.normal_equations import entry_columns, normal_equations
 from kernels.pipeline.prepare import TRIANGLE_COMPONENTS, prepare_triangles, prepare_vertices
 from kernels.pipeline.primitive_sums import part_sums, primitive_sums
@@ -59,8 +62,8 @@ from kernels.pipeline.visibility import (
 )
 from kernels.silhouettes.rules import RULES
 
-# Families of one kind of target only. Of those on the CPU the lists of silhouettes have no form for a GPU yet.
-ON_CPU = (bin_count, bin_fill, visible_triangles, edges.silhouette_edges, edges.detect_edges)
+# Families of one kind of target only; so are those of crossed pixels, `_boundary_kernels` and `crossed_kernels`.
+ON_CPU = (bin_count, bin_fill, visible_triangles)
 ON_GPU = (
     chunk_boxes,
     count_candidates,
@@ -82,15 +85,6 @@ ON_GPU = (
     store_planes,
     mix_planes,
 )
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A kernel, the family it belongs to, and its place there: a family's kernels share their arguments."""
-
-    kernel: object
-    family: str
-    index: tuple = ()
 
 
 def all_kernels(target):
@@ -119,7 +113,7 @@ def all_kernels(target):
                     kernels[name] = Entry(rows(target, output, surface, camera), "rows", (o, s, int(camera)))
     for k, loss in enumerate(LOSSES):
         kernels[f"residuals_{loss.__name__}"] = Entry(residuals(target, loss), "residuals", (k,))
-    kernels |= _boundary_kernels(target)
+    kernels |= _boundary_kernels(target) if target.serial else crossed_kernels(target)
     sizes = {len(surface.slots) + extra for surface in SURFACES for extra in (0, CAMERA_SLOTS)}
     for slots in sorted(sizes):
         for family in (normal_equations,) if target.serial else (entry_columns,):
@@ -137,9 +131,9 @@ def _single(target, families):
 
 
 def _boundary_kernels(target):
-    """What pixels need that a silhouette crosses."""
+    """What the pixels of a tile need that a silhouette crosses, on the CPU."""
     families = (see_spheres, see_planes, see_triangles, edges.silhouette_edges, edges.detect_edges, edges.cross_edges)
-    kernels = _single(target, families)
+    kernels = {family.__name__: Entry(family(target), family.__name__) for family in families}
     shapes = (("sphere", crossings.sphere_conic, load_sphere), ("plane", crossings.plane_conic, load_plane))
     for s, (name, conic, load) in enumerate(shapes):
         for branched in (False, True):
@@ -198,6 +192,7 @@ def constants(target):
         "crossing_outer": crossings.OUTER,
         "crossing_inside": crossings.INSIDE,
         "crossing_outside": crossings.OUTSIDE,
+        "crossing_nodes": crossings.NODES,
         "edge_components": edges.EDGE_COMPONENTS,
         "edge_bounds": edges.EDGE_BOUNDS,
         "edge_inverse": edges.INVERSE,
@@ -221,4 +216,4 @@ def constants(target):
     numbers |= {f"surface_{surface.name}": s for s, surface in enumerate(SURFACES)}
     numbers |= {f"slots_{surface.name}": len(surface.slots) for surface in SURFACES}
     numbers |= {f"loss_{loss.__name__}": k for k, loss in enumerate(LOSSES)}
-    return numbers | reals
+    return numbers | reals | layout.constants() | {"mix_components": MIX_COMPONENTS}

@@ -117,38 +117,42 @@ def cross(target, shape, kind, with_nodes):
             run(i, left, top, stride, (fx, fy, cx, cy), table, pixels, primitives, crossings)
 
     def run(i, left, top, stride, intrinsics, table, pixels, primitives, crossings):
-        fx, fy, cx, cy = (Traced(a) for a in intrinsics)
         x, y = pixel_centres(target, i, left, top, pixels)
-        direction = pinhole_direction(x, y, fx, fy, cx, cy)
-        first = [element(primitives, i * target.lanes + k) for k in range(target.lanes)]
-        conic = gather_conic(target, shape, table, first, direction, fx, fy)
-        if KINDS[kind] != "open":
-            conic = Conic(conic.value, conic.gradient, conic.hessian)
-        if KINDS[kind] == "small":
-            result = cross_ellipse(conic)
-        else:
-            result = cross_conic(conic, with_nodes, 2 if KINDS[kind] == "gentle" else 4)
-        spread = mean_root(seed(result.area, "area")) if shape is sphere_conic else Dual(result.area * 0.0 + 1.0, {})
-        slope = spread.value * 0.0 + partial_of(spread, "area")
-        beside = [STEP * n for n in result.outward]
-        edge = [c + e for c, e in zip((x, y), result.edge_point, strict=True)]
-        inner = [e - b for e, b in zip(edge, beside, strict=True)]
-        outer = [e + b for e, b in zip(edge, beside, strict=True)]
-        rest = 1.0 - result.area
-        inside = centroid(result.area, (x, y), result.moment, 1.0, inner)
-        outside = centroid(rest, (x, y), result.moment, -1.0, outer)
-        values = [result.area, *result.moment, conic.value, result.longest, spread.value, slope]
-        values += [*inner, *outer, *inside, *outside]
-        values += [number for node in result.nodes for number in node]
-        for c, value in enumerate(values):
+        ids = [element(primitives, i * target.lanes + k) for k in range(target.lanes)]
+        for c, value in enumerate(crossing_of(target, shape, kind, with_nodes, table, ids, x, y, intrinsics)):
             element(crossings, c * stride + i)._assign(value.splat(target.lanes).expression)
 
-    def centroid(area, centre, moment, sign, otherwise):
-        there = area > LEAST_AREA
-        inverse = sign / where(there, area, 1.0)
-        return [where(there, c + m * inverse, o) for c, m, o in zip(centre, moment, otherwise, strict=True)]
-
     return kernel
+
+
+def crossing_of(target, shape, kind, with_nodes, table, ids, x, y, intrinsics):
+    """The components of the crossing of the pixels at (x, y) and the primitives of the lanes."""
+    fx, fy, cx, cy = (Traced(a) for a in intrinsics)
+    conic = gather_conic(target, shape, table, ids, pinhole_direction(x, y, fx, fy, cx, cy), fx, fy)
+    if KINDS[kind] != "open":
+        conic = Conic(conic.value, conic.gradient, conic.hessian)
+    if KINDS[kind] == "small":
+        result = cross_ellipse(conic)
+    else:
+        result = cross_conic(conic, with_nodes, 2 if KINDS[kind] == "gentle" else 4)
+    spread = mean_root(seed(result.area, "area")) if shape is sphere_conic else Dual(result.area * 0.0 + 1.0, {})
+    slope = spread.value * 0.0 + partial_of(spread, "area")
+    beside = [STEP * n for n in result.outward]
+    edge = [c + e for c, e in zip((x, y), result.edge_point, strict=True)]
+    inner = [e - b for e, b in zip(edge, beside, strict=True)]
+    outer = [e + b for e, b in zip(edge, beside, strict=True)]
+    inside = centroid(result.area, (x, y), result.moment, 1.0, inner)
+    outside = centroid(1.0 - result.area, (x, y), result.moment, -1.0, outer)
+    values = [result.area, *result.moment, conic.value, result.longest, spread.value, slope]
+    values += [*inner, *outer, *inside, *outside]
+    return values + [number for node in result.nodes for number in node]
+
+
+def centroid(area, centre, moment, sign, otherwise):
+    """Of the part of a pixel with this area; where that is too small, another point."""
+    there = area > LEAST_AREA
+    inverse = sign / where(there, area, 1.0)
+    return [where(there, c + m * inverse, o) for c, m, o in zip(centre, moment, otherwise, strict=True)]
 
 
 def pixel_centres(target, i, left, top, pixels):

@@ -59,19 +59,10 @@ def silhouette_edges(target):
         for part in range(chunk, chunk + 1):
             n = begin
             for e in range(begin, end):
-                # Most edges have two faces, of which the second is directed the other way.
-                ahead = triangles[OFFSET * face_stride + first_faces[e]] > 0.0
-                alone = ahead
-                second = second_faces[e]
-                if second >= 0:
-                    alone = ahead != (triangles[OFFSET * face_stride + second] > 0.0)
-                else:
-                    alone = True
-                    for h in range(starts[e], starts[e + 1]):
-                        side = triangles[OFFSET * face_stride + half_edges[h] // 3] > 0.0
-                        alone = alone and ahead == (side == (along[h] > 0))
-                if alone:
-                    sign = ti.select(ahead, 1.0, -1.0)
+                sign = side_of_faces(
+                    e, first_faces, second_faces, starts, half_edges, along, triangles, OFFSET * face_stride
+                )
+                if sign != 0.0:
                     first = half_edges[starts[e]]
                     seen = describe(
                         first,
@@ -88,40 +79,72 @@ def silhouette_edges(target):
                         n += 1
             counts[part] = n - begin
 
-    def describe(half_edge, sign, faces, vertices, camera, components, stride, n):
-        a, b = half_edge_ends(half_edge, *faces, *vertices)
-        width, height, fx, fy, cx, cy = (Traced(x) for x in camera)
-        span = b - a
-        line = ((a + b) * 0.5).cross(span) * Traced(sign)
-        nearest = maximum(a.z, b.z) * 1e-3
-        in_front = nearest > 0.0
-        (start_x, start_y, start_inverse), (end_x, end_y, end_inverse) = (
-            project(p, q, nearest, in_front, (fx, fy, cx, cy)) for p, q in ((a, b), (b, a))
-        )
-        low_x, high_x = minimum(start_x, end_x) - MARGIN, maximum(start_x, end_x) + MARGIN
-        low_y, high_y = minimum(start_y, end_y) - MARGIN, maximum(start_y, end_y) + MARGIN
-        seen = in_front & (high_x > 0.0) & (high_y > 0.0) & (low_x < width - 1.0) & (low_y < height - 1.0)
-        bounds = (
-            maximum(low_x, 0.0),
-            maximum(low_y, 0.0),
-            minimum(high_x, width - 1.0),
-            minimum(high_y, height - 1.0),
-        )
-        values = (*line, start_x, start_y, end_x, end_y, start_inverse, end_inverse, *bounds)
-        for c, value in enumerate(values):
-            element(components, c * stride + n)._assign(value.expression)
-        return ti.cast(where(seen, 1.0, 0.0).expression, ti.i32)
-
-    def project(p, other, nearest, in_front, intrinsics):
-        """Image point and 1/z of an end; of an end behind the camera, those of where the edge comes near it."""
-        fx, fy, cx, cy = intrinsics
-        near = p.z < nearest
-        t = where(near & in_front, (nearest - p.z) / where(near & in_front, other.z - p.z, 1.0), 0.0)
-        x, y, z = p + (other - p) * t
-        inverse = 1.0 / where(in_front, maximum(z, nearest), 1.0)
-        return x * inverse * fx + cx, y * inverse * fy + cy, inverse
-
     return kernel
+
+
+@ti.func
+def side_of_faces(
+    e,
+    first_faces: ti.template(),
+    second_faces: ti.template(),
+    starts: ti.template(),
+    half_edges: ti.template(),
+    along: ti.template(),
+    triangles: ti.template(),
+    offsets,
+):
+    """1 or -1, on which side of edge e all its faces lie; 0 for both. The planes' offsets begin at `offsets`."""
+    # Most edges have two faces, of which the second is directed the other way.
+    ahead = triangles[offsets + first_faces[e]] > 0.0
+    alone = ahead
+    second = second_faces[e]
+    if second >= 0:
+        alone = ahead != (triangles[offsets + second] > 0.0)
+    else:
+        alone = True
+        for h in range(starts[e], starts[e + 1]):
+            side = triangles[offsets + half_edges[h] // 3] > 0.0
+            alone = alone and ahead == (side == (along[h] > 0))
+    sign = 0.0
+    if alone:
+        sign = ti.select(ahead, 1.0, -1.0)
+    return sign
+
+
+def describe(half_edge, sign, faces, vertices, camera, components, stride, n):
+    """Writes item n of the components; returns whether any of the edge may be in the image, 1 or 0."""
+    a, b = half_edge_ends(half_edge, *faces, *vertices)
+    width, height, fx, fy, cx, cy = (Traced(x) for x in camera)
+    span = b - a
+    line = ((a + b) * 0.5).cross(span) * Traced(sign)
+    nearest = maximum(a.z, b.z) * 1e-3
+    in_front = nearest > 0.0
+    (start_x, start_y, start_inverse), (end_x, end_y, end_inverse) = (
+        _project(p, q, nearest, in_front, (fx, fy, cx, cy)) for p, q in ((a, b), (b, a))
+    )
+    low_x, high_x = minimum(start_x, end_x) - MARGIN, maximum(start_x, end_x) + MARGIN
+    low_y, high_y = minimum(start_y, end_y) - MARGIN, maximum(start_y, end_y) + MARGIN
+    seen = in_front & (high_x > 0.0) & (high_y > 0.0) & (low_x < width - 1.0) & (low_y < height - 1.0)
+    bounds = (
+        maximum(low_x, 0.0),
+        maximum(low_y, 0.0),
+        minimum(high_x, width - 1.0),
+        minimum(high_y, height - 1.0),
+    )
+    values = (*line, start_x, start_y, end_x, end_y, start_inverse, end_inverse, *bounds)
+    for c, value in enumerate(values):
+        element(components, c * stride + n)._assign(value.expression)
+    return ti.cast(where(seen, 1.0, 0.0).expression, ti.i32)
+
+
+def _project(p, other, nearest, in_front, intrinsics):
+    """Image point and 1/z of an end; of an end behind the camera, those of where the edge comes near it."""
+    fx, fy, cx, cy = intrinsics
+    near = p.z < nearest
+    t = where(near & in_front, (nearest - p.z) / where(near & in_front, other.z - p.z, 1.0), 0.0)
+    x, y, z = p + (other - p) * t
+    inverse = 1.0 / where(in_front, maximum(z, nearest), 1.0)
+    return x * inverse * fx + cx, y * inverse * fy + cy, inverse
 
 
 def half_edge_ends(half_edge, faces, face_stride, vertices, vertex_stride):
@@ -157,37 +180,48 @@ def detect_edges(target):
         for k in range(begin, end):
             e = candidates[k]
             n = count[0]
-            ax = components[START * stride + e]
-            ay = components[(START + 1) * stride + e]
-            bx = components[END * stride + e]
-            by = components[(END + 1) * stride + e]
-            run = (bx - ax) / ti.select(by == ay, 1.0, by - ay)
-            low_y = ti.min(ay, by)
-            high_y = ti.max(ay, by)
-            low_x = ti.min(ax, bx)
-            high_x = ti.max(ax, bx)
-            # The image is far smaller than what int32 holds; an end near the camera plane may not be.
-            first = ti.max(ti.cast(ti.floor(ti.max(low_y, -1e6) + 0.499), ti.i32) - top, 0)
-            last = ti.min(ti.cast(ti.ceil(ti.min(high_y, 1e6) - 0.499), ti.i32) - top, lines - 1)
-            for row in range(first, last + 1):
-                y0 = ti.max(ti.cast(row + top, ti.f32) - 0.5, low_y)
-                y1 = ti.min(ti.cast(row + top, ti.f32) + 0.5, high_y)
-                x0 = ti.select(by == ay, low_x, ax + (y0 - ay) * run)
-                x1 = ti.select(by == ay, high_x, ax + (y1 - ay) * run)
-                # Of a long edge x is known to a few of its digits.
-                slack = 0.01 + 1e-6 * (ti.abs(ax) + ti.abs(run))
-                from_x = ti.max(ti.max(ti.min(x0, x1), low_x) - slack, -1e6)
-                to_x = ti.min(ti.min(ti.max(x0, x1), high_x) + slack, 1e6)
-                for x in range(
-                    ti.max(ti.cast(ti.floor(from_x + 0.5), ti.i32) - left, 0),
-                    ti.min(ti.cast(ti.ceil(to_x - 0.5), ti.i32) - left, columns - 1) + 1,
-                ):
+            first, last = rows_of_edge(components, stride, e)
+            for row in range(ti.max(first - top, 0), ti.min(last - top, lines - 1) + 1):
+                left_x, right_x = columns_of_edge(components, stride, e, row + top)
+                for x in range(ti.max(left_x - left, 0), ti.min(right_x - left, columns - 1) + 1):
                     pixels[n] = row * TILE + x
                     primitives[n] = e
                     n += 1
             count[0] = n
 
     return kernel
+
+
+@ti.func
+def rows_of_edge(components: ti.template(), stride, e):
+    """First and last row of pixels that edge e may cross."""
+    ay = components[(START + 1) * stride + e]
+    by = components[(END + 1) * stride + e]
+    # The image is far smaller than what int32 holds; an end near the camera plane may not be.
+    first = ti.cast(ti.floor(ti.max(ti.min(ay, by), -1e6) + 0.499), ti.i32)
+    last = ti.cast(ti.ceil(ti.min(ti.max(ay, by), 1e6) - 0.499), ti.i32)
+    return first, last
+
+
+@ti.func
+def columns_of_edge(components: ti.template(), stride, e, row):
+    """First and last pixel of a row that edge e may cross."""
+    ax = components[START * stride + e]
+    ay = components[(START + 1) * stride + e]
+    bx = components[END * stride + e]
+    by = components[(END + 1) * stride + e]
+    run = (bx - ax) / ti.select(by == ay, 1.0, by - ay)
+    low_x = ti.min(ax, bx)
+    high_x = ti.max(ax, bx)
+    y0 = ti.max(ti.cast(row, ti.f32) - 0.5, ti.min(ay, by))
+    y1 = ti.min(ti.cast(row, ti.f32) + 0.5, ti.max(ay, by))
+    x0 = ti.select(by == ay, low_x, ax + (y0 - ay) * run)
+    x1 = ti.select(by == ay, high_x, ax + (y1 - ay) * run)
+    # Of a long edge x is known to a few of its digits.
+    slack = 0.01 + 1e-6 * (ti.max(ax, -ax) + ti.max(run, -run))
+    from_x = ti.max(ti.max(ti.min(x0, x1), low_x) - slack, -1e6)
+    to_x = ti.min(ti.min(ti.max(x0, x1), high_x) + slack, 1e6)
+    return ti.cast(ti.floor(from_x + 0.5), ti.i32), ti.cast(ti.ceil(to_x - 0.5), ti.i32)
 
 
 def cross_edges(target):
@@ -216,28 +250,32 @@ def cross_edges(target):
             run(i, left, top, stride, edge_stride, (fx, fy, cx, cy), components, pixels, primitives, pieces)
 
     def run(i, left, top, stride, edge_stride, intrinsics, components, pixels, primitives, pieces):
-        fx, fy, cx, cy = (Traced(a) for a in intrinsics)
         x, y = pixel_centres(target, i, left, top, pixels)
-        direction = pinhole_direction(x, y, fx, fy, cx, cy)
         ids = [element(primitives, i * target.lanes + k) for k in range(target.lanes)]
-        fetched = [target.gather(components, [c * edge_stride + k for k in ids]) for c in range(EDGE_BOUNDS)]
-        line = Vec3(*fetched[LINE : LINE + 3])
-        a = (fetched[START] - x, fetched[START + 1] - y)
-        b = (fetched[END] - x, fetched[END + 1] - y)
-        value = line.dot(direction)
-        piece = cross_edge(value, (line.x / fx, line.y / fy), a, b)
-        # 1/z is linear along the edge's image.
-        dx, dy = b[0] - a[0], b[1] - a[1]
-        square = dx * dx + dy * dy
-        t = ((piece.middle[0] - a[0]) * dx + (piece.middle[1] - a[1]) * dy) / where(square > 0.0, square, 1.0)
-        inverse = fetched[INVERSE] + t * (fetched[INVERSE + 1] - fetched[INVERSE])
-        # cross_edge walks with the covered side on its left; `cut` is told in the order of the edge's own ends.
-        forward = a[0] * line.y / fy - a[1] * line.x / fx <= b[0] * line.y / fy - b[1] * line.x / fx
-        start, end = (where(cut, 1.0, 0.0) for cut in piece.cut)
-        values = [piece.area, *piece.moment, piece.length, *piece.middle, *piece.outward, inverse]
-        values += [where(forward, start, end), where(forward, end, start), value]
-        values += [number for node in piece.nodes for number in node]
-        for c, v in enumerate(values):
-            element(pieces, c * stride + i)._assign(v.splat(target.lanes).expression)
+        for c, value in enumerate(piece_of(target, components, edge_stride, ids, x, y, intrinsics)):
+            element(pieces, c * stride + i)._assign(value.splat(target.lanes).expression)
 
     return kernel
+
+
+def piece_of(target, components, edge_stride, ids, x, y, intrinsics):
+    """The components of the piece of each lane's edge in the pixel at (x, y)."""
+    fx, fy, cx, cy = (Traced(a) for a in intrinsics)
+    direction = pinhole_direction(x, y, fx, fy, cx, cy)
+    fetched = [target.gather(components, [c * edge_stride + k for k in ids]) for c in range(EDGE_BOUNDS)]
+    line = Vec3(*fetched[LINE : LINE + 3])
+    a = (fetched[START] - x, fetched[START + 1] - y)
+    b = (fetched[END] - x, fetched[END + 1] - y)
+    value = line.dot(direction)
+    piece = cross_edge(value, (line.x / fx, line.y / fy), a, b)
+    # 1/z is linear along the edge's image.
+    dx, dy = b[0] - a[0], b[1] - a[1]
+    square = dx * dx + dy * dy
+    t = ((piece.middle[0] - a[0]) * dx + (piece.middle[1] - a[1]) * dy) / where(square > 0.0, square, 1.0)
+    inverse = fetched[INVERSE] + t * (fetched[INVERSE + 1] - fetched[INVERSE])
+    # cross_edge walks with the covered side on its left; `cut` is told in the order of the edge's own ends.
+    forward = a[0] * line.y / fy - a[1] * line.x / fx <= b[0] * line.y / fy - b[1] * line.x / fx
+    start, end = (where(cut, 1.0, 0.0) for cut in piece.cut)
+    values = [piece.area, *piece.moment, piece.length, *piece.middle, *piece.outward, inverse]
+    values += [where(forward, start, end), where(forward, end, start), value]
+    return values + [number for node in piece.nodes for number in node]

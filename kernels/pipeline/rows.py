@@ -10,7 +10,7 @@ import taichi as ti
 from kernels.cameras.pinhole import pinhole_direction
 from kernels.numbers import partial_of, seed
 from kernels.numbers.traced import Traced, element, keep
-from kernels.pipeline.surfaces import Tables, differentiate, lanes_seen
+from kernels.pipeline.surfaces import Tables, concerns, differentiate, lanes_seen
 from kernels.pipeline.target import pixel_x, pixel_y
 
 CAMERA_SLOTS = 4
@@ -57,18 +57,19 @@ def rows(target, output, surface, camera):
                 for q in range(target.first_across(step), target.end_across(step)):
                     u = pixel_x(target, tile, tiles_x, q)
                     p = (tile - first_tile) * target.block + row * target.across + q
-                    differentiate_pixel(
-                        u,
-                        v,
-                        (fx, fy, cx, cy),
-                        inverse_depth[p],
-                        ids[p],
-                        (first_id, count),
-                        Tables(table, stride, faces, vertices_camera, vertex_stride, (pivot_x, pivot_y, pivot_z)),
-                        row_planes,
-                        start + row * target.across + q,
-                        planes,
-                    )
+                    if concerns(target, ids[p], first_id, count):
+                        differentiate_pixel(
+                            u,
+                            v,
+                            (fx, fy, cx, cy),
+                            inverse_depth[p],
+                            ids[p],
+                            (first_id, count),
+                            Tables(table, stride, faces, vertices_camera, vertex_stride, (pivot_x, pivot_y, pivot_z)),
+                            row_planes,
+                            start + row * target.across + q,
+                            planes,
+                        )
 
     def differentiate_pixel(u, v, intrinsics, inverse, id_expression, group, tables, row_planes, i, planes):
         camera_numbers = [Traced(a) for a in intrinsics]

@@ -36,13 +36,18 @@ def rules(target, rule):
                 run(area[i], inside[j], outside[j], (values, by_area, by_inside, by_outside), j)
 
     def run(area, inside, outside, results, j):
-        seeds = [seed(target.packet(x), name) for x, name in ((area, "area"), (inside, "inside"), (outside, "outside"))]
-        area, inside, outside = seeds
-        shown = rule(Boundary(inside, outside, area))
-        numbers = [value_of(shown)] + [partial_of(shown, name) for name in ("area", "inside", "outside")]
-        for result, number in zip(results, numbers, strict=True):
+        values = apply_rule(rule, *(target.packet(x) for x in (area, inside, outside)))
+        for result, number in zip(results, values, strict=True):
             if isinstance(number, float):
                 number = target.packet(target.splat(number))
             element(result, j)._assign(number.expression)
 
     return kernel
+
+
+def apply_rule(rule, area, inside, outside):
+    """A rule's value and its derivatives by area, inside and outside; those that are constant are floats."""
+    seeds = [seed(x, name) for x, name in ((area, "area"), (inside, "inside"), (outside, "outside"))]
+    area, inside, outside = seeds
+    shown = rule(Boundary(inside, outside, area))
+    return [value_of(shown)] + [partial_of(shown, name) for name in ("area", "inside", "outside")]

@@ -24,7 +24,6 @@ IMAGE_SLOTS = 3
 def samples(target, output, surface, camera, seeded):
     """Samples of one output on one shape; without `seeded` no partials are written."""
     numbers, integers, scalars, indices = target.numbers, target.integers, target.scalars, target.indices
-    slots = len(surface.slots)
 
     @ti.kernel
     def kernel(
@@ -73,6 +72,14 @@ def samples(target, output, surface, camera, seeded):
                 (channel, planes, numbers_stride),
             )
 
+    run = sampler(target, output, surface, camera, seeded)
+    return kernel
+
+
+def sampler(target, output, surface, camera, seeded):
+    """The function that takes number i of a list of samples and writes values and partials."""
+    slots = len(surface.slots)
+
     def run(i, point, fallback, reference, spread, id_expression, intrinsics, group, tables, results, layout):
         seen, ids = lanes_seen(target, id_expression, *group)
         at = surface.sample(target, tables, ids, seeded)
@@ -109,4 +116,4 @@ def samples(target, output, surface, camera, seeded):
                 place = element(results[1], ((channel + c) * planes + k) * stride + i)
                 place._assign(where(seen, e, target.packet(place)).expression)
 
-    return kernel
+    return run

@@ -177,12 +177,7 @@ def see_triangles(target):
             ids[2 * part + i] = id2
 
     def inverse_of(c, x, y):
-        """1/z along the rays (x, y, 1), 0 where they miss."""
-        e0 = c[0] * x + (c[1] * y + c[2])
-        e1 = c[3] * x + (c[4] * y + c[5])
-        e2 = c[6] * x + (c[7] * y + c[8])
-        inverse = c[9] * x + (c[10] * y + c[11])
-        return keep(ti.select((e0 >= 0.0) & (e1 >= 0.0) & (e2 >= 0.0), inverse, target.splat(0.0)))
+        return triangle_in_front(target, c, x, y)
 
     def extent(first, second):
         """(lowest, highest) lane of both; the third point lies between them, or `STEP` beside."""
@@ -193,3 +188,12 @@ def see_triangles(target):
         return Scalars([low, high])
 
     return kernel
+
+
+def triangle_in_front(target, c, x, y):
+    """1/z of a triangle along the rays (x, y, 1), 0 where they miss."""
+    e0 = c[0] * x + (c[1] * y + c[2])
+    e1 = c[3] * x + (c[4] * y + c[5])
+    e2 = c[6] * x + (c[7] * y + c[8])
+    inverse = c[9] * x + (c[10] * y + c[11])
+    return keep(ti.select((e0 >= 0.0) & (e1 >= 0.0) & (e2 >= 0.0), inverse, target.splat(0.0)))

@@ -19,7 +19,7 @@ from kernels.pipeline.rows import CAMERA_SLOTS
 from kernels.pipeline.visibility import PLANE_COMPONENTS, SPHERE_COMPONENTS
 
 
-def _camera(intrinsics, slots, camera):
+def camera_of(intrinsics, slots, camera):
     numbers = [Traced(a) for a in intrinsics]
     return [seed(a, slots + k) for k, a in enumerate(numbers)] if camera else numbers
 
@@ -95,7 +95,7 @@ def silhouette_rows(target, load, kind, camera):
         ids = [element(primitives, i * target.lanes + k) for k in range(target.lanes)]
         q_of = load(target, table, ids)
         x0, y0 = pixel_centres(target, i, left, top, pixels)
-        camera_numbers = _camera(intrinsics, slots, camera)
+        camera_numbers = camera_of(intrinsics, slots, camera)
         for k in range(KIND_NODES[kind]):
             x, y, weight = _node(target, crossings, stride, i, NODES, k)
             q = q_of(pinhole_direction(x0 + x, y0 + y, *camera_numbers))
@@ -158,26 +158,35 @@ def silhouette_rows_edge(target, free, camera):
         left, top, stride, planes, edge_stride, face_stride, vertex_stride = layout
         components, first_half_edges, faces, vertices, pixels, primitives = arrays
         ids = [element(primitives, i * target.lanes + k) for k in range(target.lanes)]
-        half_edges = target.gather_integers(first_half_edges, ids)
-        ends = []
-        for step in (1, 2):
-            corners = [((h % 3 + step) % 3) * face_stride + h // 3 for h in half_edges]
-            vertex_ids = target.gather_integers(faces, corners)
-            ends.append([target.gather(vertices, [axis * vertex_stride + v for v in vertex_ids]) for axis in range(3)])
-        start, end = (Vec3(*values) for values in ends)
-        line = Vec3(*(target.gather(components, [(LINE + a) * edge_stride + k for k in ids]) for a in range(3)))
-        side = where(line.dot(((start + end) * 0.5).cross(end - start)) > 0.0, 1.0, -1.0)
-        if free:
-            start, end = (Vec3(*(seed(v, 3 * k + axis) for axis, v in enumerate(ends[k]))) for k in range(2))
-            middle, span = (start + end) * 0.5, end - start
-        else:
-            middle, span = move_edge(start, end, Vec3(*(Traced(a) for a in pivot)))
+        edges = (components, edge_stride, first_half_edges)
+        q_of = load_edge(target, free, ids, edges, (faces, face_stride), (vertices, vertex_stride), pivot)
         x0, y0 = pixel_centres(target, i, left, top, pixels)
-        camera_numbers = _camera(intrinsics, slots, camera)
+        camera_numbers = camera_of(intrinsics, slots, camera)
         for k in range(2):
             x, y, weight = _node(target, pieces, stride, i, PIECE_NODES, k)
-            q = silhouette_edge(pinhole_direction(x0 + x, y0 + y, *camera_numbers), middle, span, side)
+            q = q_of(pinhole_direction(x0 + x, y0 + y, *camera_numbers))
             jump = _jump(target, jumps, c, i, stride, x, y)
             _add_node(target, q, slots, camera, weight, jump, rows, c, i, planes, stride, k == 0)
 
     return kernel
+
+
+def load_edge(target, free, ids, edges, faces, vertices, pivot):
+    """q of the lanes' edges as a function of the direction; seeded are a rigid motion, or the six coordinates."""
+    components, edge_stride, first_half_edges = edges
+    (corner_ids, face_stride), (positions, vertex_stride) = faces, vertices
+    half_edges = target.gather_integers(first_half_edges, ids)
+    ends = []
+    for step in (1, 2):
+        corners = [((h % 3 + step) % 3) * face_stride + h // 3 for h in half_edges]
+        vertex_ids = target.gather_integers(corner_ids, corners)
+        ends.append([target.gather(positions, [axis * vertex_stride + v for v in vertex_ids]) for axis in range(3)])
+    start, end = (Vec3(*values) for values in ends)
+    line = Vec3(*(target.gather(components, [(LINE + a) * edge_stride + k for k in ids]) for a in range(3)))
+    side = where(line.dot(((start + end) * 0.5).cross(end - start)) > 0.0, 1.0, -1.0)
+    if free:
+        start, end = (Vec3(*(seed(v, 3 * k + axis) for axis, v in enumerate(ends[k]))) for k in range(2))
+        middle, span = (start + end) * 0.5, end - start
+    else:
+        middle, span = move_edge(start, end, Vec3(*(Traced(a) for a in pivot)))
+    return lambda direction: silhouette_edge(direction, middle, span, side)

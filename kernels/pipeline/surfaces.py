@@ -12,7 +12,7 @@ from kernels.geometry import plane as plane_geometry
 from kernels.geometry import sphere as sphere_geometry
 from kernels.geometry import triangle as triangle_geometry
 from kernels.numbers import Dual, Vec3, seed
-from kernels.numbers.traced import Traced
+from kernels.numbers.traced import Traced, keep
 from kernels.pipeline.prepare import NORMAL, OFFSET
 from kernels.pipeline.visibility import PLANE_COMPONENTS, SIDE, SPHERE_COMPONENTS
 
@@ -154,6 +154,13 @@ SURFACES = (
     Surface("triangle", triangle_geometry.RIGID_SLOTS, rigid_triangle, sample_rigid_triangle),
     Surface("free_triangle", triangle_geometry.FREE_SLOTS, free_triangle, sample_free_triangle),
 )
+
+
+def concerns(target, id_expression, first_id, count):
+    """Whether a step has to look at its pixel: on a GPU where it sees one of these ids, on the CPU always."""
+    if target.serial:
+        return True
+    return keep((id_expression >= first_id) & (id_expression < first_id + count))
 
 
 def lanes_seen(target, id_expression, first_id, count):

@@ -7,7 +7,7 @@ import taichi as ti
 
 from kernels.cameras.pinhole import pinhole_direction
 from kernels.numbers.traced import Traced, element
-from kernels.pipeline.surfaces import Tables, differentiate, lanes_seen
+from kernels.pipeline.surfaces import Tables, concerns, differentiate, lanes_seen
 from kernels.pipeline.target import pixel_x, pixel_y
 
 
@@ -90,17 +90,18 @@ def value_of_surface(target, output, surface):
                 for q in range(target.first_across(step), target.end_across(step)):
                     u = pixel_x(target, tile, tiles_x, q)
                     p = (tile - first_tile) * target.block + row * target.across + q
-                    show(
-                        u,
-                        v,
-                        (fx, fy, cx, cy),
-                        inverse_depth[p],
-                        ids[p],
-                        (first_id, count),
-                        Tables(table, stride, faces, vertices_camera, vertex_stride),
-                        image,
-                        start + row * target.across + q,
-                    )
+                    if concerns(target, ids[p], first_id, count):
+                        show(
+                            u,
+                            v,
+                            (fx, fy, cx, cy),
+                            inverse_depth[p],
+                            ids[p],
+                            (first_id, count),
+                            Tables(table, stride, faces, vertices_camera, vertex_stride),
+                            image,
+                            start + row * target.across + q,
+                        )
 
     def show(u, v, intrinsics, inverse, id_expression, group, tables, image, i):
         direction = pinhole_direction(target.packet(u), Traced(v), *(Traced(a) for a in intrinsics))

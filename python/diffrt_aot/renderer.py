@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from . import _core
 from ._arguments import FloatArray, describe
+from ._exchange import host_array
 from .errors import InvalidTypeError, InvalidValueError, unknown_name
 from .jacobian import Jacobian
 from .losses import Loss, check_loss
@@ -167,7 +168,8 @@ class Renderer:
 
         Args:
             theta: (P,), or None for theta0.
-            observed: (H, W), or (H, W, C), float32 or float64, any strides. NaN and infinity drop a pixel.
+            observed: (H, W), or (H, W, C), float32 or float64, any strides; an array of NumPy, or of any library
+                that speaks DLPack, in the host's memory. NaN and infinity drop a pixel.
             weights: the same shape, or (H, W) for all channels alike; >= 0. Zero and NaN drop a pixel.
             loss: a robust loss, or None for least squares.
         """
@@ -261,7 +263,7 @@ def image_argument(name: str, value: npt.ArrayLike) -> npt.NDArray[Any]:
     """Return an image argument as the core reads it: float32 or float64, any strides, not copied unless it must be."""
     if type(value) is np.ndarray and value.dtype in _FLOATS:
         return value
-    array = np.asarray(value)
+    array = np.asarray(host_array(name, value))
     if array.dtype.kind in "iub":
         raise InvalidTypeError(
             f"{name}: has dtype {array.dtype}, expected float32 or float64. Convert it, in scene units and with NaN "

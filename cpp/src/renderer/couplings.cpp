@@ -150,6 +150,19 @@ void Couplings::add(int tile_index, const Entry* entries, int count, bool first_
   }
 }
 
+void Couplings::add_sums(int tile_index, const Entry& a, const Entry& b, const float* sums, int planes) {
+  TileSums& tile = tiles_[static_cast<std::size_t>(tile_index)];
+  const Record record = tile.records[tile.find_or_add(a, b)];
+  double* to = tile.sums.data() + record.start;
+  const auto plane_of = [](const Entry& entry, int slot) {
+    return slot < entry.own_slots ? slot : entry.camera_plane + slot - entry.own_slots;
+  };
+  for (int s = 0; s < record.slots_a + (a.id == b.id ? 1 : 0); ++s, to += record.stride) {
+    const float* row = sums + (s < record.slots_a ? plane_of(a, s) : planes) * planes;
+    for (int t = 0; t < record.slots_b; ++t) to[t] += static_cast<double>(row[plane_of(b, t)]);
+  }
+}
+
 void Couplings::assemble(const std::vector<int>& tiles, const Linearization& linearization, Span<double> H,
                          Span<double> g) {
   // The same pair in several tiles: sum first, then transform once.

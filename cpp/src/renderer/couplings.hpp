@@ -34,6 +34,9 @@ class Couplings {
   // weight 0 are not looked at. Different threads may add to different tiles.
   void add(int tile_index, const Entry* entries, int count, bool first_is_primary, int channels,
            const float* weights, const float* residuals, std::ptrdiff_t stride);
+  // Adds sums that were made elsewhere: rows of `planes` numbers, of a's planes by b's, and one more for a =
+  // b.
+  void add_sums(int tile_index, const Entry& a, const Entry& b, const float* sums, int planes);
   // Adds the sums of the given tiles, in their order, to H (P x P) and g (P).
   void assemble(const std::vector<int>& tiles, const Linearization& linearization, Span<double> H,
                 Span<double> g);

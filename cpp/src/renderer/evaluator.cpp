@@ -180,13 +180,6 @@ void Evaluator::refuse_weights() {
 
 std::unique_ptr<Evaluator> make_evaluator(Scene scene, RendererOptions options) {
   std::shared_ptr<runtime::Device> device = runtime::open_device(options.device);
-  if (device != nullptr && options.boundary == Boundary::exact) {
-    if (options.device != "auto") {
-      throw DeviceError("boundary: exact boundaries are not available on '" + options.device +
-                        "' yet; use boundary=\"none\" there, or device=\"cpu\"");
-    }
-    device = nullptr;
-  }
   if (device == nullptr) return std::make_unique<CpuEvaluator>(std::move(scene), std::move(options));
   return std::make_unique<gpu::DeviceEvaluator>(std::move(scene), std::move(options), std::move(device));
 }

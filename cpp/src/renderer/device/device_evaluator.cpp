@@ -1,6 +1,7 @@
 #include "renderer/device/device_evaluator.hpp"
 
 #include <limits>
+#include <numeric>
 
 #include "diffrt/errors.hpp"
 
@@ -36,6 +37,14 @@ DeviceEvaluator::DeviceEvaluator(Scene scene, RendererOptions options,
   for (const Group& group : groups_) {
     device_groups_.push_back(std::make_unique<DeviceGroup>(group, *device_, grid_, once, upload_, results_));
   }
+  if (exact() && !groups_.empty()) {
+    crossed_ =
+        std::make_unique<Crossed>(CrossedScene{*device_, kernels_, grid_, state_, device_groups_, upload_,
+                                               results_, outputs_, channels_, widest_, camera_slots_},
+                                  once);
+    all_tiles_.resize(static_cast<std::size_t>(grid_.tiles()));
+    std::iota(all_tiles_.begin(), all_tiles_.end(), 0);
+  }
   once.finish();
   const auto tiles = static_cast<std::size_t>(grid_.tiles());
   tile_sums_ = results_.add<float>(tiles * kernels::residual_sums);
@@ -51,6 +60,7 @@ DeviceEvaluator::DeviceEvaluator(Scene scene, RendererOptions options,
 
 void DeviceEvaluator::start(const Key& key) {
   started_ = key;
+  if (crossed_ != nullptr) crossed_->stage();
   upload_.stage();
   std::unique_ptr<Recording>& recording = recordings_[key];
   if (recording == nullptr) recording = record(key);
@@ -107,6 +117,10 @@ bool DeviceEvaluator::grow_lists() {
     if (!lists || lists->needed(results_) <= lists->capacity()) continue;
     recordings_.clear();
     lists->grow(*device_, lists->needed(results_));
+    grown = true;
+  }
+  if (crossed_ != nullptr && crossed_->grow()) {
+    recordings_.clear();
     grown = true;
   }
   return grown;

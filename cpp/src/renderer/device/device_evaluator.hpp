@@ -12,7 +12,7 @@
 #include <memory>
 #include <tuple>
 
-#include "renderer/device/device_group.hpp"
+#include "renderer/device/crossed.hpp"
 #include "renderer/device/device_observation.hpp"
 #include "renderer/evaluator.hpp"
 
@@ -53,8 +53,8 @@ class DeviceEvaluator : public Evaluator {
   // record_scene.cpp: what all kinds begin with.
   void record_scene(Recording& recording);
   void record_visible(Recording& recording, const DeviceGroup& group);
-  // `beside` records what needs no more than they do, and runs beside them.
-  void record_values(Recording& recording, const std::function<void()>& beside = {});
+  // `beside` records what needs no more than they do, and runs beside them. `rows`: of crossed pixels, too.
+  void record_values(Recording& recording, bool rows, const std::function<void()>& beside = {});
   // The partials of the pixels that see the group, `planes` of them per channel. To be in a parallel group.
   void record_rows(Recording& recording, const DeviceGroup& group, int planes);
   bool has_rows(const OutputChannels& output, int surface) const;
@@ -73,8 +73,10 @@ class DeviceEvaluator : public Evaluator {
   void record_tile_sums(Recording& recording, const Piece<float>& sums);
   void record_cost(Recording& recording, int loss, bool shared);
   void record_products(Recording& recording, int loss, bool remember, bool scatter);
-  // Of group g: rows of outputs that have none; its entries' sums by columns; its primitives' in parts; all.
+  // Of group g: its rows, where that was not done yet; its entries' sums by columns; its primitives' in
+  // parts; all.
   void clear_rows(Recording& recording, std::size_t g);
+  void record_group_rows(Recording& recording, std::size_t g);
   void record_entries(Recording& recording, std::size_t g);
   void record_primitives(Recording& recording, std::size_t g);
   void record_parts(Recording& recording, std::size_t g);
@@ -83,6 +85,8 @@ class DeviceEvaluator : public Evaluator {
   int parts_of(std::size_t g) const;
   bool adds_parts(std::size_t g) const;
   void make_sums();
+  // Whether pixels may depend on several primitives.
+  bool couples() const { return crossed_ != nullptr && (groups_.size() > 1 || groups_[0].blocks() > 1); }
   void start(const Observation& observation, const Key& key);
   Totals totals() const;
 
@@ -108,6 +112,10 @@ class DeviceEvaluator : public Evaluator {
   Piece<std::int32_t> ids_piece_;
   std::vector<double> local_;
   Key started_{};
+
+  std::unique_ptr<Crossed> crossed_;  // with exact boundaries
+  Couplings couplings_;
+  std::vector<int> all_tiles_;
 
   std::map<Key, std::unique_ptr<Recording>> recordings_;  // last: they refer to all of the above
 };

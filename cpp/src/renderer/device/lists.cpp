@@ -12,13 +12,13 @@ int parts_of(int count, int part) { return (count + part - 1) / part; }
 
 }  // namespace
 
-Lists::Lists(runtime::Device& device, const TileGrid& grid, int count, int least, int threads, Once& once,
-             Download& results)
+Lists::Lists(runtime::Device& device, const TileGrid& grid, int count, int least, int threads, bool loose,
+             Once& once, Download& results)
     : grid_(grid),
       count_(count),
       least_(least),
       threads_(threads),
-      fixed_(count <= few),
+      fixed_(loose && count <= few),
       boxed_(count > many),
       chunk_(boxed_ ? 64 : 16),
       chunks_(parts_of(count, chunk_)),
@@ -46,10 +46,12 @@ Lists::Lists(runtime::Device& device, const TileGrid& grid, int count, int least
 }
 
 void Lists::grow(runtime::Device& device, int needed) {
-  capacity_ = needed + needed / 2;
+  const int capacity = needed + needed / 2;
   candidates_ = {}, tiles_ = {};
-  candidates_ = {device, static_cast<std::size_t>(capacity_)};
-  tiles_ = {device, static_cast<std::size_t>(capacity_)};
+  capacity_ = 0;  // until there is memory
+  candidates_ = {device, static_cast<std::size_t>(capacity)};
+  tiles_ = {device, static_cast<std::size_t>(capacity)};
+  capacity_ = capacity;
 }
 
 void Lists::clear(runtime::Sequence& sequence) const {

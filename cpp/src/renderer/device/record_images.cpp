@@ -48,23 +48,30 @@ void DeviceEvaluator::record_images(Recording& recording, bool image, bool rows)
     make_room(*device_, rows_, static_cast<std::size_t>(numbers(channels_ * widest_)));
     // Pixels that see nothing, outputs without partials, slots that only other groups have. Where there is
     // one primitive, nobody looks at those of pixels that see nothing.
-    if (!dense_rows_ || !all) recording.sequence().fill(rows_.array(), 0.0f);
+    if (!dense_rows_ || !all || exact()) recording.sequence().fill(rows_.array(), 0.0f);
   }
-  record_values(recording, [&] {
-    if (rows && !device_groups_.empty()) record_rows(recording, *device_groups_[0], widest_);
+  const std::size_t beside = rows && !exact() && !device_groups_.empty() ? 1 : 0;  // groups
+  record_values(recording, rows, [&] {
+    if (beside > 0) record_rows(recording, *device_groups_[0], widest_);
   });
-  for (std::size_t g = 1; rows && g < device_groups_.size(); ++g) {
+  for (std::size_t g = beside; rows && g < device_groups_.size(); ++g) {
     const auto side_by_side = recording.sequence().parallel();
     record_rows(recording, *device_groups_[g], widest_);
+  }
+  if (rows && crossed_ != nullptr) {
+    const auto side_by_side = recording.sequence().parallel();
+    for (const Group& group : groups_) crossed_->record_patch(recording, group, widest_, ids_, rows_);
   }
   const auto side_by_side = recording.sequence().parallel();
   if (image) record_image(recording);
   if (rows) record_planes(recording);
+  if (rows && crossed_ != nullptr) crossed_->record_extras(recording);
 }
 
 void DeviceEvaluator::record_image(Recording& recording) {
   const std::size_t size = pixels() * static_cast<std::size_t>(channels_);
   if (!image_results_.allocated()) {
+    image_results_ = Download();  // an earlier try may have found no memory
     image_piece_ = image_results_.add<float>(size);
     image_results_.allocate(*device_);
   }
@@ -77,6 +84,7 @@ void DeviceEvaluator::record_image(Recording& recording) {
 void DeviceEvaluator::record_planes(Recording& recording) {
   const int planes = channels_ * row_planes_, image_size = static_cast<int>(pixels());
   if (!row_results_.allocated()) {
+    row_results_ = Download();
     planes_piece_ = row_results_.add<float>(pixels() * static_cast<std::size_t>(planes));
     ids_piece_ = row_results_.add<std::int32_t>(pixels());
     row_results_.allocate(*device_);
@@ -111,6 +119,7 @@ void DeviceEvaluator::fetch_rows(RowStorage& rows) {
   copy(*pool_, row_results_.host(ids_piece_), rows.ids.data(), ids_piece_.size * sizeof(std::int32_t));
   std::fill(rows.dirty.begin(), rows.dirty.end(), std::uint8_t{1});
   for (RowExtras& extras : rows.extras) extras.clear();
+  if (crossed_ != nullptr && !dense_rows_) crossed_->fetch_extras(rows);
 }
 
 }  // namespace diffrt::renderer::gpu

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "renderer/device/device_evaluator.hpp"
+#include "renderer/device/surface_arguments.hpp"
 #include "renderer/launch_arguments.hpp"
 
 namespace diffrt::renderer::gpu {
@@ -12,15 +13,6 @@ using runtime::array;
 template <class Arguments>
 void set_tiles(Arguments& a, const TileGrid& grid) {
   a.first_tile = 0, a.tiles_x = grid.across;
-}
-
-template <class Arguments>
-void set_surface(Arguments& a, const DeviceGroup& device_group, const Upload& upload) {
-  const Group& group = device_group.group();
-  a.first_id = group.first_id, a.count = group.count;
-  a.stride = group.stride, a.vertex_stride = group.vertex_stride;
-  a.table = array(device_group.table(upload)), a.faces = array(device_group.faces());
-  a.vertices_camera = array(device_group.vertices_camera());
 }
 
 }  // namespace
@@ -76,7 +68,7 @@ void DeviceEvaluator::record_visible(Recording& recording, const DeviceGroup& de
                    });
 }
 
-void DeviceEvaluator::record_values(Recording& recording, const std::function<void()>& beside) {
+void DeviceEvaluator::record_values(Recording& recording, bool rows, const std::function<void()>& beside) {
   const auto has_depth_kernel = [this](const OutputChannels& output) {
     const auto o = static_cast<std::size_t>(output.output);
     return o < std::size(kernels_.value_of_depth) && kernels_.value_of_depth[o].code != nullptr;
@@ -117,6 +109,7 @@ void DeviceEvaluator::record_values(Recording& recording, const std::function<vo
                        });
     }
   }
+  if (crossed_ != nullptr) crossed_->record_values(recording, rendered_, ids_, rows);
 }
 
 bool DeviceEvaluator::all_have_rows(const DeviceGroup& group) const {

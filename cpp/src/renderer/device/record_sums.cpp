@@ -83,6 +83,9 @@ void DeviceEvaluator::assemble(Span<double> H, Span<double> g) {
     }
     assembly_.add(groups_[k], linearization_.groups()[k], linearization_, camera_slots_, local_.data(), H, g);
   }
+  if (!couples()) return;
+  crossed_->fetch_couplings(couplings_);
+  couplings_.assemble(all_tiles_, linearization_, H, g);
 }
 
 void DeviceEvaluator::record_residuals(Recording& recording, int loss, runtime::DeviceBuffer<float>& costs) {
@@ -115,7 +118,7 @@ void DeviceEvaluator::record_tile_sums(Recording& recording, const Piece<float>&
 }
 
 void DeviceEvaluator::record_cost(Recording& recording, int loss, bool shared) {
-  record_values(recording);
+  record_values(recording, false);
   record_residuals(recording, loss, costs_);
   record_row_sums(recording, costs_);
   record_tile_sums(recording, tile_sums_);
@@ -128,6 +131,8 @@ void DeviceEvaluator::record_cost(Recording& recording, int loss, bool shared) {
 
 void DeviceEvaluator::make_sums() {
   if (group_sums_.allocated()) return;
+  group_sums_ = Download();  // an earlier try may have found no memory
+  group_pieces_.clear();
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     const int places = places_of(g) * (adds_parts(g) ? parts_of(g) : 1);
     group_pieces_.push_back(group_sums_.add<float>(2 * static_cast<std::size_t>(places)));
@@ -139,12 +144,13 @@ void DeviceEvaluator::record_products(Recording& recording, int loss, bool remem
   runtime::DeviceBuffer<float>& costs = remember ? remembered_ : costs_;
   make_sums();
   make_room(*device_, rows_, static_cast<std::size_t>(numbers(channels_ * widest_)));
-  // What the first group needs is made beside what the residuals need.
-  const bool any = !groups_.empty();
-  if (any) clear_rows(recording, 0);
-  record_values(recording, [&] {
-    if (any) record_rows(recording, *device_groups_[0], widest_of(0));
+  // What the first group needs is made beside what the residuals need. Rows of crossed pixels come after all.
+  const bool any = !groups_.empty(), beside = any && !exact();
+  if (beside) clear_rows(recording, 0);
+  record_values(recording, true, [&] {
+    if (beside) record_rows(recording, *device_groups_[0], widest_of(0));
   });
+  if (any && !beside) record_group_rows(recording, 0);
   record_residuals(recording, loss, costs);
   if (scatter) {
     record_row_sums(recording, costs);
@@ -163,15 +169,21 @@ void DeviceEvaluator::record_products(Recording& recording, int loss, bool remem
   }
   if (any) record_parts(recording, 0);
   for (std::size_t g = 1; g < groups_.size(); ++g) {
-    clear_rows(recording, g);
-    {
-      const auto side_by_side = recording.sequence().parallel();
-      record_rows(recording, *device_groups_[g], widest_of(g));
-    }
+    record_group_rows(recording, g);
     record_entries(recording, g);
     record_primitives(recording, g);
     record_parts(recording, g);
   }
+  if (couples()) crossed_->record_couplings(recording, residual_, robust_);
+}
+
+void DeviceEvaluator::record_group_rows(Recording& recording, std::size_t g) {
+  clear_rows(recording, g);
+  {
+    const auto side_by_side = recording.sequence().parallel();
+    record_rows(recording, *device_groups_[g], widest_of(g));
+  }
+  if (crossed_ != nullptr) crossed_->record_patch(recording, groups_[g], widest_of(g), ids_, rows_);
 }
 
 int DeviceEvaluator::widest_of(std::size_t g) const { return groups_[g].slots + camera_slots_; }

@@ -1,5 +1,5 @@
 // The part of Vulkan 1.1 that the runtime uses, as its binary interface is: names, layouts and numbers are
-// those of the specification (registry.khronos.org/vulkan), so that no header has to be installed. Where one
+// those of the specification, so that no header has to be installed. Where one
 // is, tests/vulkan_abi.cpp compares. Fields that nobody reads here are left out as `reserved`.
 #pragma once
 

@@ -1,0 +1,44 @@
+"""GPUs: the issue's scene, the 100 spheres and the bottle on each device that is here, beside JAX and torch on CUDA."""
+
+from __future__ import annotations
+
+import diffrt_aot as dr
+from benchmarks.arena import Arena
+from benchmarks.contender import Request
+from benchmarks.context import Context, contender_note, time_line, versions
+from benchmarks.measure import Result
+
+# Scene, what is asked of it, and the most that it may take on CUDA without boundary terms [us], if there is such a bar.
+CASES = (("issue", "jacobian", None), ("hundred", "normal_equations", 150.0), ("bottle", "normal_equations", 200.0))
+RIVALS = {
+    "JAX": ("benchmarks.rivals.jax_linearize", "jax", ("jacobian", "planes")),
+    "torch": ("benchmarks.rivals.torch_jacfwd", "torch", ("jacobian", "graph")),
+}
+
+
+def run(context: Context) -> Result:
+    """Medians of each, end to end: results come to the host. Rivals' stay on the device."""
+    result = Result("Devices: issue's scene with 4 columns, 100 spheres' and the bottle's normal equations")
+    devices = dr.devices()
+    if devices == ["cpu"]:
+        result.skipped["cuda, vulkan"] = "there is no such device here"
+        return result
+    for scene, case, bar in CASES:
+        with Arena() as arena:
+            turns = {}
+            for device in devices:
+                name = f"diffrt_aot {device}"
+                options = {"scene": scene, "device": device, "data": context.data}
+                if context.start(arena, name, "benchmarks.ours", "diffrt_aot", **options):
+                    turns[name, case] = Request(case)
+            for name, (module, needs, cases) in RIVALS.items() if scene == "issue" else ():
+                if context.start(arena, name, module, needs, scene=scene, device="cuda"):
+                    turns |= {(name, rival): Request(rival) for rival in cases}
+            context.say(f"{scene}, {context.rounds} rounds")
+            for (name, which), rounds in arena.run(turns, context.rounds).items():
+                limit = bar if "cuda" in name else None
+                note = contender_note(arena, name, which)
+                result.lines.append(time_line(f"{scene}, {name}: {which}", rounds, unit="us", bar=limit, note=note))
+            result.skipped |= {f"{scene}, {name}": why for name, why in arena.skipped.items()}
+            result.versions |= versions(arena)
+    return result

@@ -1,0 +1,158 @@
+// Which pixels silhouettes cross, what is on either side, and what they show.
+#include "renderer/device/record_crossed.hpp"
+#include "renderer/device/crossed.hpp"
+#include "renderer/launch_arguments.hpp"
+
+namespace diffrt::renderer::gpu {
+
+using runtime::array;
+
+void Crossed::record_values(Recording& recording, const runtime::DeviceBuffer<float>& rendered,
+                            const runtime::DeviceBuffer<std::int32_t>& ids, bool with_rows) {
+  if (with_rows && !with_rows_) make_row_room();
+  record_find(recording, with_rows);
+  record_look(recording);
+  record_samples(recording, with_rows);
+  record_mix(recording, rendered);
+  if (!with_rows) return;
+  record_motion(recording);
+  record_gather(recording, ids);
+}
+
+void Crossed::record_find(Recording& recording, bool with_rows) {
+  {
+    const auto side_by_side = recording.sequence().parallel();
+    recording.sequence().fill(scene_.results.array(lengths_), 0);
+    if (edge_count_ > 0) recording.sequence().fill(pixel_pieces_.array(), 0);
+  }
+  if (edge_count_ > 0) {
+    const auto side_by_side = recording.sequence().parallel();
+    for (const MeshEdges& mesh : meshes_) {
+      if (mesh.count == 0) continue;
+      recording.launch(scene_.kernels.count_pieces, mesh.count, [this, &mesh](auto& a) {
+        const Group& group = mesh.group->group();
+        set_size(a);
+        set_camera(a, scene_.state);
+        a.first_edge = mesh.first, a.edge_stride = edge_stride_;
+        a.face_stride = group.stride, a.vertex_stride = group.vertex_stride;
+        a.first_faces = array(mesh.first_faces), a.second_faces = array(mesh.second_faces);
+        a.starts = array(mesh.starts), a.half_edges = array(mesh.half_edges), a.along = array(mesh.along);
+        a.faces = array(mesh.group->faces()), a.vertices_camera = array(mesh.group->vertices_camera());
+        a.triangles = array(mesh.group->table(scene_.upload)), a.components = array(components_);
+        a.pixel_pieces = array(pixel_pieces_);
+      });
+    }
+  }
+  recording.launch(scene_.kernels.find_crossed, pixels(), [this](auto& a) {
+    set_size(a);
+    set_camera(a, scene_.state);
+    set_smooth(a);
+    a.plane_count = plane_count_;
+    a.crossed_capacity = capacity_[crossed], a.entry_capacity = capacity_[entries];
+    a.piece_capacity = capacity_[pieces], a.row_capacity = capacity_[rows];
+    set_lists(a, spheres_);
+    a.kinds = array(scene_.upload.array(uploaded_kinds_)), a.smooth = array(smooth_);
+    a.pixel_pieces = array(pixel_pieces_), a.pixel_places = array(pixel_places_);
+    a.lengths = array(scene_.results.array(lengths_)), a.crossed = array(crossed_),
+    a.entries = array(entries_);
+  });
+  if (edge_count_ > 0) record_pieces(recording);
+  if (sphere_count_ + plane_count_ == 0) return;
+  recording.launch(scene_.kernels.cross_entries[with_rows ? 1 : 0], bounds(entries), [this](auto& a) {
+    a.tiles_x = scene_.grid.across;
+    set_camera(a, scene_.state);
+    set_smooth(a);
+    a.entry_capacity = capacity_[entries];
+    a.entries = array(entries_), a.crossings = array(crossings_);
+  });
+}
+
+void Crossed::record_pieces(Recording& recording) {
+  recording.launch(scene_.kernels.place_pieces, edge_count_, [this](auto& a) {
+    set_size(a);
+    a.edge_stride = edge_stride_, a.piece_capacity = capacity_[pieces];
+    a.components = array(components_), a.pixel_pieces = array(pixel_pieces_);
+    a.piece_numbers = array(piece_numbers_);
+  });
+  recording.launch(scene_.kernels.cross_pieces, bounds(pieces), [this](auto& a) {
+    a.tiles_x = scene_.grid.across;
+    set_camera(a, scene_.state);
+    a.crossed_capacity = capacity_[crossed], a.piece_capacity = capacity_[pieces];
+    a.edge_stride = edge_stride_, a.components = array(components_);
+    a.pixel_places = array(pixel_places_), a.crossed = array(crossed_);
+    a.piece_numbers = array(piece_numbers_), a.pieces = array(piece_values_);
+  });
+  recording.launch(scene_.kernels.link_pieces, bounds(crossed), [this](auto& a) {
+    a.tiles_x = scene_.grid.across;
+    a.crossed_capacity = capacity_[crossed], a.entry_capacity = capacity_[entries];
+    a.piece_capacity = capacity_[pieces], a.edge_stride = edge_stride_;
+    a.edge_numbers = array(edge_numbers_), a.meshes = array(mesh_table_);
+    a.pieces = array(piece_values_), a.piece_numbers = array(piece_numbers_);
+    a.crossed = array(crossed_), a.entries = array(entries_), a.crossings = array(crossings_);
+  });
+}
+
+void Crossed::record_look(Recording& recording) {
+  recording.launch(scene_.kernels.see_entries, bounds(entries), [this](auto& a) {
+    set_rays(a, scene_.state);
+    set_smooth(a);
+    a.plane_count = plane_count_, a.entry_capacity = capacity_[entries];
+    set_lists(a, spheres_);
+    a.crossings = array(crossings_), a.entries = array(entries_), a.inverse_depth = array(seen_inverse_);
+  });
+  for (const DeviceGroup* mesh : mesh_groups_) {
+    recording.launch(scene_.kernels.see_triangles_of_entries, bounds(entries), [this, mesh](auto& a) {
+      set_rays(a, scene_.state);
+      set_lists(a, mesh);
+      a.first_id = mesh->group().first_id, a.stride = mesh->group().stride;
+      a.entry_capacity = capacity_[entries];
+      a.triangles = array(mesh->table(scene_.upload)), a.bounds = array(mesh->reach(scene_.upload));
+      a.crossings = array(crossings_), a.entries = array(entries_), a.inverse_depth = array(seen_inverse_);
+    });
+  }
+}
+
+void Crossed::record_samples(Recording& recording, bool with_rows) {
+  const int slots = with_rows ? scene_.planes + kernels::image_slots : 0;
+  recording.launch(scene_.kernels.choose_sides, bounds(entries), [this, slots](auto& a) {
+    a.channels = channels(), a.slots = slots, a.entry_capacity = capacity_[entries];
+    a.meshes = array(mesh_table_), a.backgrounds = array(backgrounds_);
+    a.crossings = array(crossings_), a.inverse_depth = array(seen_inverse_), a.entries = array(entries_);
+    a.reference = array(reference_), a.samples = array(samples_), a.partials = array(partials_);
+  });
+  // Each entry's samples are of one group each: kernels of different groups and outputs write to different
+  // places.
+  const auto side_by_side = recording.sequence().parallel();
+  const int mode = !with_rows ? 0 : scene_.camera_slots > 0 ? 2 : 1;
+  for (const OutputChannels& output : scene_.outputs) {
+    const auto o = static_cast<std::size_t>(output.output);
+    for (const std::unique_ptr<DeviceGroup>& group : scene_.groups) {
+      const int surface = group->group().surface;
+      if (o >= std::size(scene_.kernels.sample_sides) ||
+          scene_.kernels.sample_sides[o][surface][mode].code == nullptr)
+        continue;  // the mask: 1 wherever something is seen
+      recording.launch(scene_.kernels.sample_sides[o][surface][mode], bounds(entries),
+                       [this, &output, &group = *group, slots](auto& a) {
+                         set_camera(a, scene_.state);
+                         set_surface(a, group, scene_.upload);
+                         set_pivot(a, group.group());
+                         a.channel = output.first, a.slots = slots, a.entry_capacity = capacity_[entries];
+                         a.entries = array(entries_), a.crossings = array(crossings_);
+                         a.reference = array(reference_), a.samples = array(samples_),
+                         a.partials = array(partials_);
+                       });
+    }
+  }
+}
+
+void Crossed::record_mix(Recording& recording, const runtime::DeviceBuffer<float>& rendered) {
+  recording.launch(scene_.kernels.mix_pixels, bounds(crossed), [this, &rendered](auto& a) {
+    a.channels = channels();
+    a.crossed_capacity = capacity_[crossed], a.entry_capacity = capacity_[entries];
+    a.backgrounds = array(backgrounds_), a.crossings = array(crossings_), a.entries = array(entries_);
+    a.samples = array(samples_), a.mixes = array(mixes_), a.rendered = array(rendered);
+    a.crossed = array(crossed_);
+  });
+}
+
+}  // namespace diffrt::renderer::gpu
