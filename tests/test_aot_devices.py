@@ -15,7 +15,7 @@ pytest.importorskip("llvmlite", reason="compiling kernels needs llvmlite")
 from kernels.aot import lower, ptx, spirv, stubs
 
 # One of each kind: exact, tiles, atomics' replacement, sums, elementary functions, duals.
-SOME = ["prepare_triangles", "visible_*", "fill_candidates", "entry_sums_4", "residuals_*", "rows_distance_sphere"]
+SOME = ["prepare_triangles", "visible_*", "fill_candidates", "entry_columns_4", "residuals_*", "rows_distance_sphere"]
 # 32 nodes at once: more than the registers hold. Small ellipses are few.
 SPILLS = {"silhouette_rows_sphere_small", "silhouette_rows_sphere_small_camera"}
 
@@ -200,25 +200,26 @@ def test_exact_kernels_round_as_written(build, devices):
     assert "fma.rn.f32" in (build / "rows_distance_sphere.ptx").read_text()
 
 
-ATOMIC_I_ADD, ATOMIC_F_ADD = 234, 6035  # of SPIR-V
+ATOMIC_I_ADD, ATOMIC_S_MIN, ATOMIC_S_MAX, ATOMIC_F_ADD = 234, 236, 238, 6035  # of SPIR-V
 
 
 def test_no_kernel_uses_approximate_functions(build, devices):
-    """Nor flushes small numbers, nor keeps anything in local memory. Whole numbers alone are added atomically: in any
-    order their sum is the same.
+    """Nor flushes small numbers, nor keeps anything in local memory. Atomic operations are sums, maxima and minima of
+    whole numbers: the same in any order.
     """
     for name in devices["cuda"]:
         text = (build / f"{name}.ptx").read_text()
         found = re.findall(r"\.approx|\.ftz|\.local|\batom\.[\w.]*|\bred\.[\w.]*", text)
-        assert set(found) <= {"atom.global.add.u32"}, (name, found)
+        whole = {"atom.global.add.u32", "atom.global.max.s32", "atom.global.min.s32"}
+        assert set(found) <= whole, (name, found)
     for name in devices["vulkan"]:
         module = spirv.Module((build / f"{name}.spv").read_bytes())
         extended = {
             i[3] for i in module.each(12)
         }  # GLSL.std.450: 13 to 30 are sin to log2, 31 sqrt, 4 to 10 abs, floor
         assert not extended & set(range(13, 31)), (name, extended)
-        others = set(range(227, 243)) - {ATOMIC_I_ADD}
-        assert not module.each(*others, ATOMIC_F_ADD), f"{name} has atomics of other kinds than whole sums"
+        others = set(range(227, 243)) - {ATOMIC_I_ADD, ATOMIC_S_MIN, ATOMIC_S_MAX}
+        assert not module.each(*others, ATOMIC_F_ADD), f"{name} has atomics of other kinds than those of whole numbers"
 
 
 def test_kernels_with_elementary_functions_are_as_written(build, devices):

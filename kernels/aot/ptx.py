@@ -189,7 +189,7 @@ def _amend_body(text):
             step = "load"
         elif match := re.match(r"  (%\d+) = getelementptr .*\* (%\d+)(, .*)$", line):
             step = match[3]
-        elif match := re.match(r"  store .*\* (%\d+), align", line):
+        elif match := re.match(r"  (?:store .*|%\d+ = atomicrmw \w+ \S+)\* (%\d+), ", line):
             if match[1] in ways:
                 written.add(_array(ways[match[1]]))
             continue

@@ -4,8 +4,10 @@ Of a parallel loop with run-time bounds Taichi makes two modules: the first writ
 reads them there. Only the second is kept; whoever launches it provides that buffer, so that bounds may be written by
 an earlier kernel and never be known to the host. Arguments lie in a uniform buffer, arrays are storage buffers.
 
-Names are left out. In kernels named in EXACT and AS_WRITTEN, arithmetic is marked NoContraction: else a driver may fuse
-a multiplication and an addition, and round once where the formula rounds twice.
+Names are left out, and the barrier before each atomic operation: nothing else passes between threads, and Mesa's driver
+for the CPU waits there for all of them, some of which may never come. In kernels named in EXACT and AS_WRITTEN,
+arithmetic is marked NoContraction: else a driver may fuse a multiplication and an addition, and round once where the
+formula rounds twice.
 """
 
 import struct
@@ -92,6 +94,8 @@ def lower(name, tasks, folder):
         kind = bind["buffer"]["type"]
         bound[kind].append(bind["binding"])
         if kind == ARRAY:
+            if bind["buffer"]["root_id"][0] in arrays:
+                raise RuntimeError(f"kernel {name}: an array is bound twice, as one of atomics and one that is read")
             arrays[bind["buffer"]["root_id"][0]] = bind["binding"]
     classes = _classes(module)
     declared = sorted(b for bindings in bound.values() for b in bindings)

@@ -23,20 +23,19 @@ from kernels.outputs import OUTPUTS
 from kernels.pipeline import crossings, edges
 from kernels.pipeline import samples as sampling
 from kernels.pipeline.bin import (
-    CHUNK,
+    SPAN,
     bin_count,
     bin_fill,
+    chunk_boxes,
     count_candidates,
     fill_candidates,
     place_chunks,
     place_tiles,
-    scale_bounds,
-    sum_tiles,
 )
 from kernels.pipeline.crossed import crossed_kernels, layout
 from kernels.pipeline.crossed.mix import MIX_COMPONENTS
 from kernels.pipeline.entry import Entry
-from kernels.pipeline.normal_equations import entry_sums, normal_equations
+from kernels.pipeline.normal_equations import entry_columns, normal_equations
 from kernels.pipeline.prepare import TRIANGLE_COMPONENTS, prepare_triangles, prepare_vertices
 from kernels.pipeline.primitive_sums import part_sums, primitive_sums
 from kernels.pipeline.residuals import SUMS, residuals, row_sums, shared_row_sums, square_gradients, tile_sums
@@ -50,9 +49,13 @@ from kernels.pipeline.surfaces import SURFACES
 from kernels.pipeline.target import STEPS, TILE
 from kernels.pipeline.value import value_of_depth, value_of_surface
 from kernels.pipeline.visibility import (
+    LARGE,
     PLANE_COMPONENTS,
+    QUARTERS,
     SPHERE_COMPONENTS,
     clear_visibility,
+    large_triangles,
+    nearest_triangles,
     visible_planes,
     visible_spheres,
     visible_triangles,
@@ -60,14 +63,15 @@ from kernels.pipeline.visibility import (
 from kernels.silhouettes.rules import RULES
 
 # Families of one kind of target only; so are those of crossed pixels, `_boundary_kernels` and `crossed_kernels`.
-ON_CPU = (bin_count, bin_fill)
+ON_CPU = (bin_count, bin_fill, visible_triangles)
 ON_GPU = (
+    chunk_boxes,
     count_candidates,
     place_chunks,
-    sum_tiles,
     place_tiles,
     fill_candidates,
-    scale_bounds,
+    nearest_triangles,
+    large_triangles,
     row_sums,
     tile_sums,
     shared_row_sums,
@@ -112,7 +116,7 @@ def all_kernels(target):
     kernels |= _boundary_kernels(target) if target.serial else crossed_kernels(target)
     sizes = {len(surface.slots) + extra for surface in SURFACES for extra in (0, CAMERA_SLOTS)}
     for slots in sorted(sizes):
-        family = normal_equations if target.serial else entry_sums
+        family = normal_equations if target.serial else entry_columns
         kernels[f"{family.__name__}_{slots}"] = Entry(family(target, slots), family.__name__, (slots,))
     return kernels
 
@@ -168,7 +172,9 @@ def constants(target):
     numbers = {
         "tile": TILE,
         "device_steps": STEPS,
-        "device_chunk": CHUNK,
+        "device_span": SPAN,
+        "large_triangle": LARGE,
+        "triangle_quarters": QUARTERS,
         "lanes": target.lanes,
         "sphere_components": SPHERE_COMPONENTS,
         "plane_components": PLANE_COMPONENTS,

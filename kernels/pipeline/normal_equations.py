@@ -5,7 +5,8 @@ the upper triangle of sum w J'J by rows, then sum w J'r. The runtime adds the re
 float64, so that the result does not depend on threads.
 
 `normal_equations` makes all sums of an entry at once, tile by tile, in registers. A GPU wants more threads than there
-are entries: `entry_sums` has one for each number of a record.
+are entries: one for each column of pixels of an entry, or a few of them (`entry_columns`), so that neighbours read what
+lies side by side. pipeline/primitive_sums.py adds the columns.
 """
 
 import taichi as ti
@@ -13,6 +14,9 @@ import taichi as ti
 from kernels.numbers import where
 from kernels.numbers.traced import element, keep
 from kernels.pipeline.target import TILE
+
+# Rows that a thread of a GPU loads before it adds them.
+TOGETHER = 4
 
 
 def record_size(slots):
@@ -29,6 +33,22 @@ class Accumulators:
 
     def __getitem__(self, k):
         return self.values[k]
+
+
+def terms_of(target, slots, id_expression, lower, span, row_planes, j, residual, weight):
+    """What a number of pixels adds to the sums of a record."""
+    lower, upper = target.splat(lower, ti.i32), target.splat(lower + span, ti.i32)
+    mine = target.packet((id_expression >= lower) & (id_expression < upper))
+    weight = where(mine, target.packet(weight), 0.0)
+    partials = [where(mine, target.packet(element(row_planes, j + k * target.block)), 0.0) for k in range(slots)]
+    weighted = [weight * e for e in partials]
+    terms = [weighted[a] * partials[b] for a in range(slots) for b in range(a, slots)]
+    return terms + [e * target.packet(residual) for e in weighted]
+
+
+def add(target, slots, sums, *pixels):
+    for k, term in enumerate(terms_of(target, slots, *pixels)):
+        sums[k]._assign(sums[k] + term.expression)
 
 
 def normal_equations(target, slots):
@@ -75,6 +95,8 @@ def normal_equations(target, slots):
                             i = (block * channels + c) * target.block + p
                             j = (block * channels + c) * planes * target.block + p
                             add(
+                                target,
+                                slots,
                                 sums,
                                 ids[block * target.block + p],
                                 first_id + k,
@@ -87,22 +109,13 @@ def normal_equations(target, slots):
                 for s in ti.static(range(size)):
                     records[entry * size + s] = target.sum_lanes(sums[s])
 
-    def add(sums, id_expression, lower, span, row_planes, j, residual, weight):
-        lower, upper = target.splat(lower, ti.i32), target.splat(lower + span, ti.i32)
-        mine = target.packet((id_expression >= lower) & (id_expression < upper))
-        weight = where(mine, target.packet(weight), 0.0)
-        partials = [where(mine, target.packet(element(row_planes, j + k * target.block)), 0.0) for k in range(slots)]
-        weighted = [weight * e for e in partials]
-        terms = [weighted[a] * partials[b] for a in range(slots) for b in range(a, slots)]
-        terms += [e * target.packet(residual) for e in weighted]
-        for k, term in enumerate(terms):
-            sums[k]._assign(sums[k] + term.expression)
-
     return kernel
 
 
-def entry_sums(target, slots):
-    """The same records: [begin, end) are places in `records`. `tiles` has the tile of each entry of the lists."""
+def entry_columns(target, slots):
+    """columns[(entry * size + s) * n + share]: sums over every n-th column of an entry's tile, n = 2^share_bits, from
+    `share` on; [begin, end) are entry * n + share. `tiles` has the tile of each entry of the lists.
+    """
     scalars, indices = target.scalars, target.indices
     size = record_size(slots)
 
@@ -116,6 +129,7 @@ def entry_sums(target, slots):
         first_id: ti.i32,
         span: ti.i32,
         stride: ti.i32,
+        share_bits: ti.i32,
         bounds: scalars,
         tiles: indices,
         candidates: indices,
@@ -123,48 +137,63 @@ def entry_sums(target, slots):
         row_planes: scalars,
         residual: scalars,
         weight: scalars,
-        records: scalars,
+        columns: scalars,
     ):
-        for place in range(begin, end):
-            entry = place // size
+        for i in range(begin, end):
+            entry = i >> share_bits
             tile = tiles[entry]
             k = candidates[entry]
-            a, b = factors(place % size)
             left = (tile % tiles_x) * TILE
             top = (tile // tiles_x) * TILE
             x0 = ti.max(ti.cast(bounds[k], ti.i32), left) - left
             x1 = ti.min(ti.cast(bounds[2 * stride + k], ti.i32), left + TILE - 1) - left
             y0 = ti.max(ti.cast(bounds[stride + k], ti.i32), top) - top
             y1 = ti.min(ti.cast(bounds[3 * stride + k], ti.i32), top + TILE - 1) - top
-            total = 0.0
-            for y in range(y0, y1 + 1):
-                line = 0.0
-                for c in range(channels):
-                    # All columns, so that their loads are under way together; those of others count for nothing.
-                    for x in ti.static(range(TILE)):
-                        p = y * TILE + x
-                        i = (tile * channels + c) * target.block + p
-                        j = (tile * channels + c) * planes * target.block + p
-                        seen = ids[tile * target.block + p] - (first_id + k)
-                        mine = (x0 <= x) & (x <= x1) & (seen >= 0) & (seen < span)
-                        partial = row_planes[j + ti.min(b, slots - 1) * target.block]
-                        other = ti.select(b < slots, partial, residual[i])
-                        term = weight[i] * row_planes[j + a * target.block] * other
-                        line += ti.select(mine, term, 0.0)
-                total += line
-            records[place] = total
+            shares = 1 << share_bits
+            x0 += (i - x0) & (shares - 1)
+            sums = Accumulators(target, size)
+            for turn in range((x1 - x0 + shares) >> share_bits):
+                for few in range((y1 - y0 + TOGETHER) // TOGETHER):
+                    for c in range(channels):
+                        block = tile * channels + c
+                        first = y0 + few * TOGETHER
+                        add_rows(
+                            first,
+                            y1,
+                            x0 + (turn << share_bits),
+                            sums,
+                            (ids, tile * target.block),
+                            (first_id + k, span),
+                            (row_planes, block * planes * target.block),
+                            (residual, weight, block * target.block),
+                        )
+            for s in ti.static(range(size)):
+                columns[((entry * size + s) << share_bits) + (i & (shares - 1))] = sums[s]
 
-    @ti.func
-    def factors(s):
-        """The slots whose product stands at place s of a record; `slots` means the residual."""
-        a = s - slots * (slots + 1) // 2
-        b = slots
-        if a < 0:
-            a = 0
-            b = s
-            while b >= slots:
-                b -= slots - 1 - a
-                a += 1
-        return a, b
+    def add_rows(first, last, x, sums, ids, group, rows, robust):
+        """Several rows, so that their loads are under way together; those below the last count for nothing."""
+        rows_terms = []
+        for j in range(TOGETHER):
+            inside = keep(first + j <= last)
+            p = keep(ti.min(first + j, last) * TILE + x)
+            residual, weight, block = robust
+            rows_terms.append(
+                terms_of(
+                    target,
+                    slots,
+                    keep(element(ids[0], ids[1] + p)),
+                    group[0],
+                    keep(ti.select(inside, group[1], 0)),
+                    rows[0],
+                    keep(rows[1] + p),
+                    keep(element(residual, block + p)),
+                    keep(element(weight, block + p)),
+                )
+            )
+        while len(rows_terms) > 1:
+            pairs = zip(rows_terms[::2], rows_terms[1::2], strict=True)
+            rows_terms = [[a + b for a, b in zip(one, other, strict=True)] for one, other in pairs]
+        for k, term in enumerate(rows_terms[0]):
+            sums[k]._assign(sums[k] + term.expression)
 
     return kernel

@@ -129,7 +129,7 @@ def store_ids(target):
 
 
 def store_planes(target):
-    """out [planes, height, width]: [begin, end) are its numbers; `planes` those of a tile's rows, of all channels."""
+    """out [planes, height, width]: [begin, end) are pixels; `planes` those of a tile's rows, of all channels."""
     scalars = target.scalars
 
     @ti.kernel
@@ -144,10 +144,11 @@ def store_planes(target):
         out: scalars,
     ):
         for i in range(begin, end):
-            x = i % pixels % width
-            y = i % pixels // width
-            block = tile_of(x, y, tiles_x) * planes + i // pixels
-            out[i] = row_planes[block * STEPS + place_in_tile(x, y)]
+            x = i % width
+            y = i // width
+            first = tile_of(x, y, tiles_x) * planes * STEPS + place_in_tile(x, y)
+            for plane in range(planes):
+                out[plane * pixels + i] = row_planes[first + plane * STEPS]
 
     return kernel
 
@@ -155,9 +156,10 @@ def store_planes(target):
 def mix_planes(target):
     """The columns of J of a scene of one primitive: out [channels, columns, height, width] = rows times S.
 
-    `matrix` is S, [slots, columns]; `planes` are the slots.
+    `matrix` is S, [slots, columns]; `planes` are the slots. A pixel that sees nothing has no rows. [begin, end) are
+    pixels.
     """
-    scalars = target.scalars
+    scalars, indices = target.scalars, target.indices
 
     @ti.kernel
     def kernel(
@@ -170,20 +172,25 @@ def mix_planes(target):
         width: ti.i32,
         pixels: ti.i32,
         matrix: scalars,
+        ids: indices,
         row_planes: scalars,
         out: scalars,
     ):
         for i in range(begin, end):
-            x = i % pixels % width
-            y = i % pixels // width
-            column = i // pixels % columns
-            block = (tile_of(x, y, tiles_x) * channels + i // pixels // columns) * planes
-            first = block * STEPS + place_in_tile(x, y)
-            total = 0.0
-            for slot in range(planes):
-                factor = matrix[slot * columns + column]
-                if factor != 0.0:
-                    total += factor * row_planes[first + slot * STEPS]
-            out[i] = total
+            x = i % width
+            y = i // width
+            tile = tile_of(x, y, tiles_x)
+            place = place_in_tile(x, y)
+            seen = ids[tile * STEPS + place] >= 0
+            for channel in range(channels):
+                first = (tile * channels + channel) * planes * STEPS + place
+                for column in range(columns):
+                    total = 0.0
+                    if seen:
+                        for slot in range(planes):
+                            factor = matrix[slot * columns + column]
+                            if factor != 0.0:
+                                total += factor * row_planes[first + slot * STEPS]
+                    out[(channel * columns + column) * pixels + i] = total
 
     return kernel

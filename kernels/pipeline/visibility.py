@@ -9,13 +9,17 @@ import taichi as ti
 from kernels.geometry.plane import inverse_depth_plane
 from kernels.geometry.sphere import inverse_depth_sphere
 from kernels.numbers import Vec3
-from kernels.numbers.traced import Traced, element
+from kernels.numbers.traced import Traced, element, keep
+from kernels.pipeline.bin import TOGETHER, area_of
 from kernels.pipeline.prepare import EDGES, INVERSE_OFFSET, NORMAL
-from kernels.pipeline.target import TILE, pixel_x, pixel_y
+from kernels.pipeline.target import STEPS, TILE, TILE_BITS, pixel_x, pixel_y
 
 # Components of a prepared sphere (centre, radius, 1 / (c.c - r^2), side) and plane (normal, offset, 1 / offset).
 SPHERE_COMPONENTS, SIDE = 6, 5
 PLANE_COMPONENTS = 5
+# Pixels in the bounds of a triangle from which on a GPU looks at it tile by tile, and how its rows are shared out else.
+LARGE = 256
+QUARTERS = 4
 
 
 def clear_visibility(target):
@@ -147,12 +151,7 @@ def visible_planes(target):
 
 
 def visible_triangles(target):
-    """Triangles, over each tile's candidates."""
-    return _visit_packets(target) if target.serial else _visit_candidates(target)
-
-
-def _visit_packets(target):
-    """Candidate by candidate: each visits only the packets within its bounds."""
+    """Triangles, over each tile's candidates: each visits only the packets within its bounds."""
     numbers, integers, scalars, indices = target.numbers, target.integers, target.scalars, target.indices
 
     @ti.kernel
@@ -204,8 +203,67 @@ def _visit_packets(target):
     return kernel
 
 
-def _visit_candidates(target):
-    """Pixel by pixel: each keeps its nearest in registers while it goes through the candidates."""
+def nearest_triangles(target):
+    """Small triangles, each over the pixels in its bounds: a GPU's way, whatever tiles they lie in.
+
+    depths[p] becomes the largest inverse depth (its bits, which compare as it does), in a first turn; in a second,
+    with `turn` 1, winners[p] the lowest id of those that have it; `largest` are the depths once more, then only read.
+    They are 0 and the largest int32 before. Both are the same in whatever order triangles come. A triangle with LARGE
+    or more pixels in its bounds is left to `large_triangles`. [begin, end) are (quarter, triangle), stride triangles
+    each; a quarter is every fourth row.
+    """
+    scalars, indices = target.scalars, target.indices
+
+    @ti.kernel
+    def kernel(
+        begin: ti.i32,
+        end: ti.i32,
+        turn: ti.i32,
+        tiles_x: ti.i32,
+        first_id: ti.i32,
+        stride: ti.i32,
+        cx: ti.f32,
+        cy: ti.f32,
+        inverse_fx: ti.f32,
+        inverse_fy: ti.f32,
+        triangles: scalars,
+        bounds: scalars,
+        depths: indices,
+        largest: indices,
+        winners: indices,
+    ):
+        for i in range(begin, end):
+            f = i % stride
+            x0 = ti.cast(bounds[f], ti.i32)
+            y0 = ti.cast(bounds[stride + f], ti.i32)
+            x1 = ti.cast(bounds[2 * stride + f], ti.i32)
+            y1 = ti.cast(bounds[3 * stride + f], ti.i32)
+            row = y0 + i // stride
+            if x0 <= x1 and row <= y1 and area_of(x0, y0, x1, y1) < LARGE:
+                c = triangle_components(triangles, stride, f)
+                for quarter in range((y1 - row) // QUARTERS + 1):
+                    v = row + QUARTERS * quarter
+                    s = row_start(c, (ti.cast(v, ti.f32) - cy) * inverse_fy)
+                    for u in range(x0, x1 + 1):
+                        x = (ti.cast(u, ti.f32) - cx) * inverse_fx
+                        e0 = c[0] * x + s[0]
+                        e1 = c[3] * x + s[1]
+                        e2 = c[6] * x + s[2]
+                        inverse = c[9] * x + s[3]
+                        if e0 >= 0.0 and e1 >= 0.0 and e2 >= 0.0 and inverse > 0.0:
+                            tile = (v >> TILE_BITS) * tiles_x + (u >> TILE_BITS)
+                            p = tile * STEPS + (v & (TILE - 1)) * TILE + (u & (TILE - 1))
+                            bits = ti.bit_cast(inverse, ti.i32)
+                            if turn == 0:
+                                ti.atomic_max(depths[p], bits)
+                            elif largest[p] == bits:
+                                ti.atomic_min(winners[p], first_id + f)
+
+    return kernel
+
+
+def large_triangles(target):
+    """Pixel by pixel: the winner of `nearest_triangles`, and the large triangles among the tile's candidates."""
     numbers, integers, scalars, indices = target.numbers, target.integers, target.scalars, target.indices
 
     @ti.kernel
@@ -224,6 +282,8 @@ def _visit_candidates(target):
         bounds: scalars,
         offsets: indices,
         candidates: indices,
+        depths: scalars,
+        winners: indices,
         inverse_depth: numbers,
         ids: integers,
     ):
@@ -236,23 +296,38 @@ def _visit_candidates(target):
             p = step - first_tile * target.steps
             best = inverse_depth[p]
             best_id = ids[p]
-            for k in range(offsets[tile], offsets[tile + 1]):
-                f = candidates[k]
-                across = bounds[f] <= u and u <= bounds[2 * stride + f]
-                if across and bounds[stride + f] <= v and v <= bounds[3 * stride + f]:
-                    c = triangle_components(triangles, stride, f)
-                    s = row_start(c, y)
-                    e0 = c[0] * x + s[0]
-                    e1 = c[3] * x + s[1]
-                    e2 = c[6] * x + s[2]
-                    inverse = c[9] * x + s[3]
-                    if e0 >= 0.0 and e1 >= 0.0 and e2 >= 0.0 and inverse > best:
-                        best = inverse
-                        best_id = first_id + f
+            if depths[p] > best:
+                best = depths[p]
+                best_id = winners[p]
+            first = offsets[tile]
+            count = offsets[tile + 1] - first
+            for turn in range((count + TOGETHER - 1) // TOGETHER):
+                some = [candidates[first + ti.min(turn * TOGETHER + k, count - 1)] for k in ti.static(range(TOGETHER))]
+                hits = [in_large(bounds, stride, some[k], u, v) for k in ti.static(range(TOGETHER))]
+                for k in ti.static(range(TOGETHER)):
+                    if hits[k] and turn * TOGETHER + k < count:
+                        f = some[k]
+                        c = triangle_components(triangles, stride, f)
+                        s = row_start(c, y)
+                        e0 = c[0] * x + s[0]
+                        e1 = c[3] * x + s[1]
+                        e2 = c[6] * x + s[2]
+                        inverse = c[9] * x + s[3]
+                        first_of_equals = inverse == best and first_id + f < best_id
+                        if e0 >= 0.0 and e1 >= 0.0 and e2 >= 0.0 and (inverse > best or first_of_equals):
+                            best = inverse
+                            best_id = first_id + f
             inverse_depth[p] = best
             ids[p] = best_id
 
     return kernel
+
+
+def in_large(bounds, stride, f, u, v):
+    """Whether a pixel lies in the bounds of triangle f, and that is large."""
+    x0, y0, x1, y1 = (keep(element(bounds, c * stride + f)) for c in range(4))
+    inside = (x0 <= u) & (u <= x1) & (y0 <= v) & (v <= y1)
+    return keep(inside & (area_of(x0, y0, x1, y1) >= float(LARGE)))
 
 
 @ti.data_oriented

@@ -22,8 +22,9 @@ class CpuEvaluator : public Evaluator {
   void draw_rows(Span<float> image, RowStorage& rows) override;
   // cpu_evaluator_sums.cpp:
   Totals sum_costs(const Observation& observation, const KernelLoss& loss, SharedCost* shared) override;
-  Totals sum_products(const Observation& observation, const KernelLoss& loss, Products products,
+  void start_products(const Observation& observation, const KernelLoss& loss, Products products,
                       bool remember) override;
+  Totals finish_products() override { return products_totals_; }
   void assemble(Span<double> H, Span<double> g) override;
 
  private:
@@ -82,6 +83,7 @@ class CpuEvaluator : public Evaluator {
   runtime::Buffer<float> remembered_;
   std::vector<std::uint8_t> remembers_;
   std::vector<SharedCost> shared_;  // per tile
+  Totals products_totals_;
 };
 
 }  // namespace diffrt::renderer

@@ -78,28 +78,29 @@ void CpuEvaluator::couple(int g, int planes, int t, Workspace& work) {
   }
 }
 
-Evaluator::Totals CpuEvaluator::sum_products(const Observation& observation, const KernelLoss& loss,
-                                             Products products, bool remember) {
+void CpuEvaluator::start_products(const Observation& observation, const KernelLoss& loss, Products products,
+                                  bool remember) {
   const std::size_t block = static_cast<std::size_t>(channels_) * tile_pixels;
   if (remember) {
     remembered_.resize(all_tiles_.size() * block);
     remembers_.assign(all_tiles_.size(), 0);
   }
   if (exact()) couplings_.start(grid_.tiles());
-  return evaluate_cost(observation, loss, true, [&](const TileContext& context, int t, Workspace& work) {
-    const auto tile_index = static_cast<std::size_t>(t);
-    if (remember) {
-      std::copy_n(work.costs.data(), block, remembered_.data() + tile_index * block);
-      remembers_[tile_index] = 1;
-    }
-    if (products == Products::scatter) {
-      for (std::size_t p = 0; p < work.robust.size(); ++p) {
-        const float gradient = work.robust[p] * work.residual[p];
-        work.robust[p] = gradient * gradient;
-      }
-    }
-    sum_tile(context, t, work);
-  });
+  products_totals_ =
+      evaluate_cost(observation, loss, true, [&](const TileContext& context, int t, Workspace& work) {
+        const auto tile_index = static_cast<std::size_t>(t);
+        if (remember) {
+          std::copy_n(work.costs.data(), block, remembered_.data() + tile_index * block);
+          remembers_[tile_index] = 1;
+        }
+        if (products == Products::scatter) {
+          for (std::size_t p = 0; p < work.robust.size(); ++p) {
+            const float gradient = work.robust[p] * work.residual[p];
+            work.robust[p] = gradient * gradient;
+          }
+        }
+        sum_tile(context, t, work);
+      });
 }
 
 void CpuEvaluator::add_records(std::size_t g) {

@@ -132,13 +132,13 @@ void Evaluator::normal_equations(Span<const double> theta, const Observation& ob
                                  NormalEquations& result, PoseDerivative pose, bool remember) {
   const KernelLoss robust = check_observation(observation, loss);
   move_to(theta);
-  const Totals totals = sum_products(observation, robust, Products::weighted, remember);
-  remembers_ = remembers_ || remember;
-  report(totals, result);
+  start_products(observation, robust, Products::weighted, remember);
   const std::size_t P = parameters_.size();
   result.H.assign(P * P, 0.0);
   result.g.assign(P, 0.0);
   update_linearization(theta, pose);
+  report(finish_products(), result);
+  remembers_ = remembers_ || remember;
   assemble(result.H, result.g);
 }
 
@@ -146,10 +146,11 @@ void Evaluator::gradient_scatter(Span<const double> theta, const Observation& ob
                                  Span<double> M) {
   const KernelLoss robust = check_observation(observation, loss);
   move_to(theta);
-  sum_products(observation, robust, Products::scatter, false);
+  start_products(observation, robust, Products::scatter, false);
   std::fill(M.begin(), M.end(), 0.0);
   scattered_gradient_.assign(parameters_.size(), 0.0);
   update_linearization(theta, PoseDerivative::tangent);
+  finish_products();
   assemble(M, scattered_gradient_);
 }
 

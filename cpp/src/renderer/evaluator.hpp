@@ -56,16 +56,18 @@ class Evaluator {
           squares += static_cast<double>(sums[2]);
     }
   };
-  // What sum_products sums with j j': w rho', or what it is squared with r.
+  // What products sum with j j': w rho', or what it is squared with r.
   enum class Products { weighted, scatter };
 
   // Of the scene at state_. `image` may be empty where rows are asked for.
   virtual void draw(Span<float> image) = 0;
   virtual void draw_rows(Span<float> image, RowStorage& rows) = 0;
   virtual Totals sum_costs(const Observation& observation, const KernelLoss& loss, SharedCost* shared) = 0;
-  virtual Totals sum_products(const Observation& observation, const KernelLoss& loss, Products products,
+  // A GPU works from start to finish: there is time for something else between them.
+  virtual void start_products(const Observation& observation, const KernelLoss& loss, Products products,
                               bool remember) = 0;
-  // Adds the sums of the last sum_products, by linearization_.
+  virtual Totals finish_products() = 0;
+  // Adds the sums of the last products, by linearization_.
   virtual void assemble(Span<double> H, Span<double> g) = 0;
 
   bool exact() const { return options_.boundary == Boundary::exact; }

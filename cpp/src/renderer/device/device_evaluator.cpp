@@ -58,47 +58,54 @@ DeviceEvaluator::DeviceEvaluator(Scene scene, RendererOptions options,
   rendered_ = {*device_, static_cast<std::size_t>(numbers(channels_))};
 }
 
-void DeviceEvaluator::run(const Key& key) {
+void DeviceEvaluator::start(const Key& key) {
+  started_ = key;
   if (crossed_ != nullptr) crossed_->stage();
   upload_.stage();
-  do {
-    std::unique_ptr<Recording>& recording = recordings_[key];
-    if (recording == nullptr) recording = record(key);
-    recording->start();
-    recording->wait();
-  } while (grow_lists());
+  std::unique_ptr<Recording>& recording = recordings_[key];
+  if (recording == nullptr) recording = record(key);
+  recording->start();
+}
+
+void DeviceEvaluator::finish() {
+  for (;;) {
+    recordings_.at(started_)->wait();
+    if (!grow_lists()) return;
+    start(Key(started_));
+  }
 }
 
 std::unique_ptr<Recording> DeviceEvaluator::record(const Key& key) {
   const auto& [kind, loss, remember] = key;
   auto recording = std::make_unique<Recording>(*device_);
   record_scene(*recording);
-  record_values(*recording);
-  if (crossed_ != nullptr) {
-    const bool with_rows = kind != Kind::image && kind != Kind::cost && kind != Kind::shared_cost;
-    crossed_->record_values(*recording, rendered_, ids_, with_rows);
-  }
   switch (kind) {
     case Kind::image:
     case Kind::rows:
     case Kind::image_and_rows:
-      if (kind != Kind::rows) record_image(*recording);
-      if (kind != Kind::image) record_planes(*recording);
+      record_images(*recording, kind != Kind::rows, kind != Kind::image);
       break;
     case Kind::cost:
-      record_cost(*recording, loss, costs_);
-      break;
     case Kind::shared_cost:
-      record_cost(*recording, loss, costs_);
-      record_shared_cost(*recording);
+      record_cost(*recording, loss, kind == Kind::shared_cost);
       break;
     default:
-      record_cost(*recording, loss, remember ? remembered_ : costs_);
-      record_products(*recording, kind == Kind::scatter);
+      record_products(*recording, loss, remember, kind == Kind::scatter);
   }
-  // The first piece tells whether the lists were long enough.
-  results_.fetch(recording->sequence(), Piece<float>(),
-                 kind == Kind::shared_cost ? shared_sums_ : tile_sums_);
+  {
+    const auto side_by_side = recording->sequence().parallel();
+    if (kind == Kind::products || kind == Kind::scatter) {
+      if (!groups_.empty())
+        group_sums_.fetch(recording->sequence(), group_pieces_.front(), group_pieces_.back());
+    }
+    if (kind == Kind::image || kind == Kind::image_and_rows)
+      image_results_.fetch(recording->sequence(), image_piece_, image_piece_);
+    if (kind == Kind::rows || kind == Kind::image_and_rows)
+      row_results_.fetch(recording->sequence(), planes_piece_, ids_piece_);
+    // The first piece tells whether the lists were long enough.
+    results_.fetch(recording->sequence(), Piece<float>(),
+                   kind == Kind::shared_cost ? shared_sums_ : tile_sums_);
+  }
   recording->finish();
   return recording;
 }

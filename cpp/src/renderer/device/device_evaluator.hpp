@@ -7,6 +7,7 @@
 // pixels of a tile].
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <tuple>
@@ -26,8 +27,9 @@ class DeviceEvaluator : public Evaluator {
   void draw(Span<float> image) override;
   void draw_rows(Span<float> image, RowStorage& rows) override;
   Totals sum_costs(const Observation& observation, const KernelLoss& loss, SharedCost* shared) override;
-  Totals sum_products(const Observation& observation, const KernelLoss& loss, Products products,
+  void start_products(const Observation& observation, const KernelLoss& loss, Products products,
                       bool remember) override;
+  Totals finish_products() override;
   void assemble(Span<double> H, Span<double> g) override;
 
  private:
@@ -36,7 +38,12 @@ class DeviceEvaluator : public Evaluator {
   using Key = std::tuple<Kind, int, bool>;  // which loss, whether costs are remembered
 
   // device_evaluator.cpp:
-  void run(const Key& key);
+  void start(const Key& key);
+  void finish();
+  void run(const Key& key) {
+    start(key);
+    finish();
+  }
   std::unique_ptr<Recording> record(const Key& key);
   // Makes room for lists that had not enough. Whether there were any.
   bool grow_lists();
@@ -46,26 +53,41 @@ class DeviceEvaluator : public Evaluator {
   // record_scene.cpp: what all kinds begin with.
   void record_scene(Recording& recording);
   void record_visible(Recording& recording, const DeviceGroup& group);
-  void record_values(Recording& recording);
-  // The partials of the pixels that see the group, `planes` of them per channel.
+  // `beside` records what needs no more than they do, and runs beside them. `rows`: of crossed pixels, too.
+  void record_values(Recording& recording, bool rows, const std::function<void()>& beside = {});
+  // The partials of the pixels that see the group, `planes` of them per channel. To be in a parallel group.
   void record_rows(Recording& recording, const DeviceGroup& group, int planes);
   bool has_rows(const OutputChannels& output, int surface) const;
+  bool all_have_rows(const DeviceGroup& group) const;
 
   // record_images.cpp
+  void record_images(Recording& recording, bool image, bool rows);
   void record_image(Recording& recording);
   void record_planes(Recording& recording);
   void fetch_image(Span<float> image);
   void fetch_rows(RowStorage& rows);
 
   // record_sums.cpp
-  void record_cost(Recording& recording, int loss, runtime::DeviceBuffer<float>& costs);
+  void record_residuals(Recording& recording, int loss, runtime::DeviceBuffer<float>& costs);
+  void record_row_sums(Recording& recording, runtime::DeviceBuffer<float>& costs);
   void record_tile_sums(Recording& recording, const Piece<float>& sums);
-  void record_shared_cost(Recording& recording);
-  void record_products(Recording& recording, bool scatter);
-  void record_group_sums(Recording& recording, std::size_t g);
+  void record_cost(Recording& recording, int loss, bool shared);
+  void record_products(Recording& recording, int loss, bool remember, bool scatter);
+  // Of group g: its rows, where that was not done yet; its entries' sums by columns; its primitives' in
+  // parts; all.
+  void clear_rows(Recording& recording, std::size_t g);
+  void record_group_rows(Recording& recording, std::size_t g);
+  void record_entries(Recording& recording, std::size_t g);
+  void record_primitives(Recording& recording, std::size_t g);
+  void record_parts(Recording& recording, std::size_t g);
+  int widest_of(std::size_t g) const;
+  int places_of(std::size_t g) const;
+  int parts_of(std::size_t g) const;
+  bool adds_parts(std::size_t g) const;
+  void make_sums();
   // Whether pixels may depend on several primitives.
   bool couples() const { return crossed_ != nullptr && (groups_.size() > 1 || groups_[0].blocks() > 1); }
-  void load(const Observation& observation);
+  void start(const Observation& observation, const Key& key);
   Totals totals() const;
 
   const std::shared_ptr<runtime::Device> device_;
@@ -83,13 +105,13 @@ class DeviceEvaluator : public Evaluator {
   runtime::DeviceBuffer<float> inverse_depth_, rendered_, rows_, residual_, robust_, costs_, remembered_;
   runtime::DeviceBuffer<std::int32_t> ids_;
   runtime::DeviceBuffer<float> line_sums_;               // 3 for each row of pixels of each block
-  runtime::DeviceBuffer<float> records_, partial_sums_;  // of one group at a time
-  std::vector<runtime::DeviceBuffer<std::int32_t>> record_bounds_;
+  runtime::DeviceBuffer<float> columns_, partial_sums_;  // of one group at a time
   Download group_sums_, image_results_, row_results_;
   std::vector<Piece<float>> group_pieces_;  // a record for each of a group's blocks
   Piece<float> image_piece_, planes_piece_;
   Piece<std::int32_t> ids_piece_;
   std::vector<double> local_;
+  Key started_{};
 
   std::unique_ptr<Crossed> crossed_;  // with exact boundaries
   Couplings couplings_;

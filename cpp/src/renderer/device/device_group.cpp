@@ -1,5 +1,7 @@
 #include "renderer/device/device_group.hpp"
 
+#include <limits>
+
 #include "renderer/launch_arguments.hpp"
 #include "renderer/placement.hpp"
 
@@ -12,7 +14,11 @@ using runtime::DeviceBuffer;
 DeviceGroup::DeviceGroup(const Group& group, runtime::Device& device, const TileGrid& grid, Once& once,
                          Upload& upload, Download& results)
     : group_(group), grid_(grid) {
-  if (group.kind != GroupKind::planes) lists_.emplace(device, grid, group.count, results);
+  if (group.kind != GroupKind::planes) {
+    // Small triangles of a rigid mesh are looked at one by one, and have no entries of their own.
+    const int least = group.kind == GroupKind::rigid_mesh && !group.exact ? kernels::large_triangle : 0;
+    lists_.emplace(device, grid, group.count, least, 1 << share_bits(), !group.exact, once, results);
+  }
   if (group.mesh == nullptr) {
     uploaded_table_ = upload.add(group.table.data(), group.table.size());
     uploaded_bounds_ = upload.add(group.bounds.data(), group.bounds.size());
@@ -29,6 +35,9 @@ DeviceGroup::DeviceGroup(const Group& group, runtime::Device& device, const Tile
     triangles_ = {device, static_cast<std::size_t>(kernels::triangle_components) * stride};
     bounds_ = {device, 4 * stride};
     wide_bounds_ = {device, 4 * stride};
+    const auto pixels = static_cast<std::size_t>(grid.tiles()) * tile_pixels;
+    depths_ = {device, pixels};
+    winners_ = {device, pixels};
   }
   if (group.own_sums) {
     own_bounds_ = once.send(group.sum_bounds);
@@ -39,14 +48,26 @@ DeviceGroup::DeviceGroup(const Group& group, runtime::Device& device, const Tile
   }
 }
 
+void DeviceGroup::clear(runtime::Sequence& sequence) const {
+  if (lists_) lists_->clear(sequence);
+  if (group_.mesh == nullptr) return;
+  sequence.fill(depths_.array(), 0.0f);
+  sequence.fill(winners_.array(), std::numeric_limits<std::int32_t>::max());
+}
+
 void DeviceGroup::record(int step, Recording& recording, const kernels::DeviceTable& kernels,
                          const Upload& upload, const Download& results, const scene::State& state) const {
-  if (step >= 2) {
-    if (lists_) lists_->record(step - 2, recording, kernels, results, reach(upload), group_.stride);
-  } else if (group_.mesh != nullptr) {
-    step == 0 ? prepare_vertices(recording, kernels, upload) : prepare_triangles(recording, kernels, state);
+  if (group_.mesh != nullptr) {
+    if (step == 0) prepare_vertices(recording, kernels, upload);
+    if (step == 1) prepare_triangles(recording, kernels, state);
+    if (step == 2 || step == 3) nearest_triangles(step - 2, recording, kernels, state);
   }
+  if (step >= 2 && lists_)
+    lists_->record(step - 2, recording, kernels, results, reach(upload), group_.stride);
 }
+
+// A column of an entry's pixels each; of small triangles there are few pixels, but many entries.
+int DeviceGroup::share_bits() const { return moves_vertices() ? 2 : 4; }
 
 void DeviceGroup::prepare_vertices(Recording& recording, const kernels::DeviceTable& kernels,
                                    const Upload& upload) const {
@@ -70,6 +91,21 @@ void DeviceGroup::prepare_triangles(Recording& recording, const kernels::DeviceT
   });
 }
 
+void DeviceGroup::nearest_triangles(int turn, Recording& recording, const kernels::DeviceTable& kernels,
+                                    const scene::State& state) const {
+  recording.launch(kernels.nearest_triangles, group_.stride * kernels::triangle_quarters,
+                   [this, turn, &state](auto& a) {
+                     a.turn = turn, a.tiles_x = grid_.across;
+                     a.first_id = group_.first_id, a.stride = group_.stride;
+                     set_rays(a, state);
+                     a.triangles = array(triangles_), a.bounds = array(bounds_);
+                     // Bits of floats that are not negative compare as the floats do.
+                     a.depths = array(DeviceArray<std::int32_t>{depths_.array().address, depths_.size()});
+                     a.largest = a.depths;
+                     a.winners = array(winners_);
+                   });
+}
+
 DeviceArray<float> DeviceGroup::table(const Upload& upload) const {
   return group_.mesh == nullptr ? upload.array(uploaded_table_) : triangles_.array();
 }
@@ -83,23 +119,21 @@ DeviceArray<float> DeviceGroup::reach(const Upload& upload) const {
 }
 
 SumEntries DeviceGroup::sum_entries(const Upload& upload) const {
+  SumEntries entries;
+  entries.share_bits = share_bits();
   if (!group_.own_sums) {
-    return {lists_->offsets().array(),
-            lists_->candidates().array(),
-            lists_->tiles().array(),
-            reach(upload),
-            group_.stride,
-            lists_->capacity(),
-            true};
+    entries.offsets = lists_->offsets().array(), entries.candidates = lists_->candidates().array();
+    entries.tiles = lists_->tiles().array(), entries.loop = lists_->loop().array();
+    entries.bounds = reach(upload), entries.stride = group_.stride;
+    entries.most = lists_->capacity();
+    return entries;
   }
-  const int entries = group_.sums.entries();
-  return {own_offsets_.array(),
-          own_candidates_.array(),
-          own_tiles_.array(),
-          own_bounds_.array(),
-          static_cast<int>(group_.sum_bounds.size() / 4),
-          entries,
-          false};
+  entries.offsets = own_offsets_.array(), entries.candidates = own_candidates_.array();
+  entries.tiles = own_tiles_.array();
+  entries.bounds = own_bounds_.array(), entries.stride = static_cast<int>(group_.sum_bounds.size() / 4);
+  entries.most = group_.sums.entries();
+  entries.direct = group_.kind == GroupKind::rigid_mesh;
+  return entries;
 }
 
 }  // namespace diffrt::renderer::gpu

@@ -8,13 +8,15 @@
 
 namespace diffrt::renderer::gpu {
 
-// Where the records of a group's normal equations lie: one for each entry (tile, primitive).
+// What the records of a group's normal equations are made from: entries (tile, primitive).
 struct SumEntries {
   runtime::DeviceArray<std::int32_t> offsets, candidates, tiles;
   runtime::DeviceArray<float> bounds;
   int stride = 0;
-  int most = 0;          // entries that there is room for
-  bool counted = false;  // by the device: as many as offsets' last says. Else `most`.
+  int most = 0;         // entries that there is room for
+  int share_bits = 0;   // log2 of the threads for each
+  bool direct = false;  // one primitive, everywhere; the entry of each tile is the tile's own number
+  runtime::DeviceArray<std::int32_t> loop;  // bounds that the device writes, or none: all of `most`
 };
 
 class DeviceGroup {
@@ -27,12 +29,17 @@ class DeviceGroup {
 
   const Group& group() const { return group_; }
 
+  // Before all steps.
+  void clear(runtime::Sequence& sequence) const;
   // One step of `steps` from what was uploaded to prepared triangles and tile lists. Each needs the one
   // before; those of other groups may run beside it.
   static constexpr int steps = 2 + Lists::steps;
   void record(int step, Recording& recording, const kernels::DeviceTable& kernels, const Upload& upload,
               const Download& results, const scene::State& state) const;
 
+  // Of a mesh: what its small triangles show in each pixel of the blocks.
+  runtime::DeviceArray<float> depths() const { return depths_.array(); }
+  runtime::DeviceArray<std::int32_t> winners() const { return winners_.array(); }
   runtime::DeviceArray<float> table(const Upload& upload) const;
   runtime::DeviceArray<float> bounds(const Upload& upload) const;
   runtime::DeviceArray<float> reach(const Upload& upload) const;  // as Group::reach()
@@ -48,6 +55,9 @@ class DeviceGroup {
                         const Upload& upload) const;
   void prepare_triangles(Recording& recording, const kernels::DeviceTable& kernels,
                          const scene::State& state) const;
+  void nearest_triangles(int turn, Recording& recording, const kernels::DeviceTable& kernels,
+                         const scene::State& state) const;
+  int share_bits() const;
   bool moves_vertices() const { return group_.kind == GroupKind::free_mesh; }
 
   const Group& group_;
@@ -56,8 +66,8 @@ class DeviceGroup {
   // Spheres and planes; of meshes the pose and free vertices.
   Piece<float> uploaded_table_, uploaded_bounds_, T_camera_mesh_, uploaded_vertices_;
   // Meshes.
-  runtime::DeviceBuffer<float> vertices_, vertices_camera_, triangles_, bounds_, wide_bounds_;
-  runtime::DeviceBuffer<std::int32_t> faces_;
+  runtime::DeviceBuffer<float> vertices_, vertices_camera_, triangles_, bounds_, wide_bounds_, depths_;
+  runtime::DeviceBuffer<std::int32_t> faces_, winners_;
   // Entries that do not follow from the lists.
   runtime::DeviceBuffer<std::int32_t> own_offsets_, own_candidates_, own_tiles_;
   runtime::DeviceBuffer<float> own_bounds_;

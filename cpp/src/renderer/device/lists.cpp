@@ -3,18 +3,44 @@
 namespace diffrt::renderer::gpu {
 namespace {
 
-constexpr int chunk = kernels::device_chunk;
-int chunks_of(int count) { return (count + chunk - 1) / chunk; }
+// Primitives up to which looking at all of them takes less time than making lists.
+constexpr int few = 2;
+// Primitives from which on most pairs of chunk and tile are left out by the chunk's box.
+constexpr int many = 1024;
+constexpr int span = kernels::device_span;
+int parts_of(int count, int part) { return (count + part - 1) / part; }
 
 }  // namespace
 
-Lists::Lists(runtime::Device& device, const TileGrid& grid, int count, Download& results)
-    : grid_(grid), count_(count), chunks_(chunks_of(count)), needed_(results.add<std::int32_t>(1)) {
+Lists::Lists(runtime::Device& device, const TileGrid& grid, int count, int least, int threads, bool loose,
+             Once& once, Download& results)
+    : grid_(grid),
+      count_(count),
+      least_(least),
+      threads_(threads),
+      fixed_(loose && count <= few),
+      boxed_(count > many),
+      chunk_(boxed_ ? 64 : 16),
+      chunks_(parts_of(count, chunk_)),
+      needed_(results.add<std::int32_t>(1)) {
   const auto tiles = static_cast<std::size_t>(grid.tiles());
+  if (fixed_) {
+    TileLists all;
+    all.all_entries_each(grid, count);
+    offsets_ = once.send(all.offsets(), tiles + 1);
+    candidates_ = once.send(all.candidates(), static_cast<std::size_t>(all.entries()));
+    tiles_ = once.send(all.tile_of_entries());
+    capacity_ = all.entries();
+    return;
+  }
   counters_ = {device, tiles * static_cast<std::size_t>(chunks_)};
-  totals_ = {device, tiles};
-  sums_ = {device, static_cast<std::size_t>(chunks_of(grid.tiles()))};
+  constexpr std::size_t whole = runtime::array_alignment / sizeof(std::int32_t);
+  if (boxed_) box_numbers_ = (4 * static_cast<std::size_t>(chunks_) + whole - 1) / whole * whole;
+  // As in pipeline/bin.py: of spans of chunks, of tiles, of spans of tiles, of spans of those.
+  totals_ = {device, box_numbers_ + tiles * static_cast<std::size_t>(parts_of(chunks_, span) + 1) +
+                         tiles / span + 1 + tiles / (span * span) + 1};
   offsets_ = {device, tiles + 1};
+  loop_ = {device, 2};
   // A few tiles for each, as for triangles of a dozen pixels.
   grow(device, 2 * count + grid.tiles());
 }
@@ -28,33 +54,42 @@ void Lists::grow(runtime::Device& device, int needed) {
   capacity_ = capacity;
 }
 
+void Lists::clear(runtime::Sequence& sequence) const {
+  if (!fixed_) sequence.fill(totals_.array(), 0);
+}
+
 void Lists::record(int step, Recording& recording, const kernels::DeviceTable& kernels,
                    const Download& results, runtime::DeviceArray<float> bounds, int stride) const {
+  if (fixed_) return;
   const int tiles = grid_.tiles();
   const auto set_bounds = [this, tiles, bounds, stride](auto& a) {
     a.tiles = tiles, a.tiles_x = grid_.across;
-    a.count = count_, a.stride = stride;
-    a.bounds = array(bounds), a.counters = array(counters_);
+    a.count = count_, a.stride = stride, a.chunk = chunk_, a.least = least_, a.boxed = boxed_ ? 1 : 0;
+    a.bounds = array(bounds), a.boxes = array(boxes());
+    a.counters = array(counters_), a.totals = array(totals());
   };
   const runtime::DeviceArray<std::int32_t> needed = results.array(needed_);
   switch (step) {
     case 0:
-      return recording.launch(kernels.count_candidates, tiles * chunks_, set_bounds);
+      if (!boxed_) return;
+      return recording.launch(kernels.chunk_boxes, count_, [this, bounds, stride](auto& a) {
+        a.stride = stride, a.chunk = chunk_, a.least = least_;
+        a.bounds = array(bounds), a.boxes = array(boxes());
+      });
     case 1:
-      return recording.launch(kernels.place_chunks, tiles, [this, tiles](auto& a) {
-        a.tiles = tiles, a.chunks = chunks_;
-        a.counters = array(counters_), a.totals = array(totals_);
+      return recording.launch(kernels.count_candidates, tiles * chunks_, [this, set_bounds](auto& a) {
+        set_bounds(a);
+        a.chunks = chunks_;
       });
     case 2:
-      return recording.launch(kernels.sum_tiles, chunks_of(tiles), [this, tiles](auto& a) {
-        a.tiles = tiles;
-        a.totals = array(totals_), a.sums = array(sums_);
+      recording.launch(kernels.place_chunks, tiles * parts_of(chunks_, span), [this, tiles](auto& a) {
+        a.tiles = tiles, a.chunks = chunks_;
+        a.totals = array(totals()), a.counters = array(counters_);
       });
-    case 3:
       return recording.launch(kernels.place_tiles, tiles + 1, [this, tiles, needed](auto& a) {
-        a.tiles = tiles, a.capacity = capacity_;
-        a.totals = array(totals_), a.sums = array(sums_);
-        a.offsets = array(offsets_), a.needed = array(needed);
+        a.tiles = tiles, a.chunks = chunks_, a.capacity = capacity_, a.threads = threads_;
+        a.totals = array(totals()), a.offsets = array(offsets_);
+        a.needed = array(needed), a.loop = array(loop_);
       });
     default:
       return recording.launch(kernels.fill_candidates, tiles * chunks_, [this, set_bounds](auto& a) {

@@ -1,4 +1,5 @@
 // Images and rows: from tile blocks to the order of images, and down.
+#include <algorithm>
 #include <cstring>
 
 #include "renderer/device/device_evaluator.hpp"
@@ -40,6 +41,33 @@ void DeviceEvaluator::draw_rows(Span<float> image, RowStorage& rows) {
   fetch_rows(rows);
 }
 
+void DeviceEvaluator::record_images(Recording& recording, bool image, bool rows) {
+  const bool all = std::all_of(device_groups_.begin(), device_groups_.end(),
+                               [&](const auto& group) { return all_have_rows(*group); });
+  if (rows) {
+    make_room(*device_, rows_, static_cast<std::size_t>(numbers(channels_ * widest_)));
+    // Pixels that see nothing, outputs without partials, slots that only other groups have. Where there is
+    // one primitive, nobody looks at those of pixels that see nothing.
+    if (!dense_rows_ || !all || exact()) recording.sequence().fill(rows_.array(), 0.0f);
+  }
+  const std::size_t beside = rows && !exact() && !device_groups_.empty() ? 1 : 0;  // groups
+  record_values(recording, rows, [&] {
+    if (beside > 0) record_rows(recording, *device_groups_[0], widest_);
+  });
+  for (std::size_t g = beside; rows && g < device_groups_.size(); ++g) {
+    const auto side_by_side = recording.sequence().parallel();
+    record_rows(recording, *device_groups_[g], widest_);
+  }
+  if (rows && crossed_ != nullptr) {
+    const auto side_by_side = recording.sequence().parallel();
+    for (const Group& group : groups_) crossed_->record_patch(recording, group, widest_, ids_, rows_);
+  }
+  const auto side_by_side = recording.sequence().parallel();
+  if (image) record_image(recording);
+  if (rows) record_planes(recording);
+  if (rows && crossed_ != nullptr && !dense_rows_) crossed_->record_extras(recording);
+}
+
 void DeviceEvaluator::record_image(Recording& recording) {
   const std::size_t size = pixels() * static_cast<std::size_t>(channels_);
   if (!image_results_.allocated()) {
@@ -51,7 +79,6 @@ void DeviceEvaluator::record_image(Recording& recording) {
     a.tiles_x = grid_.across, a.channels = channels_, a.width = grid_.width;
     a.rendered = array(rendered_), a.image = array(image_results_.array(image_piece_));
   });
-  image_results_.fetch(recording.sequence(), image_piece_, image_piece_);
 }
 
 void DeviceEvaluator::record_planes(Recording& recording) {
@@ -62,26 +89,16 @@ void DeviceEvaluator::record_planes(Recording& recording) {
     ids_piece_ = row_results_.add<std::int32_t>(pixels());
     row_results_.allocate(*device_);
   }
-  make_room(*device_, rows_, static_cast<std::size_t>(numbers(channels_ * widest_)));
-  // Pixels that see nothing, outputs without partials, slots that only other groups have.
-  recording.sequence().fill(rows_.array(), 0.0f);
-  for (const std::unique_ptr<DeviceGroup>& group : device_groups_) record_rows(recording, *group, widest_);
-  if (crossed_ != nullptr) {
-    {
-      const auto side_by_side = recording.sequence().parallel();
-      for (const Group& group : groups_) crossed_->record_patch(recording, group, widest_, ids_, rows_);
-    }
-    if (!dense_rows_) crossed_->record_extras(recording);
-  }
   const auto to = row_results_.array(planes_piece_);
   if (dense_rows_) {
-    recording.launch(kernels_.mix_planes, image_size * planes, [this, to](auto& a) {
+    recording.launch(kernels_.mix_planes, image_size, [this, to](auto& a) {
       a.tiles_x = grid_.across, a.width = grid_.width, a.pixels = static_cast<std::int32_t>(pixels());
       a.channels = channels_, a.planes = widest_, a.columns = static_cast<std::int32_t>(parameters_.size());
-      a.matrix = array(upload_.array(uploaded_mixing_)), a.row_planes = array(rows_), a.out = array(to);
+      a.matrix = array(upload_.array(uploaded_mixing_)), a.ids = array(ids_);
+      a.row_planes = array(rows_), a.out = array(to);
     });
   } else {
-    recording.launch(kernels_.store_planes, image_size * planes, [this, planes, to](auto& a) {
+    recording.launch(kernels_.store_planes, image_size, [this, planes, to](auto& a) {
       a.tiles_x = grid_.across, a.width = grid_.width, a.pixels = static_cast<std::int32_t>(pixels());
       a.planes = planes;
       a.row_planes = array(rows_), a.out = array(to);
@@ -91,7 +108,6 @@ void DeviceEvaluator::record_planes(Recording& recording) {
     a.tiles_x = grid_.across, a.width = grid_.width;
     a.ids = array(ids_), a.image = array(row_results_.array(ids_piece_));
   });
-  row_results_.fetch(recording.sequence(), planes_piece_, ids_piece_);
 }
 
 void DeviceEvaluator::fetch_image(Span<float> image) {

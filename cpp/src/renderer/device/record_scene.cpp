@@ -1,4 +1,6 @@
 // From what was uploaded to what each pixel shows.
+#include <algorithm>
+
 #include "renderer/device/device_evaluator.hpp"
 #include "renderer/device/surface_arguments.hpp"
 #include "renderer/launch_arguments.hpp"
@@ -16,17 +18,17 @@ void set_tiles(Arguments& a, const TileGrid& grid) {
 }  // namespace
 
 void DeviceEvaluator::record_scene(Recording& recording) {
-  upload_.send(recording.sequence());
+  {
+    const auto side_by_side = recording.sequence().parallel();
+    upload_.send(recording.sequence());
+    recording.sequence().fill(inverse_depth_.array(), 0.0f);
+    recording.sequence().fill(ids_.array(), -1);
+    for (const std::unique_ptr<DeviceGroup>& group : device_groups_) group->clear(recording.sequence());
+  }
   for (int step = 0; step < DeviceGroup::steps; ++step) {
     const auto side_by_side = recording.sequence().parallel();
     for (const std::unique_ptr<DeviceGroup>& group : device_groups_)
       group->record(step, recording, kernels_, upload_, results_, state_);
-    if (step == 0) {
-      recording.launch(kernels_.clear_visibility, numbers(1), [this](auto& a) {
-        a.first_tile = 0;
-        a.inverse_depth = array(inverse_depth_), a.ids = array(ids_);
-      });
-    }
   }
   for (const std::unique_ptr<DeviceGroup>& group : device_groups_) record_visible(recording, *group);
 }
@@ -55,21 +57,25 @@ void DeviceEvaluator::record_visible(Recording& recording, const DeviceGroup& de
     });
   }
   const auto bounds = device_group.bounds(upload_);
-  recording.launch(kernels_.visible_triangles, numbers(1),
-                   [set, table, bounds, offsets, candidates, &group](auto& a) {
+  const auto depths = device_group.depths();
+  const auto winners = device_group.winners();
+  recording.launch(kernels_.large_triangles, numbers(1),
+                   [set, table, bounds, offsets, candidates, depths, winners, &group](auto& a) {
                      set(a);
+                     a.depths = array(depths), a.winners = array(winners);
                      a.stride = group.stride, a.triangles = array(table), a.bounds = array(bounds);
                      a.offsets = array(offsets), a.candidates = array(candidates);
                    });
 }
 
-void DeviceEvaluator::record_values(Recording& recording) {
+void DeviceEvaluator::record_values(Recording& recording, bool rows, const std::function<void()>& beside) {
   const auto has_depth_kernel = [this](const OutputChannels& output) {
     const auto o = static_cast<std::size_t>(output.output);
     return o < std::size(kernels_.value_of_depth) && kernels_.value_of_depth[o].code != nullptr;
   };
   {
     const auto side_by_side = recording.sequence().parallel();
+    if (beside) beside();
     for (const OutputChannels& output : outputs_) {
       if (has_depth_kernel(output)) {
         const auto o = static_cast<std::size_t>(output.output);
@@ -103,6 +109,12 @@ void DeviceEvaluator::record_values(Recording& recording) {
                        });
     }
   }
+  if (crossed_ != nullptr) crossed_->record_values(recording, rendered_, ids_, rows);
+}
+
+bool DeviceEvaluator::all_have_rows(const DeviceGroup& group) const {
+  return std::all_of(outputs_.begin(), outputs_.end(),
+                     [&](const OutputChannels& output) { return has_rows(output, group.group().surface); });
 }
 
 bool DeviceEvaluator::has_rows(const OutputChannels& output, int surface) const {
@@ -111,7 +123,6 @@ bool DeviceEvaluator::has_rows(const OutputChannels& output, int surface) const 
 }
 
 void DeviceEvaluator::record_rows(Recording& recording, const DeviceGroup& group, int planes) {
-  const auto side_by_side = recording.sequence().parallel();
   for (const OutputChannels& output : outputs_) {
     if (!has_rows(output, group.group().surface)) continue;
     const auto o = static_cast<std::size_t>(output.output);
