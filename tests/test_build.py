@@ -43,7 +43,7 @@ SOURCES = {
     "kernels/value.py": "VALUE = 1\n",
     "kernels/other.py": "",
     "cpp/include/diffrt/diffrt.hpp": "",
-    "cpp/src/library.cpp": '#include <Eigen/Core>\n#include "diffrt_kernels.hpp"\nint f() { return EIGEN + kernels(); }\n',
+    "cpp/src/library.cpp": '#include <Eigen/Core>\n#include "diffrt_kernels.hpp"\nint f = EIGEN + kernels();\n',
 }
 KERNELS, LIBRARY = "kernels/manifest.json", "cpp/CMakeFiles/diffrt.dir/src/library.cpp.o"
 
@@ -99,17 +99,8 @@ class Checkout:
         """Configures and builds; what was built, of the kernels and the library."""
         before = self.times()
         variables = {**os.environ, "PYTHONPATH": str(self.environment)}
-        configure = [
-            "cmake",
-            "-S",
-            self.source,
-            "-B",
-            self.build,
-            "-G",
-            "Ninja",
-            f"-DPython_EXECUTABLE={sys.executable}",
-        ]
-        configure += [f"-DCMAKE_CXX_COMPILER={self.compiler}", *options]
+        configure = ["cmake", "-S", self.source, "-B", self.build, "-G", "Ninja", *options]
+        configure += [f"-DPython_EXECUTABLE={sys.executable}", f"-DCMAKE_CXX_COMPILER={self.compiler}"]
         for command in (configure, ["cmake", "--build", self.build]):
             done = subprocess.run(list(map(str, command)), env=variables, capture_output=True, text=True)
             if done.returncode:
