@@ -113,6 +113,7 @@ def check_start(bottle, frame, axis, degrees):
     bottle.check(result.scene.shapes["bottle"].T_world_mesh)
 
 
+@pytest.mark.every_device(False)
 def test_by_the_command_line(bottle, tmp_path, capsys):
     """examples/bottle.toml, with its mesh where the data are."""
     text = (ROOT / "examples" / "bottle.toml").read_text()
