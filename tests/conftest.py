@@ -1,7 +1,10 @@
 """What several files of tests share and is expensive to make, and the device that tests run on.
 
-A file with `pytestmark = pytest.mark.every_device` is run on each device of this machine. With --device NAME it is run
-on that one, and so is all else: renderers that name no device are made there.
+A file with `pytestmark = pytest.mark.every_device` is run on each device of this machine, but for tests of its own that
+have the mark `every_device(False)`, and those `by="reference"`, which need no device. With --device NAME it is run on
+that one, and so is all else: renderers that name no device are made there.
+
+With -n of pytest-xdist a file is the work of one process: what its tests share is made once.
 """
 
 import inspect
@@ -10,6 +13,9 @@ import compiled
 import pytest
 
 import diffrt_aot as dr
+
+# Files that look at compiled kernels: `build` below takes a minute.
+COMPILED = {"tests/test_aot.py", "tests/test_aot_devices.py"}
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +26,19 @@ def build(tmp_path_factory):
     folder = tmp_path_factory.mktemp("aot")
     compiled.run_python("-m", "kernels.aot", "--output", folder, "--keep-ir")
     return folder
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.split("::")[0]
+            return "kernels" if file in COMPILED else file
+
+    config.option.loadscopereorder = False  # those that take longest come first, as it is
+    return ByFile(config, log)
 
 
 def pytest_addoption(parser):
@@ -33,11 +52,23 @@ def pytest_configure(config):
 
 def pytest_generate_tests(metafunc):
     chosen = metafunc.config.getoption("--device")
-    if metafunc.definition.get_closest_marker("every_device") is None:
+    mark = metafunc.definition.get_closest_marker("every_device")
+    if mark is None or mark.args == (False,):
         return
     devices = [chosen] if chosen else [name for name in dr.devices() if name.endswith(":0") or name == "cpu"]
-    metafunc.fixturenames.append("device")
+    if "device" not in metafunc.fixturenames:
+        metafunc.fixturenames.append("device")
     metafunc.parametrize("device", devices, indirect=True, scope="module")
+
+
+def pytest_collection_modifyitems(items):
+    """What the reference computes is the same on every device: once is enough."""
+
+    def again(item):
+        values = getattr(item, "callspec", None) and item.callspec.params
+        return values and values.get("by") == "reference" and item.callspec.indices.get("device", 0) > 0
+
+    items[:] = [item for item in items if not again(item)]
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,8 @@ import pytest
 
 import diffrt_aot as dr
 
+pytestmark = pytest.mark.every_device
+
 CAMERA = dr.PinholeCamera(40, 30, 35, 35, 19.5, 14.5)
 BALL = dr.Sphere((0.1, -0.2, 5), 1)
 SCENE = dr.Scene(CAMERA, {"ball": BALL})
@@ -14,7 +16,7 @@ FREE = ["ball.center", "ball.radius"]
 
 
 @pytest.fixture
-def renderer():
+def renderer(device):
     return dr.Renderer(SCENE, free=FREE)
 
 

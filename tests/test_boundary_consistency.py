@@ -25,6 +25,8 @@ from test_renderer_repeatable import assert_same_bits, everything_of
 
 import diffrt_aot as dr
 
+pytestmark = pytest.mark.every_device
+
 # Of the pixels that are crossed, how many may be left out because a corner or a vertex passes a side of theirs.
 EXCLUDED = 0.01
 
@@ -51,6 +53,7 @@ def without_worst(remainder, count):
     return rows[:, worst[: len(worst) - count]]
 
 
+@pytest.mark.every_device(False)
 @EVERY_VIEW
 def test_taylor_remainder_of_the_reference(name):
     """Four octaves, from edges that move by 1/500 px."""

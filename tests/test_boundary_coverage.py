@@ -24,6 +24,8 @@ from renderer_cases import OCTAHEDRON, ball_mesh, pose
 
 import diffrt_aot as dr
 
+pytestmark = pytest.mark.every_device
+
 GEM_NAMES = ["gem.vertices", "gem.pose", *CAMERA_NAMES]
 
 
@@ -98,6 +100,7 @@ def wholly_seen(world):
 # The oracles themselves.
 
 
+@pytest.mark.every_device(False)
 @pytest.mark.parametrize("name", [name for name in SHOWN if "pebble" not in name])
 def test_integrated_coverage_is_the_mean_of_many_rays(name):
     world = SHOWN[name].world()
@@ -108,6 +111,7 @@ def test_integrated_coverage_is_the_mean_of_many_rays(name):
         assert integrated(world).sum() == pytest.approx(area(world), rel=1e-11)
 
 
+@pytest.mark.every_device(False)
 @pytest.mark.parametrize("output", ["distance", "depth", "shade"])
 def test_integrated_images_are_means_of_many_rays(output):
     world = SPHERES["in view"].world()
@@ -156,6 +160,7 @@ def test_sum_of_a_column_is_the_derivative_of_the_area(name, by):
     assert np.all(np.abs(J.sum(axis=(0, 1, 2)) - expected) <= 1e-4 * np.maximum(np.abs(expected), terms))
 
 
+@pytest.mark.every_device(False)
 def test_area_of_a_sphere_by_complex_steps():
     """The closed form that the sums are compared with, against its own complex step."""
     shown = SPHERES["in view"]
@@ -202,7 +207,7 @@ SUBDIVISIONS = [2, 3, 4, 5]
 
 
 @pytest.fixture(scope="module")
-def tessellated():
+def tessellated(device):
     """Columns by the three translations: of the sphere, and of ever finer meshes with their vertices on it."""
 
     def columns(shape, name):

@@ -13,6 +13,8 @@ from test_renderer_repeatable import assert_same_bits, everything_of
 import diffrt_aot as dr
 from diffrt_aot.scene import free_sizes
 
+pytestmark = pytest.mark.every_device
+
 # A camera whose numbers are exact: borders of pixels at multiples of 1/32 of the tangent, the axis at a centre.
 CAMERA = dr.PinholeCamera(24, 18, 32.0, 32.0, 12.0, 9.0)
 BORDER = CAMERA.replace(cx=11.5, cy=8.5)
@@ -125,12 +127,19 @@ CAMERAS = {
 EVERY = pytest.mark.parametrize("name", AWKWARD)
 
 
-def awkward(name):
-    """The scene, with all free: of those with very many numbers, a few."""
-    scene = dr.Scene(CAMERAS.get(name, CAMERA), AWKWARD[name])
+def awkward(name, device="cpu"):
+    """The scene, with all free: of those with very many numbers, a few.
+
+    On other devices than the CPU hundreds of specks are enough: a driver that computes on the processor takes minutes
+    for thousands.
+    """
+    shapes = AWKWARD[name]
+    if name == "thousands of specks" and device != "cpu":
+        shapes = dict(list(shapes.items())[::7])
+    scene = dr.Scene(CAMERAS.get(name, CAMERA), shapes)
     free = dr.valid_free_names(scene)
     if sum(free_sizes(scene).values()) > 1000:
-        free = [name for name in free if name in ("m.pose", "wall.point", "s7.center", "s400.radius", "camera.pose")]
+        free = [name for name in free if name in ("m.pose", "wall.point", "s7.center", "s406.radius", "camera.pose")]
     return View(scene, free)
 
 
@@ -161,8 +170,8 @@ def assert_within(image, scene):
 
 
 @EVERY
-def test_finite_and_within_what_is_mixed(name):
-    shown = awkward(name)
+def test_finite_and_within_what_is_mixed(name, device):
+    shown = awkward(name, device)
     given = drawn(shown)
     image, J = given.jacobian()
     assert np.all(np.isfinite(image)) and np.all(np.isfinite(J.dense()))
@@ -172,9 +181,9 @@ def test_finite_and_within_what_is_mixed(name):
 
 
 @EVERY
-def test_no_value_only_where_there_is_none(name):
+def test_no_value_only_where_there_is_none(name, device):
     """Backgrounds without a value: NaN are the pixels whose centre sees nothing, as without boundaries."""
-    shown = awkward(name)
+    shown = awkward(name, device)
     outputs, background = ["distance", "mask", "depth"], [None, 0.0, None]
     image, J = drawn(shown, outputs, background).jacobian()
     plain = drawn(shown, outputs, background, boundary="none").render()
@@ -183,8 +192,8 @@ def test_no_value_only_where_there_is_none(name):
 
 
 @EVERY
-def test_same_bits_for_any_number_of_threads(name):
-    shown = awkward(name)
+def test_same_bits_for_any_number_of_threads(name, device):
+    shown = awkward(name, device)
     given = drawn(shown, threads=1)
     expected = everything_of(given, given.theta0)
     for threads in (2, 3):
@@ -301,8 +310,8 @@ SMOOTH = [
 
 
 @pytest.mark.parametrize("name", SMOOTH)
-def test_jacobian_is_the_derivative_of_the_awkward(name):
-    shown = awkward(name)
+def test_jacobian_is_the_derivative_of_the_awkward(name, device):
+    shown = awkward(name, device)
     outputs = ["mask", "normal"]
     given = drawn(shown, outputs, [0.0, -1.0])
     assert_derivative(given, 0.02 * shown.direction(2), 0.05)

@@ -30,6 +30,8 @@ from renderer_cases import CUBE, ball_mesh, pose
 
 import diffrt_aot as dr
 
+pytestmark = pytest.mark.every_device
+
 OUTPUTS = ["mask", "distance", "depth", "shade"]
 
 # Images against the mean of many rays. What is mixed is taken at the centroids of the parts: exact for the mask, and

@@ -98,6 +98,7 @@ def test_the_command_line_is_light_to_import():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.every_device
 def test_demo_recovers_the_sphere_and_draws_it(capsys, tmp_path):
     pytest.importorskip("matplotlib")
     code, out, err = run(capsys, "demo", "--output-dir", tmp_path / "new")
@@ -132,6 +133,7 @@ def test_demo_goes_on_without_matplotlib(capsys, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.every_device
 def test_fit_writes_scene_report_and_pictures(capsys, folder):
     pytest.importorskip("matplotlib")
     code, out, err = run(capsys, "fit", "scene.toml", "--observed", "depth.npy")
@@ -167,6 +169,7 @@ def test_fit_writes_scene_report_and_pictures(capsys, folder):
     assert "median |r| of inliers" in text and "gain_ratio" in text
 
 
+@pytest.mark.every_device
 def test_fit_to_a_png_with_a_scale(capsys, folder):
     arguments = ["fit", "scene.toml", "--observed", "depth.png", "--scale", "0.0001", "--quiet"]
     code, _, err = run(capsys, *arguments, "--output-dir", "a/b")
@@ -175,6 +178,7 @@ def test_fit_to_a_png_with_a_scale(capsys, folder):
     np.testing.assert_allclose(fitted.shapes["ball"].center, TRUTH.shapes["ball"].center, atol=2e-5)
 
 
+@pytest.mark.every_device
 def test_options_override_the_file(capsys, folder):
     code, _, err = run(
         capsys,
@@ -201,6 +205,7 @@ def test_options_override_the_file(capsys, folder):
     ]
 
 
+@pytest.mark.every_device
 def test_a_mask_is_fitted_by_its_silhouette(capsys, folder):
     """Exact by default for what is no depth; by its interior alone, a mask says nothing."""
     np.save("mask.npy", dr.Renderer(TRUTH, output="mask").render())
@@ -216,6 +221,7 @@ def test_a_mask_is_fitted_by_its_silhouette(capsys, folder):
     assert fitted.fit.boundary == "none" and fitted.scene == START
 
 
+@pytest.mark.every_device
 def test_one_loss_replaces_the_stages(capsys, folder):
     stages = (FitStage(Tukey(0.1), 5), FitStage(Tukey(0.02), 5))
     save_scene_file("scene.toml", START, fit=FitSettings(free=FREE, stages=stages))
@@ -259,6 +265,7 @@ def heeds_interrupts():
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.every_device
 def test_interrupting_writes_the_best_so_far(capsys, folder, monkeypatch, heeds_interrupts):
     steps = []
 
@@ -279,6 +286,7 @@ def test_interrupting_writes_the_best_so_far(capsys, folder, monkeypatch, heeds_
     assert load_scene_file("out/fitted.toml")
 
 
+@pytest.mark.every_device
 def test_a_fit_without_residuals_says_so(capsys, folder):
     away = START.replace(ball=dr.Sphere((50, 0, 1), 1))
     save_scene_file("scene.toml", away, fit=FitSettings(free=FREE))

@@ -5,6 +5,8 @@ import pytest
 
 import diffrt_aot as dr
 
+pytestmark = pytest.mark.every_device
+
 
 class Foreign:
     """An array that speaks DLPack and nothing else, as those of other libraries do."""
@@ -23,7 +25,7 @@ class Foreign:
 
 
 @pytest.fixture
-def renderer():
+def renderer(device):
     camera = dr.PinholeCamera(width=24, height=16, fx=20, fy=20, cx=12, cy=8)
     return dr.Renderer(dr.Scene(camera, {"ball": dr.Sphere((0, 0, 10), 3)}), free=["ball.center"], background=0.0)
 

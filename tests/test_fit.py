@@ -35,7 +35,7 @@ def observed(noise=0.0, seed=0):
 
 
 @pytest.fixture(scope="module")
-def image():
+def image(device):
     return observed()
 
 

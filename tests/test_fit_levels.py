@@ -11,6 +11,8 @@ import diffrt_aot as dr
 from diffrt_aot.cli import main
 from diffrt_aot.scene_file import FitSettings, load_scene_file, save_scene_file
 
+pytestmark = pytest.mark.every_device
+
 CAMERA = dr.PinholeCamera(162, 121, 110, 108, 80.5, 59.0)  # neither side divides by 4
 TRUTH = dr.Scene(
     CAMERA,
@@ -30,7 +32,7 @@ def renderer_of(scene=START, free=FREE, **options):
 
 
 @pytest.fixture(scope="module")
-def image():
+def image(device):
     return renderer_of(TRUTH).render().astype(np.float64)
 
 

@@ -103,3 +103,32 @@ def test_importing_with_a_bad_level_does_not_fail():
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_every_output_has_kernels_at_every_level(by_level, output):
     assert all(np.isfinite(arrays["0 image"][..., OUTPUTS.index(output)]).any() for arrays in by_level.values())
+
+
+FIT_MASKS = """
+import diffrt_aot as dr
+import numpy as np
+
+camera = dr.PinholeCamera(160, 120, 200, 200, 79.5, 59.5)
+z = 200.0  # a unit is a pixel
+ends = set()
+for radius in (16, 25, 40):
+    truth = dr.Scene(camera, {"ball": dr.Sphere((3.3, -2.2, z), radius)})
+    observed = dr.Renderer(truth, output="mask").render()
+    for angle in np.linspace(0, 2 * np.pi, 12, endpoint=False):
+        start = truth.replace(ball=dr.Sphere((3.3 + 15 * np.cos(angle), -2.2 + 15 * np.sin(angle), z), radius))
+        renderer = dr.Renderer(start, free=["ball.center", "ball.radius"], output="mask")
+        bounds = {"ball.center": ([-np.inf, -np.inf, z], [np.inf, np.inf, z])}
+        result = dr.fit(renderer, observed, levels=3, bounds=bounds)
+        ends.add(result.status.converged)
+        assert np.abs(result.theta - [3.3, -2.2, z, radius]).max() < 1e-4, result.theta
+print(ends)
+"""
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_fits_to_silhouettes_converge(level):
+    """Where edges are is rounded, by each level in its own way; what is left of the cost then is no reason to go on."""
+    finished = run(FIT_MASKS, level)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout == "{True}\n"

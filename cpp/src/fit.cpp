@@ -15,6 +15,22 @@
 namespace diffrt {
 namespace {
 
+// Where an edge is, in pixels from the principal point, is rounded some times on its way.
+constexpr double kPlaceRoundings = 2;
+
+double element(const ImageView& image, int row, int column, int channel) {
+  const char* address = static_cast<const char*>(image.data) + row * image.row_stride +
+                        column * image.column_stride + channel * image.channel_stride;
+  if (image.is_double) {
+    double value = 0;
+    std::memcpy(&value, address, sizeof value);
+    return value;
+  }
+  float value = 0;
+  std::memcpy(&value, address, sizeof value);
+  return static_cast<double>(value);
+}
+
 // Mean magnitude of an image's numbers, from a sample of them, or the root of their mean square. The latter
 // is what the rounding of pixels along silhouettes is like: they are few, and are rounded as the jump there
 // is.
@@ -25,22 +41,36 @@ double magnitude(const ImageView& image, const PinholeCamera& camera, int channe
   for (int row = 0; row < camera.height; row += row_step) {
     for (int column = 0; column < camera.width; column += column_step) {
       for (int c = 0; c < channels; ++c) {
-        const char* address = static_cast<const char*>(image.data) + row * image.row_stride +
-                              column * image.column_stride + c * image.channel_stride;
-        float single = 0;
-        double value = 0;
-        if (image.is_double) {
-          std::memcpy(&value, address, sizeof value);
-        } else {
-          std::memcpy(&single, address, sizeof single);
-          value = static_cast<double>(single);
-        }
+        const double value = element(image, row, column, c);
         if (std::isfinite(value)) sum += silhouettes ? value * value : std::abs(value), ++count;
       }
     }
   }
   if (count == 0) return 0;
   return silhouettes ? std::sqrt(sum / count) : sum / count;
+}
+
+// Root of the mean square of what the numbers change by when all edges are a relative 1 farther from the
+// principal point: from pixel to pixel they change by the steps between neighbours.
+double change_by_place(const ImageView& image, const PinholeCamera& camera, int channels) {
+  if (image.empty()) return 0;
+  const int row_step = std::max(1, camera.height / 64), column_step = std::max(1, camera.width / 64);
+  double sum = 0, count = 0;
+  for (int row = 0; row < camera.height; row += row_step) {
+    for (int column = 0; column < camera.width; column += column_step) {
+      const double x = column - camera.cx, y = row - camera.cy, square = x * x + y * y;
+      const int below = std::min(row + 1, camera.height - 1), right = std::min(column + 1, camera.width - 1);
+      for (int c = 0; c < channels; ++c) {
+        const double value = element(image, row, column, c);
+        if (!std::isfinite(value)) continue;
+        ++count;
+        for (const double next : {element(image, below, column, c), element(image, row, right, c)}) {
+          if (std::isfinite(next)) sum += square * (next - value) * (next - value);
+        }
+      }
+    }
+  }
+  return count == 0 ? 0 : std::sqrt(sum / count);
 }
 
 // The solver, from level to level: one budget, one history, one clock.
@@ -132,12 +162,14 @@ std::uint64_t new_revision() {
 }
 
 ImageProblem::ImageProblem(Renderer& renderer, Observation observation, Loss loss)
-    : renderer_(renderer),
-      observation_(observation),
-      loss_(loss),
-      resolution_(static_cast<double>(std::numeric_limits<float>::epsilon()) *
-                  magnitude(observation.image, renderer.scene().camera, renderer.channels(),
-                            renderer.options().boundary == Boundary::exact)) {
+    : renderer_(renderer), observation_(observation), loss_(loss) {
+  const double epsilon = static_cast<double>(std::numeric_limits<float>::epsilon());
+  const PinholeCamera& camera = renderer.scene().camera;
+  const bool silhouettes = renderer.options().boundary == Boundary::exact;
+  resolution_ = epsilon * magnitude(observation.image, camera, renderer.channels(), silhouettes);
+  if (silhouettes) {
+    at_edges_ = kPlaceRoundings * epsilon * change_by_place(observation.image, camera, renderer.channels());
+  }
   // The arrays stay as they are while the problem is solved.
   if (observation_.revision == 0) observation_.revision = new_revision();
 }
@@ -145,9 +177,11 @@ ImageProblem::ImageProblem(Renderer& renderer, Observation observation, Loss los
 std::size_t ImageProblem::size() const { return renderer_.parameters(); }
 
 // Rendered values are float32: with errors e in the residuals the cost is off by about |r|.|e| + |e|^2 / 2.
+// At edges they are larger, and count where residuals are no more than such errors.
 Evaluation ImageProblem::evaluation() const {
-  const double noise = resolution_ * std::sqrt(2 * equations_.cost) +
-                       0.5 * static_cast<double>(equations_.count) * resolution_ * resolution_;
+  const double squares = resolution_ * resolution_ + at_edges_ * at_edges_;
+  const double noise =
+      resolution_ * std::sqrt(2 * equations_.cost) + 0.5 * static_cast<double>(equations_.count) * squares;
   Evaluation result{equations_.cost, equations_.count};
   result.noise = noise;
   return result;

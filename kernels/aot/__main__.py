@@ -27,6 +27,7 @@ def main():
     parser.add_argument("--keep-ir", action="store_true", help="also write each kernel's LLVM IR, PTX and SPIR-V")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
+    (options.output / "manifest.json").unlink(missing_ok=True)  # the last to be written: where it is, all is
     with tempfile.TemporaryDirectory() as folder:
         compile_all(options, Path(folder))
 
@@ -44,9 +45,11 @@ def compile_all(options, folder):
         targets += [threads.submit(compile_device, arch, options, folder, pool) for arch in DEVICES]
         x64, *devices = (target.result() for target in targets)
     data = manifest.manifest(x64, dict(zip(DEVICES, devices, strict=True)))
-    (options.output / "manifest.json").write_text(manifest.to_json(data))
     (options.output / "diffrt_kernels.hpp").write_text(manifest.to_header(data))
     (options.output / "diffrt_kernels.cpp").write_text(manifest.to_source(data))
+    part = options.output / "manifest.json.part"
+    part.write_text(manifest.to_json(data))
+    part.replace(options.output / "manifest.json")
 
 
 def trace(arch, lanes, options, folder):

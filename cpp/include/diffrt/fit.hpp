@@ -28,7 +28,8 @@ class ImageProblem : public LeastSquaresProblem {
   Observation observation_;
   Loss loss_;
   NormalEquations equations_;
-  double resolution_;  // rounding error of a rendered value [its units]
+  double resolution_ = 0;  // rounding error of a rendered value [its units]
+  double at_edges_ = 0;    // what silhouettes add to it, as a mean over all pixels
 };
 
 // result.theta is relative to the renderer's scene: renderer.scene_at(result.theta) is the fitted scene.
