@@ -43,6 +43,34 @@ double magnitude(const ImageView& image, const PinholeCamera& camera, int channe
   return silhouettes ? std::sqrt(sum / count) : sum / count;
 }
 
+// What of it lies on a device, in the host's memory.
+class OnHost {
+ public:
+  OnHost(Renderer& renderer, const Observation& observation) : observation_(observation) {
+    bring(renderer, observation_.image, image_);
+    bring(renderer, observation_.weights, weights_);
+  }
+  const Observation& observation() const { return observation_; }
+
+ private:
+  static void bring(Renderer& renderer, ImageView& view, std::vector<float>& numbers) {
+    if (view.empty() || !view.on_device) return;
+    numbers.resize(renderer.pixels() * static_cast<std::size_t>(renderer.channels()));
+    renderer.fetch(view, numbers);
+    view = ImageView::contiguous(numbers.data(), renderer.scene().camera.width, renderer.channels());
+  }
+
+  Observation observation_;
+  std::vector<float> image_, weights_;
+};
+
+// Of what is observed, in units of what is rendered: the rounding error of a value.
+double rounding(Renderer& renderer, const ImageView& image) {
+  return static_cast<double>(std::numeric_limits<float>::epsilon()) *
+         magnitude(OnHost(renderer, {image, {}, 0}).observation().image, renderer.scene().camera,
+                   renderer.channels(), renderer.options().boundary == Boundary::exact);
+}
+
 // The solver, from level to level: one budget, one history, one clock.
 class CoarseToFine {
  public:
@@ -135,9 +163,7 @@ ImageProblem::ImageProblem(Renderer& renderer, Observation observation, Loss los
     : renderer_(renderer),
       observation_(observation),
       loss_(loss),
-      resolution_(static_cast<double>(std::numeric_limits<float>::epsilon()) *
-                  magnitude(observation.image, renderer.scene().camera, renderer.channels(),
-                            renderer.options().boundary == Boundary::exact)) {
+      resolution_(rounding(renderer, observation.image)) {
   // The arrays stay as they are while the problem is solved.
   if (observation_.revision == 0) observation_.revision = new_revision();
 }
@@ -209,8 +235,9 @@ SolveResult fit(Renderer& renderer, const Observation& observation, Span<const d
   solver::check_arguments(problem, theta0, options);
   CoarseToFine progress(options);
   std::vector<double> theta(theta0.begin(), theta0.end());
+  const OnHost host(renderer, observation);  // a coarse level's means are made there
   for (int level = levels - 1; level > 0 && progress.goes_on(); --level) {
-    CoarseProblem coarse(renderer, observation, loss, 1 << level);
+    CoarseProblem coarse(renderer, host.observation(), loss, 1 << level);
     progress.coarse(coarse, static_cast<std::size_t>(level), theta);
   }
   return progress.finest(problem, theta);
