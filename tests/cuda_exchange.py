@@ -201,19 +201,22 @@ def test_streams_of_consumers(renderer):
 
 @pytest.mark.parametrize("stream", [None, -1, 1, 2, "theirs"])
 def test_memory_is_not_written_while_a_consumer_reads(stream):
-    """The device is waited for where the reader's stream is not the renderer's."""
+    """Where the reader's stream is not the renderer's, the default stream is waited for, or else the device."""
     theirs = FAKE.diffrt_fake_stream()
     for ours in (None, 1, theirs):
         renderer = make_renderer(stream=ours)
         for_them = theirs if stream == "theirs" else stream
-        same = ours is not None and (1 if for_them is None else for_them) == ours
+        reader = 1 if for_them is None else for_them
+        same = ours is not None and reader == ours
         image = renderer.render(on_device=True)
         address = image._core.address
         image.__dlpack__(stream=for_them)
         del image
-        before = FAKE.diffrt_fake_calls(b"cuCtxSynchronize")
+        before = [FAKE.diffrt_fake_calls(name) for name in (b"cuStreamWaitEvent", b"cuCtxSynchronize")]
         assert renderer.render(on_device=True)._core.address == address
-        assert FAKE.diffrt_fake_calls(b"cuCtxSynchronize") - before == (0 if same else 1)
+        after = [FAKE.diffrt_fake_calls(name) for name in (b"cuStreamWaitEvent", b"cuCtxSynchronize")]
+        expected = [0, 0] if same else [1, 0] if reader == 1 else [0, 1]
+        assert np.subtract(after, before).tolist() == expected
 
 
 def test_copies_and_other_devices(renderer):

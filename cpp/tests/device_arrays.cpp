@@ -353,12 +353,25 @@ TEST_CASE("memory that is still read is not written") {
     CHECK(cuda->calls("cuCtxSynchronize") == 1);  // the second time the stream has the order
     CHECK(numbers(image)[0] == value + 1);
   }
-  // By streams unknown.
+  // On the default stream, which the renderer's can wait for.
+  renderer.use_stream(0);
   DeviceArray image = renderer.render_on_device(renderer.theta0());
+  const std::uint64_t address = image.address();
+  const auto value = static_cast<float>(seen.renders);
+  cuda->read_elsewhere(1, address, &read);
+  image.used_on(1);
+  image = DeviceArray();
+  const long waits = cuda->calls("cuStreamWaitEvent"), synchronized = cuda->calls("cuCtxSynchronize");
+  image = renderer.render_on_device(renderer.theta0());
+  CHECK(image.address() == address);
+  CHECK(read == value);
+  CHECK(cuda->calls("cuStreamWaitEvent") == waits + 1);
+  CHECK(cuda->calls("cuCtxSynchronize") == synchronized);
+  // By streams unknown.
   image.used_on(0);
   image = DeviceArray();
   image = renderer.render_on_device(renderer.theta0());
-  CHECK(cuda->calls("cuCtxSynchronize") == 2);
+  CHECK(cuda->calls("cuCtxSynchronize") == synchronized + 1);
 }
 
 TEST_CASE("too little memory for a result: what nobody holds is given up first") {

@@ -12,9 +12,10 @@ from . import _core
 from ._arguments import describe
 from .errors import InvalidTypeError, InvalidValueError
 
-# DLDeviceType of memory that the host can read: its own, pinned by CUDA or ROCm, managed by CUDA.
+# DLDeviceType of memory that the host can read: its own, pinned by CUDA or ROCm, managed by CUDA. And of CUDA's own,
+# of which the last is both.
 _HOST = (1, 3, 11, 13)
-_CUDA = 2
+_CUDA, _CUDA_MANAGED = 2, 13
 _NAMES = {2: "a CUDA device", 4: "an OpenCL device", 7: "a Vulkan device", 8: "a Metal device", 10: "a ROCm device"}
 
 
@@ -32,7 +33,7 @@ def exchanged(name: str, value: Any, core: _core.Renderer) -> Any:
         return value
     if hasattr(value, "__dlpack__") and hasattr(value, "__dlpack_device__"):
         kind, index = (int(number) for number in value.__dlpack_device__())
-        if kind == _CUDA and core.device.startswith("cuda:"):
+        if kind in (_CUDA, _CUDA_MANAGED) and core.device.startswith("cuda:"):
             return _from_dlpack(name, value, index, core)
         if kind not in _HOST:
             where = _NAMES.get(kind, f"a device of DLPack's kind {kind}")

@@ -14,6 +14,8 @@ using runtime::Memory;
 
 // A loop that binds the next result to the same name holds the last one while it computes the next.
 constexpr std::size_t most_idle_of_a_size = 2, most_idle = 6;
+// The legacy default stream, which is always there.
+constexpr runtime::Stream legacy = 1;
 // What is pinned on the host for copies, at most [bytes].
 constexpr std::size_t host_piece = std::size_t{16} << 20;
 
@@ -51,6 +53,13 @@ void Result::fetch(std::size_t offset, std::size_t bytes, void* out) const {
   }
 }
 
+void Results::wait_for(Readers& readers, runtime::Stream stream) {
+  if (readers.are_on(legacy)) return device_->order(stream, legacy);
+  // Their streams may be gone by now; the device knows what is left of their work.
+  device_->synchronize();
+  readers = Readers();
+}
+
 std::shared_ptr<const Result> Results::take(std::size_t bytes, runtime::Stream stream) {
   stream = device_->handle(stream);
   DeviceBuffer<unsigned char> memory;
@@ -69,11 +78,7 @@ std::shared_ptr<const Result> Results::take(std::size_t bytes, runtime::Stream s
       idle_.erase(found);
     }
   }
-  // Of which streams there is work, and whether they still exist, nobody knows: the device does.
-  if (!readers.are_on(stream)) {
-    device_->synchronize();
-    readers = Readers();
-  }
+  if (!readers.are_on(stream)) wait_for(readers, stream);
   if (memory.size() == 0) {
     try {
       memory = {*device_, bytes};

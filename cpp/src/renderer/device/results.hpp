@@ -78,6 +78,8 @@ class Results : public std::enable_shared_from_this<Results> {
     runtime::DeviceBuffer<unsigned char> memory;
     Readers readers;
   };
+  // What is put on `stream` from now on comes after all that they do.
+  void wait_for(Readers& readers, runtime::Stream stream);
   void give_back(runtime::DeviceBuffer<unsigned char> memory, const Readers& readers) noexcept;
 
   const std::shared_ptr<runtime::Device> device_;
