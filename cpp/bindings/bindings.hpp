@@ -14,7 +14,9 @@ namespace diffrt::bindings {
 
 namespace py = pybind11;
 
+void bind_device_array(py::module_& module);
 void bind_errors(py::module_& module);
+void bind_foreign_array(py::module_& module);
 void bind_info(py::module_& module);
 void bind_jacobian(py::module_& module);
 void bind_renderer(py::module_& module);
@@ -39,8 +41,5 @@ py::object wrap_jacobian(Jacobian jacobian);
 
 // theta as C++ wants it. Wrong kinds of numbers are refused; wrong lengths are the library's to refuse.
 DoubleArray theta_of(const py::object& theta);
-
-// A view of an image argument [H, W] or [H, W, C]; throws ArgumentError that names it.
-ImageView image_of(const py::array& array, const char* name, const Renderer& renderer);
 
 }  // namespace diffrt::bindings

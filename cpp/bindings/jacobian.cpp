@@ -96,6 +96,8 @@ void bind_jacobian(py::module_& module) {
       .def_property_readonly("channels", &Jacobian::channels)
       .def_property_readonly("parameters", &Jacobian::parameters)
       .def("dense", &dense)
+      .def_property_readonly("on_device", &Jacobian::on_device)
+      .def("dense_on_device", &Jacobian::dense_on_device, py::call_guard<py::gil_scoped_release>())
       .def("multiply", &multiply)
       .def("multiply_transposed", &multiply_transposed)
       .def("to_sparse", &to_sparse)

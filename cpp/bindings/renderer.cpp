@@ -1,7 +1,7 @@
 #include <mutex>
 #include <optional>
 
-#include "bindings.hpp"
+#include "foreign_array.hpp"
 #include "image_pool.hpp"
 
 namespace diffrt::bindings {
@@ -16,39 +16,6 @@ DoubleArray theta_of(const py::object& theta) {
     throw ArgumentError("theta: must be an array of real numbers");
   }
   return DoubleArray::ensure(any);
-}
-
-namespace {
-
-std::string shape_text(const py::array& array) {
-  std::string text = "(";
-  for (py::ssize_t i = 0; i < array.ndim(); ++i) text += (i > 0 ? ", " : "") + std::to_string(array.shape(i));
-  return text + (array.ndim() == 1 ? ",)" : ")");
-}
-
-}  // namespace
-
-ImageView image_of(const py::array& array, const char* name, const Renderer& renderer) {
-  const PinholeCamera& camera = renderer.scene().camera;
-  const int C = renderer.channels();
-  const bool plain = array.ndim() == 2 && C == 1, channels = array.ndim() == 3 && array.shape(2) == C;
-  if (!(plain || channels) || array.shape(0) != camera.height || array.shape(1) != camera.width) {
-    std::string expected = "(" + std::to_string(camera.height) + ", " + std::to_string(camera.width) +
-                           (C > 1 ? ", " + std::to_string(C) : "") + ")";
-    std::string hint = array.ndim() >= 2 && array.shape(0) == camera.width &&
-                               array.shape(1) == camera.height && camera.width != camera.height
-                           ? ". Images are [row, column]: perhaps it is transposed"
-                           : "";
-    throw ArgumentError(std::string(name) + ": has shape " + shape_text(array) + ", expected " + expected +
-                        hint);
-  }
-  ImageView view;
-  view.data = array.data();
-  view.is_double = array.itemsize() == 8;
-  view.row_stride = array.strides(0);
-  view.column_stride = array.strides(1);
-  view.channel_stride = array.ndim() == 3 ? array.strides(2) : 0;
-  return view;
 }
 
 namespace {
@@ -226,23 +193,21 @@ py::tuple jacobian(LockedRenderer& self, const py::object& theta) {
   return py::make_tuple(image, wrap_jacobian(std::move(J)));
 }
 
-Observation observation_of(const Renderer& renderer, const py::array& observed, const py::object& weights) {
-  Observation observation;
-  observation.image = image_of(observed, "observed", renderer);
-  if (weights.is_none()) return observation;
-  const auto array = py::reinterpret_borrow<py::array>(weights);
-  const PinholeCamera& camera = renderer.scene().camera;
-  const bool per_pixel =
-      array.ndim() == 2 && array.shape(0) == camera.height && array.shape(1) == camera.width;
-  if (per_pixel) {  // one weight for all channels
-    observation.weights = {array.data(), array.itemsize() == 8, array.strides(0), array.strides(1), 0};
-  } else {
-    observation.weights = image_of(array, "weights", renderer);
-  }
-  return observation;
+DeviceArray render_on_device(LockedRenderer& self, const py::object& theta) {
+  const DoubleArray values = theta_of(theta);
+  const Span<const double> in = bindings::span_of(values);
+  return self.alone([&](Renderer& renderer) { return renderer.render_on_device(in); });
 }
 
-py::tuple normal_equations(LockedRenderer& self, const py::object& theta, const py::array& observed,
+py::tuple jacobian_on_device(LockedRenderer& self, const py::object& theta) {
+  const DoubleArray values = theta_of(theta);
+  const Span<const double> in = bindings::span_of(values);
+  DeviceArray image;
+  Jacobian J = self.alone([&](Renderer& renderer) { return renderer.jacobian_on_device(in, &image); });
+  return py::make_tuple(std::move(image), wrap_jacobian(std::move(J)));
+}
+
+py::tuple normal_equations(LockedRenderer& self, const py::object& theta, const py::object& observed,
                            const py::object& weights, const std::tuple<int, double, double>& loss) {
   const DoubleArray values = theta_of(theta);
   const Span<const double> in = bindings::span_of(values);
@@ -254,7 +219,7 @@ py::tuple normal_equations(LockedRenderer& self, const py::object& theta, const 
                         result.cost, result.count);
 }
 
-py::tuple cost(LockedRenderer& self, const py::object& theta, const py::array& observed,
+py::tuple cost(LockedRenderer& self, const py::object& theta, const py::object& observed,
                const py::object& weights, const std::tuple<int, double, double>& loss) {
   const DoubleArray values = theta_of(theta);
   const Span<const double> in = bindings::span_of(values);
@@ -305,7 +270,7 @@ py::dict result_dict(SolveResult&& result) {
       "covariance_sandwich"_a = square(std::move(result.covariance_sandwich)));
 }
 
-py::dict fit_image(LockedRenderer& self, const py::array& observed, const py::object& weights,
+py::dict fit_image(LockedRenderer& self, const py::object& observed, const py::object& weights,
                    const std::tuple<int, double, double>& loss, const py::object& theta0, bool gauss_newton,
                    std::size_t max_steps, double gradient_tolerance, double step_tolerance,
                    double cost_tolerance, double initial_damping,
@@ -349,6 +314,17 @@ void bind_renderer(py::module_& module) {
            "scene"_a, "free"_a, "outputs"_a, "background"_a, "exact"_a, "rules"_a, "device"_a, "threads"_a)
       .def("render", &render)
       .def("jacobian", &jacobian)
+      .def("render_on_device", &render_on_device)
+      .def("jacobian_on_device", &jacobian_on_device)
+      .def("use_stream",
+           [](LockedRenderer& self, std::uintptr_t stream) {
+             self.alone([&](Renderer& renderer) { renderer.use_stream(stream); });
+           })
+      .def("wait_for",
+           [](LockedRenderer& self, std::uintptr_t stream) {
+             self.alone([&](Renderer& renderer) { renderer.wait_for(stream); });
+           })
+      .def_property_readonly("stream", [](LockedRenderer& self) { return self.get().stream(); })
       .def("normal_equations", &normal_equations)
       .def("cost", &cost)
       .def("fit", &fit_image)

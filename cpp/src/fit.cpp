@@ -73,6 +73,27 @@ double change_by_place(const ImageView& image, const PinholeCamera& camera, int 
   return count == 0 ? 0 : std::sqrt(sum / count);
 }
 
+// What of it lies on a device, in the host's memory.
+class OnHost {
+ public:
+  OnHost(Renderer& renderer, const Observation& observation) : observation_(observation) {
+    bring(renderer, observation_.image, image_);
+    bring(renderer, observation_.weights, weights_);
+  }
+  const Observation& observation() const { return observation_; }
+
+ private:
+  static void bring(Renderer& renderer, ImageView& view, std::vector<float>& numbers) {
+    if (view.empty() || !view.on_device) return;
+    numbers.resize(renderer.pixels() * static_cast<std::size_t>(renderer.channels()));
+    renderer.fetch(view, numbers);
+    view = ImageView::contiguous(numbers.data(), renderer.scene().camera.width, renderer.channels());
+  }
+
+  Observation observation_;
+  std::vector<float> image_, weights_;
+};
+
 // The solver, from level to level: one budget, one history, one clock.
 class CoarseToFine {
  public:
@@ -166,9 +187,11 @@ ImageProblem::ImageProblem(Renderer& renderer, Observation observation, Loss los
   const double epsilon = static_cast<double>(std::numeric_limits<float>::epsilon());
   const PinholeCamera& camera = renderer.scene().camera;
   const bool silhouettes = renderer.options().boundary == Boundary::exact;
-  resolution_ = epsilon * magnitude(observation.image, camera, renderer.channels(), silhouettes);
+  const OnHost host(renderer, {observation.image, {}, 0});
+  const ImageView& image = host.observation().image;
+  resolution_ = epsilon * magnitude(image, camera, renderer.channels(), silhouettes);
   if (silhouettes) {
-    at_edges_ = kPlaceRoundings * epsilon * change_by_place(observation.image, camera, renderer.channels());
+    at_edges_ = kPlaceRoundings * epsilon * change_by_place(image, camera, renderer.channels());
   }
   // The arrays stay as they are while the problem is solved.
   if (observation_.revision == 0) observation_.revision = new_revision();
@@ -243,8 +266,9 @@ SolveResult fit(Renderer& renderer, const Observation& observation, Span<const d
   solver::check_arguments(problem, theta0, options);
   CoarseToFine progress(options);
   std::vector<double> theta(theta0.begin(), theta0.end());
+  const OnHost host(renderer, observation);  // a coarse level's means are made there
   for (int level = levels - 1; level > 0 && progress.goes_on(); --level) {
-    CoarseProblem coarse(renderer, observation, loss, 1 << level);
+    CoarseProblem coarse(renderer, host.observation(), loss, 1 << level);
     progress.coarse(coarse, static_cast<std::size_t>(level), theta);
   }
   return progress.finest(problem, theta);

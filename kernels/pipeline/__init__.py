@@ -34,6 +34,7 @@ from kernels.pipeline.bin import (
 )
 from kernels.pipeline.crossed import crossed_kernels, layout
 from kernels.pipeline.crossed.mix import MIX_COMPONENTS
+from kernels.pipeline.dense import dense_extras, dense_rows
 from kernels.pipeline.entry import Entry
 from kernels.pipeline.normal_equations import entry_columns, normal_equations
 from kernels.pipeline.prepare import TRIANGLE_COMPONENTS, prepare_triangles, prepare_vertices
@@ -44,7 +45,16 @@ from kernels.pipeline.rules import rules
 from kernels.pipeline.samples import samples
 from kernels.pipeline.see import REACH, see_planes, see_spheres, see_triangles
 from kernels.pipeline.silhouette_rows import load_plane, load_sphere, silhouette_rows, silhouette_rows_edge
-from kernels.pipeline.storage import load_observation, mix_planes, show_background, store_ids, store_image, store_planes
+from kernels.pipeline.storage import (
+    keep_words,
+    load_observation,
+    mix_planes,
+    pack_image,
+    show_background,
+    store_ids,
+    store_image,
+    store_planes,
+)
 from kernels.pipeline.surfaces import SURFACES
 from kernels.pipeline.target import STEPS, TILE
 from kernels.pipeline.value import value_of_depth, value_of_surface
@@ -79,11 +89,15 @@ ON_GPU = (
     primitive_sums,
     part_sums,
     load_observation,
+    pack_image,
     show_background,
     store_image,
     store_ids,
     store_planes,
     mix_planes,
+    keep_words,
+    dense_rows,
+    dense_extras,
 )
 
 

@@ -11,6 +11,7 @@ result = dr.fit(renderer, image)
 
 from ._core import version as _version
 from .camera import PinholeCamera as PinholeCamera
+from .device_array import DeviceArray as DeviceArray
 from .errors import DeviceError as DeviceError
 from .errors import DeviceLostError as DeviceLostError
 from .errors import DeviceMemoryError as DeviceMemoryError

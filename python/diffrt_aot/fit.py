@@ -160,8 +160,8 @@ def fit(
     begin = time.perf_counter()
     lower, upper = _bounds(renderer, bounds)
     raw = renderer._core.fit(
-        image_argument("observed", observed),
-        None if weights is None else image_argument("weights", weights),
+        image_argument("observed", observed, renderer._core),
+        None if weights is None else image_argument("weights", weights, renderer._core),
         loss_argument(loss),
         renderer.theta0 if theta0 is None else theta0,
         method == "gauss-newton",

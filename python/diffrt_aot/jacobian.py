@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from . import _core
 from ._arguments import FloatArray
+from .device_array import DeviceArray
 from .errors import InvalidTypeError, InvalidValueError, missing_dependency
 
 
@@ -45,13 +46,17 @@ class Jacobian:
         """
         return self._core.primitive_ids()
 
-    def dense(self) -> npt.NDArray[np.float32]:
+    def dense(self) -> Any:
         """Return the columns as an array (H, W, P), or (H, W, C, P) for C channels, float32.
 
         For a scene of one primitive this is a read-only view of the stored planes and costs nothing; else it
         takes P images of memory. `dense()[..., k]` is a contiguous image for each parameter.
+
+        Of `Renderer.jacobian(on_device=True)` it is a DeviceArray, made on the device. For a scene of one primitive
+        that is J's own memory: what is written there changes J. All else of J is the host's: the rows come down when
+        they are first asked for.
         """
-        return self._core.dense()
+        return DeviceArray(self._core.dense_on_device()) if self._core.on_device else self._core.dense()
 
     def to_scipy(self) -> Any:
         """Return a scipy.sparse.csr_array (H*W*C, P), float32, of the stored rows."""

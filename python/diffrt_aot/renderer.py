@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _core
 from ._arguments import FloatArray, describe
-from ._exchange import host_array
+from ._exchange import exchanged, stream_handle
+from .device_array import DeviceArray
 from .errors import InvalidTypeError, InvalidValueError, unknown_name
 from .jacobian import Jacobian
 from .losses import Loss, check_loss
@@ -64,6 +65,9 @@ class Renderer:
         rules: for boundary="exact", what the pixels along the silhouette of a shape show, by the shape's name:
             "blend" (the default), alpha f_in + (1 - alpha) f_out, with alpha the part of the pixel that the shape
             covers; "foreground", f_in with no boundary term; "none", as boundary="none".
+        stream: with device="cuda", the stream that calls work on, after what is on it already: a handle
+            (cudaStream_t, CUstream), or a stream of PyTorch, CuPy or another library; None for one of its own. It must
+            live as long as it is in use.
 
     Raises:
         InvalidValueError, InvalidTypeError: naming the argument and the likely fix.
@@ -80,6 +84,7 @@ class Renderer:
         device: str = "cpu",
         threads: int | None = None,
         rules: Mapping[str, str] | None = None,
+        stream: Any = None,
     ) -> None:
         if not isinstance(scene, Scene):
             raise InvalidTypeError(f"scene: must be a Scene, got {describe(scene)}")
@@ -105,6 +110,8 @@ class Renderer:
             device,
             threads or 0,
         )
+        if stream is not None:
+            self.stream = stream
         self._theta0 = np.array(self._core.theta0)
         self._theta0.flags.writeable = False
 
@@ -139,6 +146,15 @@ class Renderer:
         return self._core.device
 
     @property
+    def stream(self) -> int:
+        """The handle of the CUDA stream that calls work on; 0 on other devices. May be set, as `stream` above."""
+        return self._core.stream
+
+    @stream.setter
+    def stream(self, stream: Any) -> None:
+        self._core.use_stream(0 if stream is None else stream_handle(stream))
+
+    @property
     def threads(self) -> int:
         """How many threads are used."""
         return self._core.threads
@@ -148,14 +164,41 @@ class Renderer:
         """What was skipped in the scene (triangles without area), in words."""
         return self._core.warnings
 
-    def render(self, theta: npt.ArrayLike | None = None) -> Image:
-        """Return the image (H, W), or (H, W, C) for C channels, float32, at theta (default theta0)."""
-        return self._core.render(self._theta0 if theta is None else theta)
+    @overload
+    def render(self, theta: npt.ArrayLike | None = None, *, on_device: Literal[False] = False) -> Image: ...
+    @overload
+    def render(self, theta: npt.ArrayLike | None = None, *, on_device: bool) -> Image | DeviceArray: ...
+    def render(self, theta: npt.ArrayLike | None = None, *, on_device: bool = False) -> Image | DeviceArray:
+        """Return the image (H, W), or (H, W, C) for C channels, float32, at theta (default theta0).
 
-    def jacobian(self, theta: npt.ArrayLike | None = None) -> tuple[Image, Jacobian]:
-        """Return the image at theta (default theta0), as `render` does, and its derivative by theta."""
-        image, core = self._core.jacobian(self._theta0 if theta is None else theta)
-        return image, Jacobian(core)
+        on_device: leave it where the renderer works: a DeviceArray on a GPU; on the CPU an array of NumPy as ever.
+        """
+        theta = self._theta0 if theta is None else theta
+        if on_device and self.device != "cpu":
+            return DeviceArray(self._core.render_on_device(theta))
+        return self._core.render(theta)
+
+    @overload
+    def jacobian(
+        self, theta: npt.ArrayLike | None = None, *, on_device: Literal[False] = False
+    ) -> tuple[Image, Jacobian]: ...
+    @overload
+    def jacobian(
+        self, theta: npt.ArrayLike | None = None, *, on_device: bool
+    ) -> tuple[Image | DeviceArray, Jacobian]: ...
+    def jacobian(
+        self, theta: npt.ArrayLike | None = None, *, on_device: bool = False
+    ) -> tuple[Image | DeviceArray, Jacobian]:
+        """Return the image at theta (default theta0), as `render` does, and its derivative by theta.
+
+        on_device: leave both where the renderer works; `J.dense()` then is a DeviceArray as well.
+        """
+        theta = self._theta0 if theta is None else theta
+        if on_device and self.device != "cpu":
+            image, core = self._core.jacobian_on_device(theta)
+            return DeviceArray(image), Jacobian(core)
+        host_image, core = self._core.jacobian(theta)
+        return host_image, Jacobian(core)
 
     def normal_equations(
         self,
@@ -169,17 +212,16 @@ class Renderer:
         Args:
             theta: (P,), or None for theta0.
             observed: (H, W), or (H, W, C), float32 or float64, any strides; an array of NumPy, or of any library
-                that speaks DLPack, in the host's memory. NaN and infinity drop a pixel.
+                that speaks DLPack, in the host's memory. NaN and infinity drop a pixel. With device="cuda" also an
+                array on the same device, by DLPack or `__cuda_array_interface__`, read where it lies.
             weights: the same shape, or (H, W) for all channels alike; >= 0. Zero and NaN drop a pixel.
             loss: a robust loss, or None for least squares.
         """
-        if weights is not None:
-            weights = image_argument("weights", weights)
         return NormalEquations(
             *self._core.normal_equations(
                 self._theta0 if theta is None else theta,
-                image_argument("observed", observed),
-                weights,
+                image_argument("observed", observed, self._core),
+                None if weights is None else image_argument("weights", weights, self._core),
                 loss_argument(loss),
             )
         )
@@ -192,10 +234,11 @@ class Renderer:
         loss: Loss | None = None,
     ) -> tuple[float, int]:
         """Return (cost, count) as `normal_equations` does, at the price of a render."""
-        if weights is not None:
-            weights = image_argument("weights", weights)
         return self._core.cost(
-            self._theta0 if theta is None else theta, image_argument("observed", observed), weights, loss_argument(loss)
+            self._theta0 if theta is None else theta,
+            image_argument("observed", observed, self._core),
+            None if weights is None else image_argument("weights", weights, self._core),
+            loss_argument(loss),
         )
 
     def scene_at(self, theta: npt.ArrayLike) -> Scene:
@@ -259,11 +302,14 @@ def _backgrounds(background: float | Sequence[float | None] | None, outputs: tup
     return result
 
 
-def image_argument(name: str, value: npt.ArrayLike) -> npt.NDArray[Any]:
+def image_argument(name: str, value: Any, core: _core.Renderer) -> npt.NDArray[Any] | _core.ForeignArray:
     """Return an image argument as the core reads it: float32 or float64, any strides, not copied unless it must be."""
     if type(value) is np.ndarray and value.dtype in _FLOATS:
         return value
-    array = np.asarray(host_array(name, value))
+    given = exchanged(name, value, core)
+    if isinstance(given, _core.ForeignArray):
+        return given
+    array = np.asarray(given)
     if array.dtype.kind in "iub":
         raise InvalidTypeError(
             f"{name}: has dtype {array.dtype}, expected float32 or float64. Convert it, in scene units and with NaN "

@@ -1,7 +1,7 @@
 """The kernels of devices, compiled for this machine: each thread a turn of a serial loop.
 
-Run as a script it traces: `python compiled.py FOLDER`. That is a process of its own, for Taichi starts once per process
-and stays out of the tests'. `build` lowers, links and loads.
+Run as a script it traces: `python compiled.py FOLDER [FAMILY...]`. That is a process of its own, for Taichi starts once
+per process and stays out of the tests'. `build` lowers, links and loads.
 """
 
 import ctypes
@@ -22,16 +22,20 @@ import numpy as np
 LEFT_OUT = ("cross_", "lines_", "see_", "samples_", "rule_", "silhouette_", "detect_", "normal_equations", "residuals")
 
 
-def wanted(target):
-    """{name: kernel}: those that work on lists of crossed pixels, and of the others those that come before."""
-    from kernels.pipeline import all_kernels
+def wanted(target, families):
+    """{name: kernel}: of these families that only devices have; or, for none, those that work on lists of crossed
+    pixels, and of the others those that come before.
+    """
+    from kernels.pipeline import ON_GPU, Entry, all_kernels
     from kernels.pipeline.crossed import crossed_kernels
 
+    if families:
+        return {f.__name__: Entry(f(target), f.__name__) for f in ON_GPU if f.__name__ in families}
     kernels = {name: entry for name, entry in all_kernels(target).items() if not name.startswith(LEFT_OUT)}
     return kernels | crossed_kernels(target)
 
 
-def trace_all(folder):
+def trace_all(folder, *families):
     """Writes NAME.ll for each kernel, and layout.json: where their arguments lie."""
     from kernels.aot.trace import start, trace
     from kernels.pipeline import constants
@@ -39,7 +43,7 @@ def trace_all(folder):
 
     start("x64")
     target, layout = Target("x64", 1), {}
-    for name, traced in trace("x64", {name: e.kernel for name, e in wanted(target).items()}).items():
+    for name, traced in trace("x64", {name: e.kernel for name, e in wanted(target, families).items()}).items():
         (folder / f"{name}.ll").write_text(traced.ir)
         layout[name] = {"size": traced.size, "arguments": [asdict(a) for a in traced.arguments]}
     (folder / "layout.json").write_text(json.dumps({"kernels": layout, "constants": constants(target)}))
@@ -80,12 +84,12 @@ class Kernels:
         function(context)
 
 
-def build(folder, level):
-    """Everything: trace, lower, link, load."""
+def build(folder, level, *families):
+    """Everything, or kernels of these families: trace, lower, link, load."""
     root = Path(__file__).resolve().parents[2]
     if not (folder / "kernels.so").exists():
         environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [sys.executable, __file__, str(folder)]
+        command = [sys.executable, __file__, str(folder), *families]
         result = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
         if result.returncode:
             raise RuntimeError(result.stdout + result.stderr)
@@ -103,4 +107,4 @@ def _lower(folder, names, level):
 
 
 if __name__ == "__main__":
-    trace_all(Path(sys.argv[1]))
+    trace_all(Path(sys.argv[1]), *sys.argv[2:])

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "diffrt/camera.hpp"
+#include "diffrt/device_array.hpp"
 #include "diffrt/errors.hpp"
 #include "diffrt/fit.hpp"
 #include "diffrt/info.hpp"

@@ -11,6 +11,7 @@
 #include <memory>
 #include <vector>
 
+#include "diffrt/device_array.hpp"
 #include "diffrt/span.hpp"
 
 namespace diffrt {
@@ -37,6 +38,14 @@ class Jacobian {
   const float* dense_planes() const;
   // out: C * P planes [H, W], plane c * P + p.
   void to_dense(Span<float> out) const;
+
+  // Of Renderer::jacobian_on_device: whether the rows are on the GPU. The methods above and below then bring
+  // them to the host when they are first needed there.
+  bool on_device() const;
+  // The columns of J, [H, W, P], or [H, W, C, P] for C > 1, on the device: planes as in to_dense(). Of a
+  // scene of one primitive they are J's own memory: what is written there changes J. Throws ArgumentError
+  // unless on_device().
+  DeviceArray dense_on_device() const;
 
   struct Sparse {                          // compressed rows, columns ascending
     std::vector<std::int64_t> row_starts;  // H * W * C + 1

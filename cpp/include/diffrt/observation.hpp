@@ -6,11 +6,17 @@
 
 namespace diffrt {
 
-// An image [height, width, channels] of float or double that somebody else owns. Strides in bytes.
+// An image [height, width, channels] of float or double that somebody else owns. Strides in bytes; those of
+// 0 repeat, negative ones go backwards.
+//
+// With `on_device`, `data` is an address on the renderer's own device, of memory that any library allocated
+// there (CUDA: CUdeviceptr, or what cudaMalloc gave). Nothing is copied: the renderer reads it on its stream
+// (Renderer::use_stream) and is done with it when the call returns.
 struct ImageView {
   const void* data = nullptr;
   bool is_double = false;
   std::ptrdiff_t row_stride = 0, column_stride = 0, channel_stride = 0;
+  bool on_device = false;
 
   bool empty() const { return data == nullptr; }
 
@@ -19,7 +25,14 @@ struct ImageView {
   static ImageView contiguous(const T* data, int width, int channels = 1) {
     static_assert(sizeof(T) == 4 || sizeof(T) == 8);
     const auto size = static_cast<std::ptrdiff_t>(sizeof(T));
-    return {data, sizeof(T) == 8, size * width * channels, size * channels, size};
+    return {data, sizeof(T) == 8, size * width * channels, size * channels, size, false};
+  }
+  // The same at an address on a device: T is float or double.
+  template <class T>
+  static ImageView on_device_at(std::uint64_t address, int width, int channels = 1) {
+    ImageView view = contiguous(reinterpret_cast<const T*>(address), width, channels);
+    view.on_device = true;
+    return view;
   }
 };
 

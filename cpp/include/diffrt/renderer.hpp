@@ -17,12 +17,14 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "diffrt/device_array.hpp"
 #include "diffrt/jacobian.hpp"
 #include "diffrt/loss.hpp"
 #include "diffrt/observation.hpp"
@@ -124,6 +126,21 @@ class Renderer {
   void render(Span<const double> theta, Span<float> image);
   // image as render's (or empty, if it is not wanted), and its derivative.
   Jacobian jacobian(Span<const double> theta, Span<float> image);
+  // On a GPU: the same, and the results stay there (diffrt/device_array.hpp). `image` may be null.
+  DeviceArray render_on_device(Span<const double> theta);
+  Jacobian jacobian_on_device(Span<const double> theta, DeviceArray* image = nullptr);
+
+  // CUDA: the stream (CUstream, cudaStream_t) that calls from now on work on, so that they come after what is
+  // on it already. 1 is the legacy default stream, 2 the thread's own, 0 the library's, with which this
+  // begins. It must live as long as it is in use. Each call returns when its results are there.
+  void use_stream(std::uintptr_t stream);
+  std::uintptr_t stream() const;  // its handle, of the library's as well; 0 where there are none
+  // What calls do from now on comes after what is on `stream` by now: for observations that are written
+  // there.
+  void wait_for(std::uintptr_t stream);
+  // An image on the device, of the renderer's shape, as contiguous numbers [H, W, C] on the host.
+  void fetch(const ImageView& view, Span<float> out);
+
   // J is never stored. `result` is resized as needed. `remember`: keep what each residual costs (one image),
   // for cost().
   void normal_equations(Span<const double> theta, const Observation& observation, const Loss& loss,

@@ -113,6 +113,13 @@ void Evaluator::render(Span<const double> theta, Span<float> image) {
 Jacobian Evaluator::jacobian(Span<const double> theta, Span<float> image) {
   if (!image.empty()) check_image(image);
   move_to(theta);
+  const std::shared_ptr<JacobianData> data = new_jacobian(theta);
+  data->rows = row_pool_->take();
+  draw_rows(image, *data->rows);
+  return Jacobian(data);
+}
+
+std::shared_ptr<JacobianData> Evaluator::new_jacobian(Span<const double> theta) {
   auto data = std::make_shared<JacobianData>();
   data->grid = grid_;
   data->channels = channels_;
@@ -120,12 +127,56 @@ Jacobian Evaluator::jacobian(Span<const double> theta, Span<float> image) {
   data->parameters = parameters_.size();
   data->dense = dense_rows_;
   data->camera_slots = camera_slots_;
-  data->rows = row_pool_->take();
   update_linearization(theta, PoseDerivative::theta);
   data->linearization = linearization_;
   data->keep_alive = faces_;
-  draw_rows(image, *data->rows);
-  return Jacobian(std::move(data));
+  return data;
+}
+
+DeviceArray Evaluator::render_on_device(Span<const double> theta) {
+  move_to(theta);
+  return draw_on_device();
+}
+
+Jacobian Evaluator::jacobian_on_device(Span<const double> theta, DeviceArray* image) {
+  move_to(theta);
+  const std::shared_ptr<JacobianData> data = new_jacobian(theta);
+  data->elsewhere = draw_rows_on_device(image);
+  return Jacobian(data);
+}
+
+std::vector<std::int64_t> Evaluator::image_shape() const {
+  if (channels_ == 1) return {grid_.height, grid_.width};
+  return {grid_.height, grid_.width, channels_};
+}
+
+namespace {
+
+ArgumentError on_the_host() {
+  return ArgumentError(
+      "this renderer works on the CPU, where results are the host's: render(theta, image), "
+      "jacobian(theta, image)");
+}
+
+ArgumentError no_streams(const std::string& device) {
+  return ArgumentError("stream: only CUDA devices have streams, and this renderer works on " + device +
+                       "; leave it out, or use device=\"cuda\"");
+}
+
+}  // namespace
+
+DeviceArray Evaluator::draw_on_device() { throw on_the_host(); }
+std::shared_ptr<const RowsElsewhere> Evaluator::draw_rows_on_device(DeviceArray*) { throw on_the_host(); }
+void Evaluator::use_stream(runtime::Stream stream) {
+  if (stream != 0) throw no_streams(device());
+}
+void Evaluator::wait_for(runtime::Stream) { throw no_streams(device()); }
+void Evaluator::fetch_view(const ImageView&, Span<float>) {}
+
+void Evaluator::fetch(const ImageView& view, Span<float> out) {
+  check_image(out);
+  check_place("image", view);
+  fetch_view(view, out);
 }
 
 void Evaluator::normal_equations(Span<const double> theta, const Observation& observation, const Loss& loss,
@@ -163,8 +214,17 @@ void Evaluator::cost(Span<const double> theta, const Observation& observation, c
   report(sum_costs(observation, robust, shared), result);
 }
 
-KernelLoss Evaluator::check_observation(const Observation& observation, const Loss& loss) {
+void Evaluator::check_place(const char* name, const ImageView& view) const {
+  if (view.on_device && !reads_addresses()) {
+    throw ArgumentError(std::string(name) + ": is on a GPU, and this renderer works on " + device() +
+                        ", which cannot reach it; copy it to the host first, or use device=\"cuda\"");
+  }
+}
+
+KernelLoss Evaluator::check_observation(const Observation& observation, const Loss& loss) const {
   if (observation.image.empty()) throw ArgumentError("observed: is empty");
+  check_place("observed", observation.image);
+  check_place("weights", observation.weights);
   return kernel_loss(loss);
 }
 

@@ -11,6 +11,7 @@
 #include "renderer/jacobian_data.hpp"
 #include "renderer/kernel_loss.hpp"
 #include "renderer/outputs.hpp"
+#include "runtime/device.hpp"
 
 namespace diffrt::renderer {
 
@@ -38,12 +39,18 @@ class Evaluator {
   // As in Renderer.
   void render(Span<const double> theta, Span<float> image);
   Jacobian jacobian(Span<const double> theta, Span<float> image);
+  DeviceArray render_on_device(Span<const double> theta);
+  Jacobian jacobian_on_device(Span<const double> theta, DeviceArray* image);
   void normal_equations(Span<const double> theta, const Observation& observation, const Loss& loss,
                         NormalEquations& result, PoseDerivative pose, bool remember);
   void gradient_scatter(Span<const double> theta, const Observation& observation, const Loss& loss,
                         Span<double> M);
   void cost(Span<const double> theta, const Observation& observation, const Loss& loss,
             NormalEquations& result, SharedCost* shared);
+  void fetch(const ImageView& view, Span<float> out);
+  virtual void use_stream(runtime::Stream stream);
+  virtual runtime::Stream stream() const { return 0; }
+  virtual void wait_for(runtime::Stream stream);
 
  protected:
   // Over all residuals, as in NormalEquations.
@@ -62,6 +69,12 @@ class Evaluator {
   // Of the scene at state_. `image` may be empty where rows are asked for.
   virtual void draw(Span<float> image) = 0;
   virtual void draw_rows(Span<float> image, RowStorage& rows) = 0;
+  // The same, with results that stay on the device. `image` may be null.
+  virtual DeviceArray draw_on_device();
+  virtual std::shared_ptr<const RowsElsewhere> draw_rows_on_device(DeviceArray* image);
+  // Whether addresses of its own memory can be observed; and what lies there, on the host.
+  virtual bool reads_addresses() const { return false; }
+  virtual void fetch_view(const ImageView& view, Span<float> out);
   virtual Totals sum_costs(const Observation& observation, const KernelLoss& loss, SharedCost* shared) = 0;
   // A GPU works from start to finish: there is time for something else between them.
   virtual void start_products(const Observation& observation, const KernelLoss& loss, Products products,
@@ -70,6 +83,7 @@ class Evaluator {
   // Adds the sums of the last products, by linearization_.
   virtual void assemble(Span<double> H, Span<double> g) = 0;
 
+  std::vector<std::int64_t> image_shape() const;
   bool exact() const { return options_.boundary == Boundary::exact; }
   [[noreturn]] static void refuse_weights();
 
@@ -99,7 +113,9 @@ class Evaluator {
   void move_to(Span<const double> theta);
   // linearization_ at state_.
   void update_linearization(Span<const double> theta, PoseDerivative kind);
-  static KernelLoss check_observation(const Observation& observation, const Loss& loss);
+  KernelLoss check_observation(const Observation& observation, const Loss& loss) const;
+  void check_place(const char* name, const ImageView& view) const;
+  std::shared_ptr<JacobianData> new_jacobian(Span<const double> theta);
   static void report(const Totals& totals, NormalEquations& result);
 
   std::vector<Eigen::Vector3d> pivots_;

@@ -92,7 +92,7 @@ int Jacobian::channels() const { return data_ ? data_->channels : 0; }
 std::size_t Jacobian::parameters() const { return data_ ? data_->parameters : 0; }
 
 void Jacobian::multiply(Span<const double> v, Span<double> out) const {
-  const JacobianData& d = *data_;
+  const JacobianData& d = data_->with_rows();
   const std::size_t pixels = d.pixels();
   check_size("v", v.size(), d.parameters, "P");
   check_size("out", out.size(), pixels * static_cast<std::size_t>(d.channels), "H x W x C");
@@ -146,7 +146,7 @@ void Jacobian::multiply(Span<const double> v, Span<double> out) const {
 }
 
 void Jacobian::multiply_transposed(Span<const double> w, Span<double> out) const {
-  const JacobianData& d = *data_;
+  const JacobianData& d = data_->with_rows();
   const std::size_t pixels = d.pixels();
   check_size("w", w.size(), pixels * static_cast<std::size_t>(d.channels), "H x W x C");
   check_size("out", out.size(), d.parameters, "P");
@@ -196,7 +196,17 @@ void Jacobian::multiply_transposed(Span<const double> w, Span<double> out) const
   });
 }
 
-const float* Jacobian::dense_planes() const { return data_->dense ? data_->rows->planes.get() : nullptr; }
+bool Jacobian::on_device() const { return data_ && data_->elsewhere != nullptr; }
+
+DeviceArray Jacobian::dense_on_device() const {
+  if (!on_device())
+    throw ArgumentError("J: its rows are on the host; jacobian_on_device() leaves them on the device");
+  return data_->elsewhere->dense(*data_);
+}
+
+const float* Jacobian::dense_planes() const {
+  return data_->dense ? data_->with_rows().rows->planes.get() : nullptr;
+}
 
 namespace {
 
@@ -316,7 +326,7 @@ void for_each_row(const JacobianData& d, F&& body) {
 }  // namespace
 
 void Jacobian::to_dense(Span<float> out) const {
-  const JacobianData& d = *data_;
+  const JacobianData& d = data_->with_rows();
   const std::size_t pixels = d.pixels();
   check_size("out", out.size(), pixels * static_cast<std::size_t>(d.channels) * d.parameters,
              "C x P x H x W");
@@ -336,7 +346,7 @@ void Jacobian::to_dense(Span<float> out) const {
 }
 
 Jacobian::Sparse Jacobian::to_sparse() const {
-  const JacobianData& d = *data_;
+  const JacobianData& d = data_->with_rows();
   const std::size_t pixels = d.pixels();
   const auto channels = static_cast<std::size_t>(d.channels);
   Sparse result;
@@ -373,6 +383,6 @@ Jacobian::Sparse Jacobian::to_sparse() const {
   return result;
 }
 
-Span<const std::int32_t> Jacobian::primitive_ids() const { return data_->rows->ids; }
+Span<const std::int32_t> Jacobian::primitive_ids() const { return data_->with_rows().rows->ids; }
 
 }  // namespace diffrt

@@ -2,11 +2,28 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 
+#include "diffrt/device_array.hpp"
 #include "renderer/linearization.hpp"
 #include "renderer/row_storage.hpp"
 
 namespace diffrt {
+
+class JacobianData;
+
+namespace renderer {
+
+// Rows that lie where the renderer works. Used by several threads at a time.
+class RowsElsewhere {
+ public:
+  virtual ~RowsElsewhere() = default;
+  virtual void fetch(RowStorage& storage) const = 0;
+  // The columns of J, [H, W, P] or [H, W, C, P], there.
+  virtual DeviceArray dense(const JacobianData& data) const = 0;
+};
+
+}  // namespace renderer
 
 class JacobianData {
  public:
@@ -16,9 +33,21 @@ class JacobianData {
   std::size_t parameters = 0;
   bool dense = false;  // whether the planes are the columns of J already: then planes = P
   int camera_slots = 0;
-  std::shared_ptr<renderer::RowStorage> rows;
+  mutable std::shared_ptr<renderer::RowStorage> rows;
+  std::shared_ptr<const renderer::RowsElsewhere> elsewhere;  // then `rows` are there after with_rows()
   renderer::Linearization linearization;
   std::shared_ptr<const void> keep_alive;  // the faces that the linearization refers to
+
+  // Brings the rows to the host, once.
+  const JacobianData& with_rows() const {
+    if (elsewhere == nullptr) return *this;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (rows != nullptr) return *this;
+    auto fetched = std::make_shared<renderer::RowStorage>(grid, planes * channels);
+    elsewhere->fetch(*fetched);
+    rows = std::move(fetched);
+    return *this;
+  }
 
   std::size_t pixels() const {
     return static_cast<std::size_t>(grid.width) * static_cast<std::size_t>(grid.height);
@@ -31,6 +60,9 @@ class JacobianData {
     const int own = renderer::slots_of(group.kind);
     return slot < own ? slot : planes - camera_slots + (slot - own);
   }
+
+ private:
+  mutable std::mutex mutex_;  // of `rows`, if they are elsewhere
 };
 
 }  // namespace diffrt

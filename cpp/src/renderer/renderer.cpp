@@ -29,6 +29,16 @@ void Renderer::render(Span<const double> theta, Span<float> image) { evaluator_-
 Jacobian Renderer::jacobian(Span<const double> theta, Span<float> image) {
   return evaluator_->jacobian(theta, image);
 }
+DeviceArray Renderer::render_on_device(Span<const double> theta) {
+  return evaluator_->render_on_device(theta);
+}
+Jacobian Renderer::jacobian_on_device(Span<const double> theta, DeviceArray* image) {
+  return evaluator_->jacobian_on_device(theta, image);
+}
+void Renderer::use_stream(std::uintptr_t stream) { evaluator_->use_stream(stream); }
+std::uintptr_t Renderer::stream() const { return evaluator_->stream(); }
+void Renderer::wait_for(std::uintptr_t stream) { evaluator_->wait_for(stream); }
+void Renderer::fetch(const ImageView& view, Span<float> out) { evaluator_->fetch(view, out); }
 void Renderer::normal_equations(Span<const double> theta, const Observation& observation, const Loss& loss,
                                 NormalEquations& result, PoseDerivative pose, bool remember) {
   evaluator_->normal_equations(theta, observation, loss, result, pose, remember);

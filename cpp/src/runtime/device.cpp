@@ -60,6 +60,8 @@ std::shared_ptr<Allocation> Device::adopt(Address address, std::size_t bytes) {
   return allocation;
 }
 
+void Device::order(Stream, Stream) { throw std::logic_error(details_.device + " has no streams"); }
+
 void Device::add(const std::shared_ptr<Allocation>& allocation) {
   allocation->device = shared_from_this();  // from here on its destructor frees
   const std::lock_guard<std::mutex> lock(mutex_);

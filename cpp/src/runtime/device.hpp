@@ -19,6 +19,10 @@ class Sequence;
 
 enum class DeviceKind { cpu, cuda, vulkan };
 
+// A CUDA stream (CUstream) of the caller: 1 is the legacy default stream, 2 the thread's own; 0 takes the
+// device's.
+using Stream = std::uintptr_t;
+
 class Device : public std::enable_shared_from_this<Device> {
  public:
   virtual ~Device() = default;
@@ -40,6 +44,13 @@ class Device : public std::enable_shared_from_this<Device> {
   virtual std::unique_ptr<Sequence> make_sequence() = 0;
   // Compiles a kernel now. Otherwise the first sequence that launches it does.
   virtual void load(const KernelCode& kernel) = 0;
+
+  // The handle of a stream: of the device's own for 0.
+  virtual Stream handle(Stream stream) const { return stream; }
+  // What comes on `later` from now on waits for what there is on `earlier` by now. cuda only.
+  virtual void order(Stream later, Stream earlier);
+  // Until the device has done all that it was given by now, by whoever shares it.
+  virtual void synchronize() {}
 
   // The allocation that holds all of [address, address + bytes). Throws std::logic_error if none does.
   std::shared_ptr<Allocation> find(Address address, std::size_t bytes);

@@ -154,6 +154,13 @@ void Sequence::finish() {
   check_recording();
   if (in_group_) throw std::logic_error("finish() inside a parallel group");
   device_->check_usable();
+  if (!recorded_.empty()) make_argument_memory();
+  build();
+  built_ = true;
+  recorded_ = {};
+}
+
+void Sequence::make_argument_memory() {
   argument_memory_ = device_->allocate(recorded_.size(), Memory::arguments);
   if (argument_memory_->host != nullptr) {
     mapped_ = argument_memory_->host;
@@ -161,10 +168,7 @@ void Sequence::finish() {
     argument_staging_ = device_->allocate(recorded_.size(), Memory::upload);
     mapped_ = argument_staging_->host;
   }
-  if (!recorded_.empty()) std::memcpy(mapped_, recorded_.data(), recorded_.size());
-  build();
-  built_ = true;
-  recorded_ = {};
+  std::memcpy(mapped_, recorded_.data(), recorded_.size());
 }
 
 void Sequence::update_arguments(Launch index, const void* arguments, std::size_t size) {

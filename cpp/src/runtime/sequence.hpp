@@ -40,10 +40,6 @@ struct Bounds {
   bool is_on_device() const { return place.size > 0; }
 };
 
-// A CUDA stream (CUstream) of the caller: 1 is the legacy default stream, 2 the thread's own; 0 takes the
-// device's.
-using Stream = std::uintptr_t;
-
 class Sequence {
  public:
   using Launch = std::size_t;  // which of the launches, from 0
@@ -174,6 +170,7 @@ class Sequence {
   void update_arguments(Launch launch, const void* arguments, std::size_t size);
   BoundArray bind(const Argument& argument, const void* arguments);
   std::size_t add_block(std::size_t bytes);
+  void make_argument_memory();
   void write_block(const LaunchEntry& launch, const void* arguments);
   void write_bounds(const LaunchEntry& launch);
   void touch(std::size_t begin, std::size_t end);

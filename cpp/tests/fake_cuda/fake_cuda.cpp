@@ -24,10 +24,12 @@ struct CUctx_st {
 };
 struct CUstream_st {
   std::deque<Work> pending;
+  std::size_t done = 0;
 };
 struct CUevent_st {
   bool timed = false;
   CUstream stream = nullptr;  // recorded last
+  std::size_t place = 0;      // how much of it comes before
 };
 struct CUmod_st {
   std::map<std::string, CUfunction> functions;
@@ -81,8 +83,8 @@ struct State {
   int version = 12040, sticky = 0;
   std::vector<std::unique_ptr<CUctx_st>> primary;
   std::map<std::uint64_t, Region> memory;
-  CUstream_st legacy;
-  std::set<CUstream> streams;
+  CUstream_st legacy, per_thread;
+  std::set<CUstream> streams, foreign_streams;
   std::set<CUevent> events;
   std::set<CUmodule> modules;
   std::set<CUfunction> functions;
@@ -103,7 +105,8 @@ class Fake final : public FakeCuda {
     const auto drop = [](const auto& all) {
       for (auto* one : all) delete one;
     };
-    drop(s.streams), drop(s.events), drop(s.modules), drop(s.functions), drop(s.graphs), drop(s.executables);
+    drop(s.streams), drop(s.foreign_streams), drop(s.events), drop(s.modules), drop(s.functions),
+        drop(s.graphs), drop(s.executables);
     s = State();
     contexts.clear();
     set_devices(1);
@@ -154,6 +157,23 @@ class Fake final : public FakeCuda {
     return allocate(bytes, Place::elsewhere, device);
   }
   void free_elsewhere(std::uint64_t address) override { free(address, Place::elsewhere); }
+  std::uintptr_t create_stream_elsewhere() override {
+    return reinterpret_cast<std::uintptr_t>(*s.foreign_streams.insert(new CUstream_st).first);
+  }
+  void destroy_stream_elsewhere(std::uintptr_t stream) override {
+    const auto handle = reinterpret_cast<CUstream>(stream);
+    if (s.foreign_streams.erase(handle) > 0) delete handle;
+  }
+  void write_elsewhere(std::uintptr_t stream, std::uint64_t address, float value) override {
+    put(reinterpret_cast<CUstream>(stream),
+        guarded([this, address, value] { std::memcpy(follow(address, sizeof value), &value, sizeof value); }),
+        "write_elsewhere");
+  }
+  void read_elsewhere(std::uintptr_t stream, std::uint64_t address, float* to) override {
+    put(reinterpret_cast<CUstream>(stream),
+        guarded([this, address, to] { std::memcpy(to, follow(address, sizeof *to), sizeof *to); }),
+        "read_elsewhere");
+  }
   void enter_other_context() override { contexts.push_back(&other_); }
   bool in_other_context() override { return contexts.size() == 1 && contexts[0] == &other_; }
   void leave_other_context() override { contexts.pop_back(); }
@@ -265,7 +285,8 @@ class Fake final : public FakeCuda {
 
   CUstream stream_of(CUstream stream, const char* function) {
     if (reinterpret_cast<std::uintptr_t>(stream) == 1) return &s.legacy;
-    if (s.streams.count(stream) > 0) return stream;
+    if (reinterpret_cast<std::uintptr_t>(stream) == 2) return &s.per_thread;
+    if (s.streams.count(stream) + s.foreign_streams.count(stream) > 0) return stream;
     mistake(std::string(function) + " on what is no stream");
     return nullptr;
   }
@@ -275,11 +296,21 @@ class Fake final : public FakeCuda {
     stream->pending.push_back(std::move(work));
     return CUDA_SUCCESS;
   }
-  static void drain(CUstream stream) {
-    while (!stream->pending.empty()) {
+  static std::size_t end_of(const CUstream_st& stream) { return stream.done + stream.pending.size(); }
+  // Does what a stream has to do, up to a place in it.
+  static void drain(CUstream stream, std::size_t place) {
+    while (stream->done < place && !stream->pending.empty()) {
       const Work work = std::move(stream->pending.front());
       stream->pending.pop_front();
+      ++stream->done;
       work();
+    }
+  }
+  static void drain(CUstream stream) { drain(stream, end_of(*stream)); }
+  void drain_all() {
+    drain(&s.legacy), drain(&s.per_thread);
+    for (const auto* streams : {&s.streams, &s.foreign_streams}) {
+      for (const CUstream stream : *streams) drain(stream);
     }
   }
   CUresult add_node(CUgraphNode* node, CUgraph graph, const CUgraphNode* after, std::size_t count,
@@ -335,6 +366,14 @@ using diffrt::tests::Place;
 extern "C" {
 
 diffrt::tests::FakeCuda* diffrt_fake_cuda() { return &fake(); }
+// For tests in Python.
+void diffrt_fake_set_devices(int count) { fake().set_devices(count); }
+std::uint64_t diffrt_fake_allocate(std::size_t bytes, int device) {
+  return fake().allocate_elsewhere(bytes, device);
+}
+std::uintptr_t diffrt_fake_stream() { return fake().create_stream_elsewhere(); }
+long diffrt_fake_calls(const char* function) { return fake().calls(function); }
+const char* diffrt_fake_mistakes() { return fake().s.mistakes.c_str(); }
 
 CUresult cuInit(unsigned flags) {
   ENTER_ANYWHERE();
@@ -411,6 +450,11 @@ CUresult cuCtxPopCurrent_v2(CUcontext* context) {
   ENTER_ANYWHERE();
   return CUDA_SUCCESS;
 }
+CUresult cuCtxSynchronize() {
+  fake().drain_all();
+  ENTER();
+  return CUDA_SUCCESS;
+}
 CUresult cuStreamCreate(CUstream* stream, unsigned) {
   ENTER();
   *stream = *fake().s.streams.insert(new CUstream_st).first;
@@ -427,9 +471,17 @@ CUresult cuStreamSynchronize(CUstream stream) {
   ENTER();
   return CUDA_SUCCESS;
 }
+// The wait is for what was recorded when it was ordered, whatever becomes of the event.
+CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned flags) {
+  ENTER();
+  if (fake().s.events.count(event) == 0 || event->stream == nullptr || flags != 0)
+    return fake().wrong(CUDA_ERROR_INVALID_HANDLE, "a stream waits for what is no recorded event");
+  return fake().put(
+      stream, [of = event->stream, place = event->place] { fake().drain(of, place); }, __func__);
+}
 CUresult cuEventCreate(CUevent* event, unsigned flags) {
   ENTER();
-  *event = *fake().s.events.insert(new CUevent_st{(flags & CU_EVENT_DISABLE_TIMING) == 0, nullptr}).first;
+  *event = *fake().s.events.insert(new CUevent_st{(flags & CU_EVENT_DISABLE_TIMING) == 0, nullptr, 0}).first;
   return CUDA_SUCCESS;
 }
 CUresult cuEventDestroy_v2(CUevent event) {
@@ -441,20 +493,22 @@ CUresult cuEventRecord(CUevent event, CUstream stream) {
   if (fake().s.events.count(event) == 0)
     return fake().wrong(CUDA_ERROR_INVALID_HANDLE, "recorded what is no event");
   event->stream = fake().stream_of(stream, __func__);
+  if (event->stream == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+  event->place = fake().end_of(*event->stream);
   return CUDA_SUCCESS;
 }
 CUresult cuEventSynchronize(CUevent event) {
   ENTER();
   if (fake().s.events.count(event) == 0 || event->stream == nullptr)
     return fake().wrong(CUDA_ERROR_INVALID_HANDLE, "waited for what is no recorded event");
-  fake().drain(event->stream);
+  fake().drain(event->stream, event->place);
   return CUDA_SUCCESS;
 }
 CUresult cuEventElapsedTime(float* milliseconds, CUevent begin, CUevent end) {
   ENTER();
   for (const CUevent event : {begin, end}) {
     if (fake().s.events.count(event) == 0 || !event->timed || event->stream == nullptr ||
-        !event->stream->pending.empty())
+        event->stream->done < event->place)
       return fake().wrong(CUDA_ERROR_INVALID_HANDLE, "the time of an event without one");
   }
   *milliseconds = 0.25f;

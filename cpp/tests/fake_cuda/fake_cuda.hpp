@@ -42,6 +42,12 @@ class FakeCuda {
   // Memory as another library would have it, on one of the devices.
   virtual std::uint64_t allocate_elsewhere(std::size_t bytes, int device) = 0;
   virtual void free_elsewhere(std::uint64_t address) = 0;
+  // A stream of another library, and what that puts there: a number to be written, or read, when it comes to
+  // that.
+  virtual std::uintptr_t create_stream_elsewhere() = 0;
+  virtual void destroy_stream_elsewhere(std::uintptr_t stream) = 0;
+  virtual void write_elsewhere(std::uintptr_t stream, std::uint64_t address, float value) = 0;
+  virtual void read_elsewhere(std::uintptr_t stream, std::uint64_t address, float* to) = 0;
   // Makes a context of another library current, and says whether it still is.
   virtual void enter_other_context() = 0;
   virtual bool in_other_context() = 0;

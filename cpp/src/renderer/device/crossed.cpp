@@ -179,12 +179,10 @@ bool Crossed::grow() {
   return grown;
 }
 
-void Crossed::fetch_extras(RowStorage& storage) const {
-  const int count = needed(rows);
-  const std::int32_t* numbers = row_results_.host(row_numbers_);
-  const auto size = static_cast<std::size_t>(channels() * scene_.planes);
-  const std::int32_t *ids = numbers + kernels::row_id * capacity_[rows],
-                     *places = numbers + kernels::row_pixel * capacity_[rows];
+void unpack_extras(const TileGrid& grid, const std::int32_t* numbers, const float* values, int count,
+                   int capacity, int size, RowStorage& storage) {
+  const std::int32_t *ids = numbers + kernels::row_id * capacity,
+                     *places = numbers + kernels::row_pixel * capacity;
   // Where a pixel's rows lie depends on which thread was first; their order is always the same.
   std::vector<int> order;
   for (int r = 0; r < count; ++r) {
@@ -193,13 +191,17 @@ void Crossed::fetch_extras(RowStorage& storage) const {
   std::stable_sort(order.begin(), order.end(), [places](int a, int b) { return places[a] < places[b]; });
   for (const int r : order) {
     const int tile_index = places[r] / tile_pixels, p = places[r] % tile_pixels;
-    const int x = tile_index % scene_.grid.across * tile + p % tile,
-              y = tile_index / scene_.grid.across * tile + p / tile;
+    const int x = tile_index % grid.across * tile + p % tile, y = tile_index / grid.across * tile + p / tile;
     RowExtras& extras = storage.extras[static_cast<std::size_t>(tile_index)];
-    extras.pixels.push_back(y * scene_.grid.width + x), extras.ids.push_back(ids[r]);
-    const float* values = row_results_.host(row_values_) + static_cast<std::size_t>(r) * size;
-    extras.values.insert(extras.values.end(), values, values + size);
+    extras.pixels.push_back(y * grid.width + x), extras.ids.push_back(ids[r]);
+    const float* row = values + static_cast<std::size_t>(r) * static_cast<std::size_t>(size);
+    extras.values.insert(extras.values.end(), row, row + size);
   }
+}
+
+void Crossed::fetch_extras(RowStorage& storage) const {
+  unpack_extras(scene_.grid, row_results_.host(row_numbers_), row_results_.host(row_values_), row_count(),
+                row_capacity(), channels() * scene_.planes, storage);
 }
 
 void Crossed::fetch_couplings(Couplings& couplings) const {

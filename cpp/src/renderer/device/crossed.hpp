@@ -6,11 +6,13 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <memory>
 #include <vector>
 
 #include "renderer/couplings.hpp"
 #include "renderer/device/device_group.hpp"
+#include "renderer/device/device_rows.hpp"
 #include "renderer/outputs.hpp"
 #include "renderer/row_storage.hpp"
 
@@ -28,6 +30,10 @@ struct CrossedScene {
   const std::vector<OutputChannels>& outputs;
   int channels, planes, camera_slots;  // planes: slots of the widest group, the camera's among them
 };
+
+// `count` rows of crossed pixels, as gather_rows leaves them in lists of this capacity, `size` numbers each.
+void unpack_extras(const TileGrid& grid, const std::int32_t* numbers, const float* values, int count,
+                   int capacity, int size, RowStorage& storage);
 
 class Crossed {
  public:
@@ -49,6 +55,10 @@ class Crossed {
                     const runtime::DeviceBuffer<float>& rows) const;
   // Brings down what rows there are besides those of the centres.
   void record_extras(Recording& recording);
+  // Keeps them where `rows()` says at the time of a run.
+  void record_kept_extras(Recording& recording, std::function<const DeviceRows&()> rows);
+  int crossed_capacity() const { return capacity_[crossed]; }
+  int row_capacity() const { return capacity_[rows]; }
   // Sums of products of rows of different primitives, after all groups are patched.
   void record_couplings(Recording& recording, const runtime::DeviceBuffer<float>& residual,
                         const runtime::DeviceBuffer<float>& weight);
@@ -57,6 +67,9 @@ class Crossed {
   // be made anew then.
   bool grow();
   void fetch_extras(RowStorage& rows) const;
+  // How many there were in the last evaluation.
+  int crossed_count() const { return needed(crossed); }
+  int row_count() const { return needed(rows); }
   void fetch_couplings(Couplings& couplings) const;
 
  private:

@@ -31,7 +31,8 @@ DeviceEvaluator::DeviceEvaluator(Scene scene, RendererOptions options,
     : Evaluator(std::move(scene), std::move(options)),
       device_(std::move(device)),
       kernels_(table_of(*device_)),
-      observation_(device_, kernels_, grid_, channels_, *pool_) {
+      observation_(device_, kernels_, grid_, channels_, *pool_),
+      kept_(std::make_shared<Results>(device_)) {
   check_size(grid_, channels_ * std::max(widest_, 1));
   Once once(*device_);
   for (const Group& group : groups_) {
@@ -47,9 +48,11 @@ DeviceEvaluator::DeviceEvaluator(Scene scene, RendererOptions options,
   }
   once.finish();
   const auto tiles = static_cast<std::size_t>(grid_.tiles());
+  negative_weight_ = results_.add<std::int32_t>(1);
   tile_sums_ = results_.add<float>(tiles * kernels::residual_sums);
   shared_sums_ = results_.add<float>(tiles * kernels::residual_sums);
   results_.allocate(*device_);
+  observation_.tell_negative(results_.array(negative_weight_));
   if (dense_rows_) mixing_.resize(static_cast<std::size_t>(widest_) * parameters_.size());
   uploaded_mixing_ = upload_.add(mixing_.data(), mixing_.size());
   upload_.allocate(*device_);
@@ -58,13 +61,44 @@ DeviceEvaluator::DeviceEvaluator(Scene scene, RendererOptions options,
   rendered_ = {*device_, static_cast<std::size_t>(numbers(channels_))};
 }
 
+DeviceEvaluator::~DeviceEvaluator() { kept_->close(); }
+
+void DeviceEvaluator::use_stream(runtime::Stream stream) {
+  if (stream == stream_) return;
+  if (!reads_addresses()) return Evaluator::use_stream(stream);
+  // What is still to come of former calls would not be ordered with what is put on another stream.
+  observation_.wait();
+  for (const auto& [key, recording] : recordings_) recording->wait();
+  stream_ = stream;
+}
+
+void DeviceEvaluator::wait_for(runtime::Stream stream) {
+  if (!reads_addresses()) return Evaluator::wait_for(stream);
+  if (device_->handle(stream) != device_->handle(stream_)) device_->order(stream_, stream);
+}
+
+bool DeviceEvaluator::shows_image(Kind kind) {
+  return kind == Kind::image || kind == Kind::image_and_rows || kind == Kind::kept_image ||
+         kind == Kind::kept_image_and_rows;
+}
+
+bool DeviceEvaluator::shows_rows(Kind kind) {
+  return kind == Kind::rows || kind == Kind::image_and_rows || kind == Kind::kept_rows ||
+         kind == Kind::kept_image_and_rows;
+}
+
+bool DeviceEvaluator::is_kept(Kind kind) {
+  return kind == Kind::kept_image || kind == Kind::kept_rows || kind == Kind::kept_image_and_rows;
+}
+
 void DeviceEvaluator::start(const Key& key) {
   started_ = key;
+  make_targets(std::get<Kind>(key));
   if (crossed_ != nullptr) crossed_->stage();
   upload_.stage();
   std::unique_ptr<Recording>& recording = recordings_[key];
   if (recording == nullptr) recording = record(key);
-  recording->start();
+  recording->start(stream_);
 }
 
 void DeviceEvaluator::finish() {
@@ -80,17 +114,16 @@ std::unique_ptr<Recording> DeviceEvaluator::record(const Key& key) {
   auto recording = std::make_unique<Recording>(*device_);
   record_scene(*recording);
   switch (kind) {
-    case Kind::image:
-    case Kind::rows:
-    case Kind::image_and_rows:
-      record_images(*recording, kind != Kind::rows, kind != Kind::image);
-      break;
     case Kind::cost:
     case Kind::shared_cost:
       record_cost(*recording, loss, kind == Kind::shared_cost);
       break;
-    default:
+    case Kind::products:
+    case Kind::scatter:
       record_products(*recording, loss, remember, kind == Kind::scatter);
+      break;
+    default:
+      record_images(*recording, kind);
   }
   {
     const auto side_by_side = recording->sequence().parallel();
@@ -98,9 +131,9 @@ std::unique_ptr<Recording> DeviceEvaluator::record(const Key& key) {
       if (!groups_.empty())
         group_sums_.fetch(recording->sequence(), group_pieces_.front(), group_pieces_.back());
     }
-    if (kind == Kind::image || kind == Kind::image_and_rows)
+    if (shows_image(kind) && !is_kept(kind))
       image_results_.fetch(recording->sequence(), image_piece_, image_piece_);
-    if (kind == Kind::rows || kind == Kind::image_and_rows)
+    if (shows_rows(kind) && !is_kept(kind))
       row_results_.fetch(recording->sequence(), planes_piece_, ids_piece_);
     // The first piece tells whether the lists were long enough.
     results_.fetch(recording->sequence(), Piece<float>(),

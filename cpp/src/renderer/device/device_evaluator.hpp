@@ -21,11 +21,19 @@ namespace diffrt::renderer::gpu {
 class DeviceEvaluator : public Evaluator {
  public:
   DeviceEvaluator(Scene scene, RendererOptions options, std::shared_ptr<runtime::Device> device);
+  ~DeviceEvaluator() override;
   std::string device() const override { return device_->details().device; }
+  void use_stream(runtime::Stream stream) override;
+  runtime::Stream stream() const override { return device_->handle(stream_); }
+  void wait_for(runtime::Stream stream) override;
 
  protected:
   void draw(Span<float> image) override;
   void draw_rows(Span<float> image, RowStorage& rows) override;
+  DeviceArray draw_on_device() override;
+  std::shared_ptr<const RowsElsewhere> draw_rows_on_device(DeviceArray* image) override;
+  bool reads_addresses() const override { return device_->kind() == runtime::DeviceKind::cuda; }
+  void fetch_view(const ImageView& view, Span<float> out) override;
   Totals sum_costs(const Observation& observation, const KernelLoss& loss, SharedCost* shared) override;
   void start_products(const Observation& observation, const KernelLoss& loss, Products products,
                       bool remember) override;
@@ -33,8 +41,22 @@ class DeviceEvaluator : public Evaluator {
   void assemble(Span<double> H, Span<double> g) override;
 
  private:
-  // What a sequence leads to.
-  enum class Kind { image, rows, image_and_rows, cost, shared_cost, products, scatter };
+  // What a sequence leads to. That of `kept` kinds stays on the device.
+  enum class Kind {
+    image,
+    rows,
+    image_and_rows,
+    kept_image,
+    kept_rows,
+    kept_image_and_rows,
+    cost,
+    shared_cost,
+    products,
+    scatter
+  };
+  static bool shows_image(Kind kind);
+  static bool shows_rows(Kind kind);
+  static bool is_kept(Kind kind);
   using Key = std::tuple<Kind, int, bool>;  // which loss, whether costs are remembered
 
   // device_evaluator.cpp:
@@ -61,9 +83,14 @@ class DeviceEvaluator : public Evaluator {
   bool all_have_rows(const DeviceGroup& group) const;
 
   // record_images.cpp
-  void record_images(Recording& recording, bool image, bool rows);
-  void record_image(Recording& recording);
-  void record_planes(Recording& recording);
+  void record_images(Recording& recording, Kind kind);
+  void record_image(Recording& recording, bool kept);
+  void record_planes(Recording& recording, bool kept);
+  void make_targets(Kind kind);
+  void set_mixing();
+  std::vector<std::int64_t> image_strides() const;
+  // Whether rows have more than what their planes hold.
+  bool keeps_extras() const { return crossed_ != nullptr && !dense_rows_; }
   void fetch_image(Span<float> image);
   void fetch_rows(RowStorage& rows);
 
@@ -88,9 +115,12 @@ class DeviceEvaluator : public Evaluator {
   // Whether pixels may depend on several primitives.
   bool couples() const { return crossed_ != nullptr && (groups_.size() > 1 || groups_[0].blocks() > 1); }
   void start(const Observation& observation, const Key& key);
+  // After an evaluation with an observation: throws if that turned out to be wrong.
+  void finish_observed();
   Totals totals() const;
 
   const std::shared_ptr<runtime::Device> device_;
+  runtime::Stream stream_ = 0;
   const kernels::DeviceTable& kernels_;
   std::vector<std::unique_ptr<DeviceGroup>> device_groups_;
   Upload upload_;
@@ -110,6 +140,11 @@ class DeviceEvaluator : public Evaluator {
   std::vector<Piece<float>> group_pieces_;  // a record for each of a group's blocks
   Piece<float> image_piece_, planes_piece_;
   Piece<std::int32_t> ids_piece_;
+  Piece<std::int32_t> negative_weight_;
+  // What stays on the device: where the evaluation at hand puts it.
+  const std::shared_ptr<Results> kept_;
+  std::shared_ptr<const Result> kept_image_;
+  std::shared_ptr<DeviceRows> kept_rows_;
   std::vector<double> local_;
   Key started_{};
 

@@ -2,7 +2,9 @@
 
 #include <atomic>
 #include <cstring>
+#include <limits>
 
+#include "diffrt/errors.hpp"
 #include "renderer/tiles.hpp"
 
 namespace diffrt::renderer::gpu {
@@ -69,71 +71,186 @@ std::size_t DeviceObservation::weight_count(Weights kind) const {
   return kind == Weights::pixels ? pixels : pixels * static_cast<std::size_t>(channels_);
 }
 
-DeviceObservation::Weights DeviceObservation::kind_of(const Observation& observation) {
-  if (observation.weights.empty()) return Weights::one;
-  return observation.weights.channel_stride == 0 ? Weights::pixels : Weights::all;
+DeviceObservation::Kind DeviceObservation::kind_of(const Observation& observation) {
+  const ImageView& weights = observation.weights;
+  const Weights kind = weights.empty()               ? Weights::one
+                       : weights.channel_stride == 0 ? Weights::pixels
+                                                     : Weights::all;
+  return {kind, observation.image.on_device, kind != Weights::one && weights.on_device};
 }
 
 bool DeviceObservation::comes_again(const Observation& observation) const {
   return same_ && loaded_ == kind_of(observation);
 }
 
-bool DeviceObservation::is_staged(const Observation& observation, Weights kind) const {
-  if (loaded_ != kind || !is_copy(observation.image, grid_, channels_, staged_image_.host())) return false;
-  return kind == Weights::one ||
-         is_copy(observation.weights, grid_, kind == Weights::pixels ? 1 : channels_, staged_weights_.host());
+// What is on the device may have changed.
+bool DeviceObservation::is_staged(const Observation& observation, const Kind& kind) const {
+  if (!(loaded_ == kind) || kind.image_there || kind.weights_there) return false;
+  if (!is_copy(observation.image, grid_, channels_, staged_image_.host())) return false;
+  return kind.weights == Weights::one ||
+         is_copy(observation.weights, grid_, weight_channels(kind.weights), staged_weights_.host());
 }
 
 DeviceObservation::Staged DeviceObservation::stage(const Observation& observation) {
-  const Weights kind = kind_of(observation);
-  const bool revised = observation.revision == 0 || observation.revision != revision_;
-  same_ = !revised || is_staged(observation, kind);
-  revision_ = observation.revision;
-  if (same_) return Staged::same;
-  recording(kind);
-  for (auto& [other, pending] : recordings_) pending.wait();  // what is staged has been sent
-  loaded_.reset();
-  revision_ = 0;
-  copy_image(observation.image, grid_, channels_, pool_, staged_image_.host());
-  if (kind == Weights::one) {
+  const Kind kind = kind_of(observation);
+  if (observation.revision != 0 && observation.revision == revision_ && loaded_ == kind) {
+    same_ = true;
+    return Staged::same;
+  }
+  same_ = is_staged(observation, kind);
+  if (same_) {
+    revision_ = observation.revision;
+    return Staged::same;
+  }
+  // First of all what may be refused: what is there stays as it is then.
+  make_room();
+  Place image = kind.image_there ? adopt("observed", observation.image, channels_) : own_image();
+  Place weights = kind.weights_there ? adopt("weights", observation.weights, weight_channels(kind.weights))
+                                     : own_weights(kind.weights);
+  wait();  // what is staged has been sent
+  forget();
+  image_place_ = std::move(image), weights_place_ = std::move(weights);
+  if (!kind.image_there) copy_image(observation.image, grid_, channels_, pool_, staged_image_.host());
+  if (kind.weights == Weights::one) {
     staged_weights_.host()[0] = 1;
-  } else if (copy_image(observation.weights, grid_, kind == Weights::pixels ? 1 : channels_, pool_,
-                        staged_weights_.host())) {
+  } else if (!kind.weights_there && copy_image(observation.weights, grid_, weight_channels(kind.weights),
+                                               pool_, staged_weights_.host())) {
     return Staged::refused;
   }
+  recording(kind);
   loaded_ = kind;
   revision_ = observation.revision;
   return Staged::changed;
 }
 
-Recording& DeviceObservation::recording(Weights kind) {
-  const auto known = recordings_.find(kind);
-  if (known != recordings_.end()) return known->second;
+void DeviceObservation::wait() {
+  for (auto& [kind, pending] : recordings_) pending.wait();
+}
+
+void DeviceObservation::release() {
+  if (!loaded_ || !(loaded_->image_there || loaded_->weights_there)) return;
+  if (image_place_.words.array().address == image_.array().address &&
+      weights_place_.words.array().address == image_weights_.array().address)
+    return;
+  image_place_ = own_image(), weights_place_ = own_weights(Weights::one);
+  recording(*loaded_).refresh();
+}
+
+void DeviceObservation::forget() {
+  loaded_.reset();
+  revision_ = 0;
+  same_ = false;
+}
+
+void DeviceObservation::make_room() {
+  if (observed_.size() > 0) return;
   const std::size_t size = weight_count(Weights::all),
                     block_size = static_cast<std::size_t>(grid_.tiles() * channels_ * tile_pixels);
-  if (observed_.size() == 0) {
-    staged_image_ = {*device_, size, runtime::Memory::upload};
-    staged_weights_ = {*device_, size, runtime::Memory::upload};
-    image_ = {*device_, size}, image_weights_ = {*device_, size};
-    weights_ = {*device_, block_size}, observed_ = {*device_, block_size};
+  staged_image_ = {*device_, size, runtime::Memory::upload};
+  staged_weights_ = {*device_, size, runtime::Memory::upload};
+  image_ = {*device_, size}, image_weights_ = {*device_, size};
+  weights_ = {*device_, block_size}, observed_ = {*device_, block_size};
+}
+
+DeviceObservation::Place DeviceObservation::own_image() const {
+  return {image_, 0, grid_.width * channels_, channels_, 1, false};
+}
+
+DeviceObservation::Place DeviceObservation::own_weights(Weights kind) const {
+  if (kind == Weights::one) return {image_weights_, 0, 0, 0, 0, false};
+  if (kind == Weights::pixels) return {image_weights_, 0, grid_.width, 1, 0, false};
+  return {image_weights_, 0, grid_.width * channels_, channels_, 1, false};
+}
+
+DeviceObservation::Place DeviceObservation::adopt(const char* name, const ImageView& view,
+                                                  int channels) const {
+  constexpr std::ptrdiff_t word = 4;
+  const std::ptrdiff_t steps[] = {view.row_stride, view.column_stride, view.channel_stride};
+  const int lengths[] = {grid_.height, grid_.width, channels};
+  std::ptrdiff_t low = 0, high = view.is_double ? 2 * word : word;
+  bool aligned = reinterpret_cast<std::uintptr_t>(view.data) % word == 0;
+  for (int k = 0; k < 3; ++k) {
+    aligned = aligned && steps[k] % word == 0;
+    (steps[k] < 0 ? low : high) += steps[k] * (lengths[k] - 1);
   }
+  if (!aligned)
+    throw ArgumentError(std::string(name) + ": its numbers do not begin at multiples of 4 bytes; copy it");
+  if ((high - low) / word > std::numeric_limits<std::int32_t>::max()) {
+    throw ArgumentError(std::string(name) + ": its numbers lie up to " +
+                        runtime::bytes_text(static_cast<std::uint64_t>(high - low)) +
+                        " apart, which is too far for a kernel; make a contiguous copy");
+  }
+  const auto bytes = static_cast<std::size_t>(high - low);
+  Place place;
+  try {
+    place.words = {
+        device_->adopt(reinterpret_cast<runtime::Address>(view.data) + static_cast<runtime::Address>(low),
+                       bytes),
+        bytes / word};
+  } catch (const DeviceLostError&) {
+    throw;
+  } catch (const DeviceError& error) {
+    throw ArgumentError(std::string(name) + ": " + error.what());
+  }
+  const auto words = [](std::ptrdiff_t step) { return static_cast<std::int32_t>(step / word); };
+  place.start = words(-low);
+  place.row_stride = words(view.row_stride), place.column_stride = words(view.column_stride);
+  place.channel_stride = words(view.channel_stride);
+  place.is_double = view.is_double;
+  return place;
+}
+
+namespace {
+
+template <class Arguments, class Place>
+void set_image(Arguments& a, const Place& place) {
+  a.start = place.start, a.row_stride = place.row_stride, a.column_stride = place.column_stride;
+  a.channel_stride = place.channel_stride, a.is_double = place.is_double ? 1 : 0;
+  a.image = runtime::array(place.words);
+}
+
+}  // namespace
+
+Recording& DeviceObservation::recording(const Kind& kind) {
+  const auto known = recordings_.find(kind);
+  if (known != recordings_.end()) return known->second;
   Recording recording(*device_);
-  const std::size_t weights = weight_count(kind);
-  recording.sequence().copy(image_.array(), staged_image_.array());
-  recording.sequence().copy(image_weights_.array().part(0, weights),
-                            staged_weights_.array().part(0, weights));
-  recording.launch(kernels_.load_observation, static_cast<int>(block_size), [this, kind](auto& a) {
+  const auto send = [&](const auto& to, const auto& from, std::size_t size) {
+    recording.sequence().copy(runtime::DeviceArray<float>{to.array().address, size},
+                              from.array().part(0, size));
+  };
+  if (!kind.image_there) send(image_, staged_image_, weight_count(Weights::all));
+  if (!kind.weights_there) send(image_weights_, staged_weights_, weight_count(kind.weights));
+  recording.sequence().fill(negative_, 0);
+  recording.launch(kernels_.load_observation, grid_.tiles() * channels_ * tile_pixels, [this](auto& a) {
     a.tiles_x = grid_.across, a.channels = channels_;
     a.width = grid_.width, a.height = grid_.height;
-    a.row_stride = grid_.width * channels_, a.column_stride = channels_, a.channel_stride = 1;
-    if (kind == Weights::pixels) a.weight_row_stride = grid_.width, a.weight_column_stride = 1;
-    if (kind == Weights::all)
-      a.weight_row_stride = a.row_stride, a.weight_column_stride = channels_, a.weight_channel_stride = 1;
-    a.image = array(image_), a.image_weights = array(image_weights_);
-    a.observed = array(observed_), a.weights = array(weights_);
+    set_image(a, image_place_);
+    const Place& w = weights_place_;
+    a.weight_start = w.start, a.weight_row_stride = w.row_stride, a.weight_column_stride = w.column_stride;
+    a.weight_channel_stride = w.channel_stride, a.weight_is_double = w.is_double ? 1 : 0;
+    a.image_weights = array(w.words);
+    a.observed = array(observed_), a.weights = array(weights_), a.negative = array(negative_);
   });
   recording.finish();
   return recordings_.emplace(kind, std::move(recording)).first->second;
+}
+
+void DeviceObservation::fetch(const ImageView& view, runtime::Stream stream, Span<float> out) {
+  const Place place = adopt("image", view, channels_);
+  const runtime::DeviceBuffer<float> packed(*device_, out.size());
+  const runtime::DeviceBuffer<float> host(*device_, out.size(), runtime::Memory::download);
+  Recording recording(*device_);
+  recording.launch(kernels_.pack_image, static_cast<int>(out.size()), [&](auto& a) {
+    a.channels = channels_, a.width = grid_.width;
+    set_image(a, place);
+    a.out = array(packed);
+  });
+  recording.sequence().copy(host.array(), packed.array());
+  recording.finish();
+  recording.start(stream);
+  recording.wait();
+  std::memcpy(out.data(), host.host(), out.size() * sizeof(float));
 }
 
 }  // namespace diffrt::renderer::gpu

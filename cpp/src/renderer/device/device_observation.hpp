@@ -1,11 +1,14 @@
-// What is observed, on a GPU: sent as it is, and brought into tile blocks there.
+// What is observed, on a GPU: brought into tile blocks there. The host's is sent as it is; what is there
+// already is read where it lies.
 #pragma once
 
 #include <map>
 #include <memory>
 #include <optional>
+#include <tuple>
 
 #include "diffrt/observation.hpp"
+#include "diffrt/span.hpp"
 #include "renderer/bins.hpp"
 #include "renderer/device/recording.hpp"
 #include "runtime/thread_pool.hpp"
@@ -25,8 +28,18 @@ class DeviceObservation {
   bool comes_again(const Observation& observation) const;
   // Looks at it, and copies what has changed.
   Staged stage(const Observation& observation);
-  // Starts to bring it there, for sequences that run after this.
-  void send() { recording(*loaded_).start(); }
+  // Starts to bring it there, for sequences that run on the stream after this.
+  void send(runtime::Stream stream) { recording(*loaded_).start(stream); }
+  void wait();
+  // After an evaluation: lets go of the memory of others, which may be freed from now on.
+  void release();
+  // What was observed turned out to be wrong: the next call looks at it again.
+  void forget();
+  // Where to tell that a weight on the device is negative: 1 instead of 0.
+  void tell_negative(runtime::DeviceArray<std::int32_t> place) { negative_ = place; }
+
+  // An image on the device, as [height, width, channels] on the host.
+  void fetch(const ImageView& view, runtime::Stream stream, Span<float> out);
 
   // Blocks [tiles, channels, pixels of a tile]; a pixel that is not observed has weight 0. After a send().
   const runtime::DeviceBuffer<float>& observed() const { return observed_; }
@@ -35,21 +48,44 @@ class DeviceObservation {
  private:
   // How many numbers weights have: one for all, one for each pixel, one for each pixel and channel.
   enum class Weights { one, pixels, all };
-  static Weights kind_of(const Observation& observation);
-  bool is_staged(const Observation& observation, Weights kind) const;
+  struct Kind {
+    Weights weights;
+    bool image_there, weights_there;  // on the device already
+
+    bool operator==(const Kind& other) const { return as_tuple() == other.as_tuple(); }
+    bool operator<(const Kind& other) const { return as_tuple() < other.as_tuple(); }
+    std::tuple<Weights, bool, bool> as_tuple() const { return {weights, image_there, weights_there}; }
+  };
+  // An image as kernels see it: words of 32 bits, in which starts and strides count.
+  struct Place {
+    runtime::DeviceBuffer<std::int32_t> words;
+    std::int32_t start = 0, row_stride = 0, column_stride = 0, channel_stride = 0;
+    bool is_double = false;
+  };
+  static Kind kind_of(const Observation& observation);
+  bool is_staged(const Observation& observation, const Kind& kind) const;
   std::size_t weight_count(Weights kind) const;
-  Recording& recording(Weights kind);
+  int weight_channels(Weights kind) const { return kind == Weights::pixels ? 1 : channels_; }
+  void make_room();
+  Place own_image() const;
+  Place own_weights(Weights kind) const;
+  // Throws ArgumentError that begins with `name`.
+  Place adopt(const char* name, const ImageView& view, int channels) const;
+  Recording& recording(const Kind& kind);
 
   const std::shared_ptr<runtime::Device> device_;
   const kernels::DeviceTable& kernels_;
   const TileGrid grid_;
   const int channels_;
   runtime::ThreadPool& pool_;
-  runtime::DeviceBuffer<float> staged_image_, staged_weights_, image_, image_weights_, observed_, weights_;
-  std::map<Weights, Recording> recordings_;
-  std::uint64_t revision_ = 0;     // of what is there, or 0
-  std::optional<Weights> loaded_;  // what is staged was found good, with such weights
-  bool same_ = false;              // as what was staged before
+  runtime::DeviceBuffer<float> staged_image_, staged_weights_, observed_, weights_;
+  runtime::DeviceBuffer<std::int32_t> image_, image_weights_;
+  runtime::DeviceArray<std::int32_t> negative_;
+  Place image_place_, weights_place_;  // of the call at hand
+  std::map<Kind, Recording> recordings_;
+  std::uint64_t revision_ = 0;  // of what is there, or 0
+  std::optional<Kind> loaded_;  // what is staged was found good, of this kind
+  bool same_ = false;           // as what was staged before
 };
 
 }  // namespace diffrt::renderer::gpu

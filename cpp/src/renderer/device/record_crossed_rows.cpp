@@ -81,6 +81,18 @@ void Crossed::record_extras(Recording& recording) {
   row_results_.fetch(recording.sequence(), row_numbers_, row_values_);
 }
 
+void Crossed::record_kept_extras(Recording& recording, std::function<const DeviceRows&()> kept) {
+  using Words = runtime::DeviceArray<std::int32_t>;
+  const auto keep = [&](const Words& source, Words (DeviceRows::*to)() const) {
+    recording.launch(scene_.kernels.keep_words, static_cast<int>(source.size),
+                     [kept, source, to](auto& a) { a.source = array(source), a.to = array((kept().*to)()); });
+  };
+  const auto values = row_results_.array(row_values_);
+  keep(crossed_.array(), &DeviceRows::crossed);
+  keep(row_results_.array(row_numbers_), &DeviceRows::row_numbers);
+  keep({values.address, values.size}, &DeviceRows::row_values);
+}
+
 void Crossed::record_couplings(Recording& recording, const runtime::DeviceBuffer<float>& residual,
                                const runtime::DeviceBuffer<float>& weight) {
   const auto set_rows = [this](auto& a) {

@@ -1,6 +1,7 @@
 // Images and rows: from tile blocks to the order of images, and down.
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "renderer/device/device_evaluator.hpp"
 
@@ -25,23 +26,58 @@ void DeviceEvaluator::draw(Span<float> image) {
   fetch_image(image);
 }
 
-void DeviceEvaluator::draw_rows(Span<float> image, RowStorage& rows) {
-  if (dense_rows_) {
-    const Block& block = linearization_.groups()[0].blocks[0];
-    std::fill(mixing_.begin(), mixing_.end(), 0.0f);
-    for (int slot = 0; slot < widest_; ++slot) {
-      for (int k = 0; k < block.width(); ++k)
-        mixing_[static_cast<std::size_t>(slot) * parameters_.size() +
-                static_cast<std::size_t>(block.columns[static_cast<std::size_t>(k)])] =
-            static_cast<float>(block.at(slot, k));
-    }
+void DeviceEvaluator::set_mixing() {
+  if (!dense_rows_) return;
+  const Block& block = linearization_.groups()[0].blocks[0];
+  std::fill(mixing_.begin(), mixing_.end(), 0.0f);
+  for (int slot = 0; slot < widest_; ++slot) {
+    for (int k = 0; k < block.width(); ++k)
+      mixing_[static_cast<std::size_t>(slot) * parameters_.size() +
+              static_cast<std::size_t>(block.columns[static_cast<std::size_t>(k)])] =
+          static_cast<float>(block.at(slot, k));
   }
+}
+
+void DeviceEvaluator::draw_rows(Span<float> image, RowStorage& rows) {
+  set_mixing();
   run({image.empty() ? Kind::rows : Kind::image_and_rows, 0, false});
   if (!image.empty()) fetch_image(image);
   fetch_rows(rows);
 }
 
-void DeviceEvaluator::record_images(Recording& recording, bool image, bool rows) {
+std::vector<std::int64_t> DeviceEvaluator::image_strides() const {
+  const std::int64_t W = grid_.width, C = channels_;
+  return C == 1 ? std::vector<std::int64_t>{W, 1} : std::vector<std::int64_t>{W * C, C, 1};
+}
+
+DeviceArray DeviceEvaluator::draw_on_device() {
+  run({Kind::kept_image, 0, false});
+  return {std::exchange(kept_image_, nullptr), image_shape(), image_strides()};
+}
+
+std::shared_ptr<const RowsElsewhere> DeviceEvaluator::draw_rows_on_device(DeviceArray* image) {
+  set_mixing();
+  run({image == nullptr ? Kind::kept_rows : Kind::kept_image_and_rows, 0, false});
+  if (image != nullptr) *image = {std::exchange(kept_image_, nullptr), image_shape(), image_strides()};
+  if (keeps_extras()) kept_rows_->set_counts(crossed_->crossed_count(), crossed_->row_count());
+  return std::exchange(kept_rows_, nullptr);
+}
+
+// Once more where lists grow: there are longer ones to keep then.
+void DeviceEvaluator::make_targets(Kind kind) {
+  if (!is_kept(kind)) return;
+  if (shows_image(kind) && kept_image_ == nullptr)
+    kept_image_ = kept_->take(pixels() * static_cast<std::size_t>(channels_) * sizeof(float), stream_);
+  if (!shows_rows(kind)) return;
+  const bool extras = keeps_extras();
+  kept_rows_ = nullptr;
+  kept_rows_ = std::make_shared<DeviceRows>(*kept_, stream_, kernels_, grid_, channels_ * row_planes_,
+                                            extras ? crossed_->crossed_capacity() : 0,
+                                            extras ? crossed_->row_capacity() : 0, channels_ * widest_);
+}
+
+void DeviceEvaluator::record_images(Recording& recording, Kind kind) {
+  const bool image = shows_image(kind), rows = shows_rows(kind), kept = is_kept(kind);
   const bool all = std::all_of(device_groups_.begin(), device_groups_.end(),
                                [&](const auto& group) { return all_have_rows(*group); });
   if (rows) {
@@ -63,50 +99,56 @@ void DeviceEvaluator::record_images(Recording& recording, bool image, bool rows)
     for (const Group& group : groups_) crossed_->record_patch(recording, group, widest_, ids_, rows_);
   }
   const auto side_by_side = recording.sequence().parallel();
-  if (image) record_image(recording);
-  if (rows) record_planes(recording);
-  if (rows && crossed_ != nullptr && !dense_rows_) crossed_->record_extras(recording);
+  if (image) record_image(recording, kept);
+  if (rows) record_planes(recording, kept);
+  if (!rows || !keeps_extras()) return;
+  if (kept) {
+    crossed_->record_kept_extras(recording, [this]() -> const DeviceRows& { return *kept_rows_; });
+  } else {
+    crossed_->record_extras(recording);
+  }
 }
 
-void DeviceEvaluator::record_image(Recording& recording) {
+void DeviceEvaluator::record_image(Recording& recording, bool kept) {
   const std::size_t size = pixels() * static_cast<std::size_t>(channels_);
-  if (!image_results_.allocated()) {
+  if (!kept && !image_results_.allocated()) {
     image_results_ = Download();  // an earlier try may have found no memory
     image_piece_ = image_results_.add<float>(size);
     image_results_.allocate(*device_);
   }
-  recording.launch(kernels_.store_image, static_cast<int>(size), [this](auto& a) {
+  recording.launch(kernels_.store_image, static_cast<int>(size), [this, kept, size](auto& a) {
     a.tiles_x = grid_.across, a.channels = channels_, a.width = grid_.width;
-    a.rendered = array(rendered_), a.image = array(image_results_.array(image_piece_));
+    a.rendered = array(rendered_);
+    a.image = array(kept ? kept_image_->array<float>(0, size) : image_results_.array(image_piece_));
   });
 }
 
-void DeviceEvaluator::record_planes(Recording& recording) {
+void DeviceEvaluator::record_planes(Recording& recording, bool kept) {
   const int planes = channels_ * row_planes_, image_size = static_cast<int>(pixels());
-  if (!row_results_.allocated()) {
+  if (!kept && !row_results_.allocated()) {
     row_results_ = Download();
     planes_piece_ = row_results_.add<float>(pixels() * static_cast<std::size_t>(planes));
     ids_piece_ = row_results_.add<std::int32_t>(pixels());
     row_results_.allocate(*device_);
   }
-  const auto to = row_results_.array(planes_piece_);
+  const auto to = [this, kept] { return kept ? kept_rows_->planes() : row_results_.array(planes_piece_); };
   if (dense_rows_) {
     recording.launch(kernels_.mix_planes, image_size, [this, to](auto& a) {
       a.tiles_x = grid_.across, a.width = grid_.width, a.pixels = static_cast<std::int32_t>(pixels());
       a.channels = channels_, a.planes = widest_, a.columns = static_cast<std::int32_t>(parameters_.size());
       a.matrix = array(upload_.array(uploaded_mixing_)), a.ids = array(ids_);
-      a.row_planes = array(rows_), a.out = array(to);
+      a.row_planes = array(rows_), a.out = array(to());
     });
   } else {
     recording.launch(kernels_.store_planes, image_size, [this, planes, to](auto& a) {
       a.tiles_x = grid_.across, a.width = grid_.width, a.pixels = static_cast<std::int32_t>(pixels());
       a.planes = planes;
-      a.row_planes = array(rows_), a.out = array(to);
+      a.row_planes = array(rows_), a.out = array(to());
     });
   }
-  recording.launch(kernels_.store_ids, image_size, [this](auto& a) {
+  recording.launch(kernels_.store_ids, image_size, [this, kept](auto& a) {
     a.tiles_x = grid_.across, a.width = grid_.width;
-    a.ids = array(ids_), a.image = array(row_results_.array(ids_piece_));
+    a.ids = array(ids_), a.image = array(kept ? kept_rows_->ids() : row_results_.array(ids_piece_));
   });
 }
 
@@ -119,7 +161,7 @@ void DeviceEvaluator::fetch_rows(RowStorage& rows) {
   copy(*pool_, row_results_.host(ids_piece_), rows.ids.data(), ids_piece_.size * sizeof(std::int32_t));
   std::fill(rows.dirty.begin(), rows.dirty.end(), std::uint8_t{1});
   for (RowExtras& extras : rows.extras) extras.clear();
-  if (crossed_ != nullptr && !dense_rows_) crossed_->fetch_extras(rows);
+  if (keeps_extras()) crossed_->fetch_extras(rows);
 }
 
 }  // namespace diffrt::renderer::gpu

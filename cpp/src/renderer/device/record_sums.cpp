@@ -24,8 +24,20 @@ void DeviceEvaluator::start(const Observation& observation, const Key& key) {
   if (begun && staged == Staged::same) return;
   if (begun) recordings_.at(key)->wait();
   if (staged == Staged::refused) refuse_weights();
-  if (staged == Staged::changed) observation_.send();
+  if (staged == Staged::changed) observation_.send(stream_);
   start(key);
+}
+
+void DeviceEvaluator::finish_observed() {
+  finish();
+  observation_.release();
+  if (*results_.host(negative_weight_) == 0) return;
+  observation_.forget();
+  refuse_weights();
+}
+
+void DeviceEvaluator::fetch_view(const ImageView& view, Span<float> out) {
+  observation_.fetch(view, stream_, out);
 }
 
 Evaluator::Totals DeviceEvaluator::totals() const {
@@ -39,7 +51,7 @@ Evaluator::Totals DeviceEvaluator::sum_costs(const Observation& observation, con
                                              SharedCost* shared) {
   loss_ = loss;
   start(observation, {shared == nullptr ? Kind::cost : Kind::shared_cost, loss.index, false});
-  finish();
+  finish_observed();
   if (shared != nullptr) {
     *shared = SharedCost();
     double count = 0, less = 0;
@@ -61,7 +73,7 @@ void DeviceEvaluator::start_products(const Observation& observation, const Kerne
 }
 
 Evaluator::Totals DeviceEvaluator::finish_products() {
-  finish();
+  finish_observed();
   return totals();
 }
 

@@ -52,9 +52,13 @@ class Recording {
   }
   void finish() { sequence_->finish(); }
 
-  void start() {
+  // Sends along what has changed.
+  void refresh() {
     for (const std::unique_ptr<Launch>& launch : launches_) launch->refresh(*sequence_);
-    sequence_->run();
+  }
+  void start(runtime::Stream stream) {
+    refresh();
+    sequence_->run(stream);
   }
   void wait() { sequence_->wait(); }
 

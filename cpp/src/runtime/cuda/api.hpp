@@ -101,11 +101,13 @@ struct CUDA_MEMSET_NODE_PARAMS {  // _v1
   X(cuCtxGetCurrent, (CUcontext*))                                                                       \
   X(cuCtxPushCurrent_v2, (CUcontext))                                                                    \
   X(cuCtxPopCurrent_v2, (CUcontext*))                                                                    \
+  X(cuCtxSynchronize, ())                                                                                \
   X(cuStreamCreate, (CUstream*, unsigned))                                                               \
   X(cuStreamDestroy_v2, (CUstream))                                                                      \
   X(cuStreamSynchronize, (CUstream))                                                                     \
   X(cuEventCreate, (CUevent*, unsigned))                                                                 \
   X(cuEventDestroy_v2, (CUevent))                                                                        \
+  X(cuStreamWaitEvent, (CUstream, CUevent, unsigned))                                                    \
   X(cuEventRecord, (CUevent, CUstream))                                                                  \
   X(cuEventSynchronize, (CUevent))                                                                       \
   X(cuEventElapsedTime, (float*, CUevent, CUevent))                                                      \

@@ -46,6 +46,25 @@ std::unique_ptr<Sequence> CudaDevice::make_sequence() {
   return std::make_unique<CudaSequence>(std::static_pointer_cast<CudaDevice>(shared_from_this()));
 }
 
+void CudaDevice::order(Stream later, Stream earlier) {
+  check_usable();
+  const CurrentContext current(*this);
+  const auto stream = [this](Stream of) { return reinterpret_cast<CUstream>(handle(of)); };
+  CUevent event = nullptr;
+  check(cu().cuEventCreate(&event, CU_EVENT_DISABLE_TIMING), "cuEventCreate");
+  CUresult result = cu().cuEventRecord(event, stream(earlier));
+  const bool recorded = result == CUDA_SUCCESS;
+  if (recorded) result = cu().cuStreamWaitEvent(stream(later), event, 0);
+  cu().cuEventDestroy_v2(event);  // the driver keeps it until it has come
+  check(result, recorded ? "cuStreamWaitEvent" : "cuEventRecord");
+}
+
+void CudaDevice::synchronize() {
+  check_usable();
+  const CurrentContext current(*this);
+  check(cu().cuCtxSynchronize(), "cuCtxSynchronize");
+}
+
 CUfunction CudaDevice::function(const KernelCode& code) {
   check_usable();
   const std::lock_guard<std::mutex> lock(mutex_);
@@ -134,7 +153,8 @@ void CudaDevice::check_external(Address address, std::size_t) {
                       ": the array is not in CUDA's memory. Pass a CUDA array, or a NumPy array.");
   if (ordinal >= 0 && ordinal != device_) {
     throw DeviceError(details().device + ": the array is on cuda:" + std::to_string(ordinal) +
-                      ". Move it there, or use device=\"cuda:" + std::to_string(ordinal) + "\".");
+                      ". Move it to " + details().device +
+                      ", or use device=\"cuda:" + std::to_string(ordinal) + "\".");
   }
 }
 

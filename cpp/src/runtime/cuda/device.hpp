@@ -18,6 +18,12 @@ class CudaDevice : public Device {
   std::unique_ptr<Sequence> make_sequence() override;
   void load(const KernelCode& kernel) override { function(kernel); }
 
+  Stream handle(Stream stream) const override {
+    return stream == 0 ? reinterpret_cast<Stream>(stream_) : stream;
+  }
+  void order(Stream later, Stream earlier) override;
+  void synchronize() override;
+
   const Functions& cu() const { return driver_->cu(); }
   void check(CUresult result, const char* call) { driver_->check(result, call, this); }
   CUcontext context() const { return context_; }
