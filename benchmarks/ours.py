@@ -49,7 +49,10 @@ def compared(right: scenes.Reference, boundary: str) -> np.ndarray:
 
 
 def build_issue(boundary: str, device: str) -> Contender:
-    """Cases `render`, `jacobian` (value and dense columns), `rows` (not densified) and `normal_equations`."""
+    """Cases `render`, `jacobian` (value and dense columns), `rows` (not densified) and `normal_equations`.
+
+    On a GPU also `on_device`: `jacobian`, whose results stay there.
+    """
     renderer = spheres_renderer(scenes.ISSUE_SPHERE[None], boundary=boundary, device=device)
     thetas = variations(renderer.theta0)
     image, J = renderer.jacobian(thetas[0])
@@ -66,17 +69,26 @@ def build_issue(boundary: str, device: str) -> Contender:
         image, J = renderer.jacobian(thetas[k % 2])
         return image, J.dense()
 
+    def on_device(k: int) -> tuple[dr.DeviceArray, dr.DeviceArray]:
+        image, J = renderer.jacobian(thetas[k % 2], on_device=True)
+        return image, J.dense()
+
     cases = {
         "jacobian": Case(jacobian),
         "render": Case(lambda k: renderer.render(thetas[k % 2])),
         "rows": Case(lambda k: renderer.jacobian(thetas[k % 2])),
         "normal_equations": Case(lambda k: renderer.normal_equations(thetas[k % 2], observed)),
     }
+    if device != "cpu":
+        cases["on_device"] = Case(on_device)
     return Contender(cases, {"diffrt_aot": dr.__version__}, deviations)
 
 
 def build_hundred(boundary: str, device: str) -> Contender:
-    """Cases `render`, `jacobian` (local rows, not densified) and `normal_equations`, P = 400."""
+    """Cases `render`, `jacobian` (local rows, not densified) and `normal_equations`, P = 400.
+
+    On CUDA also `on_device`: `normal_equations` of what is observed there.
+    """
     spheres = scenes.hundred_spheres()
     renderer = spheres_renderer(spheres, boundary=boundary, device=device)
     thetas = variations(renderer.theta0)
@@ -93,13 +105,17 @@ def build_hundred(boundary: str, device: str) -> Contender:
         "jacobian": Case(lambda k: renderer.jacobian(thetas[k % 2])),
         "normal_equations": Case(lambda k: renderer.normal_equations(thetas[k % 2], observed)),
     }
+    if device.startswith("cuda"):
+        there = renderer.render(thetas[0] + 1e-3, on_device=True)
+        cases["on_device"] = Case(lambda k: renderer.normal_equations(thetas[k % 2], there))
     return Contender(cases, {"diffrt_aot": dr.__version__}, deviations)
 
 
 def build_bottle(data: Path, boundary: str, outputs: list[str], device: str) -> Contender:
     """Cases `render`, `jacobian` (local rows) and `normal_equations` (Huber loss, everything included), by the pose.
 
-    Depth is the camera's; the mask is the one rendered at the start, a pixel further.
+    On CUDA also `on_device`: `normal_equations` of an image that is there. Else depth is the camera's, and the mask is
+    the one rendered at the start, a pixel further.
     """
     frame = scenes.bottle(data)
     view = dr.PinholeCamera(width=frame.width, height=frame.height, fx=frame.fx, fy=frame.fy, cx=frame.cx, cy=frame.cy)
@@ -116,6 +132,9 @@ def build_bottle(data: Path, boundary: str, outputs: list[str], device: str) -> 
         "jacobian": Case(lambda k: renderer.jacobian(thetas[k % 2])),
         "normal_equations": Case(lambda k: renderer.normal_equations(thetas[k % 2], observed, loss=loss)),
     }
+    if device.startswith("cuda"):
+        there = renderer.render(thetas[0] + 1e-3, on_device=True)
+        cases["on_device"] = Case(lambda k: renderer.normal_equations(thetas[k % 2], there, loss=loss))
     return Contender(cases, {"diffrt_aot": dr.__version__})
 
 
