@@ -49,6 +49,26 @@ TEST_CASE("an observation on the device of known revision is read once") {
   CHECK(seen.first == 3);
 }
 
+TEST_CASE("a call that fails keeps nothing of what is observed") {
+  Session cuda;
+  Other other(cuda.get());
+  // Of the observation's graph, and of the evaluation's.
+  for (const char* function : {"cuGraphInstantiateWithFlags", "cuGraphLaunch"}) {
+    for (int nth = 1; nth <= 2; ++nth) {
+      CAPTURE(std::string(function));
+      CAPTURE(nth);
+      Renderer renderer = make_renderer();
+      const Observation observation{other.image(), {}, new_revision()};
+      cuda->fail(function, nth, 1);
+      CHECK_THROWS_AS(cost(renderer, observation), DeviceError);
+      CHECK_THROWS_AS(runtime::open_device("cuda")->find(other.address, 4), std::logic_error);
+      const int loads = seen.loads;
+      cost(renderer, observation);
+      CHECK(seen.loads == loads + 1);
+    }
+  }
+}
+
 TEST_CASE("views of an observation: transposed, repeated, backwards") {
   Session cuda;
   Other other(cuda.get());
