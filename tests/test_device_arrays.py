@@ -71,6 +71,18 @@ def test_many_primitives_share_pixels(gpu):
 
 
 @on_gpus
+def test_columns_that_are_too_many(gpu):
+    """2^31 numbers, which kernels cannot count: an error that says what works."""
+    spheres = {f"ball{k}": dr.Sphere((0, 0, -9), 1) for k in range(512)}
+    scene = dr.Scene(dr.PinholeCamera(1024, 1024, 900, 900, 512, 512), spheres)
+    free = [f"{name}.{what}" for name in spheres for what in ("center", "radius")]
+    _, J = dr.Renderer(scene, free=free, boundary="none", device=gpu).jacobian(on_device=True)
+    with pytest.raises(dr.DeviceMemoryError, match=r"^J: 2147483648 dense numbers are too many.*J @ v"):
+        J.dense()
+    assert not np.any(J @ np.ones(J.shape[-1]))
+
+
+@on_gpus
 @pytest.mark.parametrize("name", list(SCENES)[:6])
 def test_scenes_with_silhouettes(gpu, name):
     scene, free = SCENES[name].scene, SCENES[name].free

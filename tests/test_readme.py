@@ -27,7 +27,9 @@ def test_the_ten_lines_print_their_answer():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_python_in_the_pages_runs(page, tmp_path, monkeypatch):
-    """Blocks of a page share their names, one after another, as a reader would type them."""
+    """Blocks of a page share their names, one after another, as a reader would type them. (`python torch` and the like
+    are for test_torch_and_cupy.py.)
+    """
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "page"}
     with contextlib.redirect_stdout(io.StringIO()):

@@ -175,6 +175,7 @@ void Evaluator::fetch_view(const ImageView&, Span<float>) {}
 
 void Evaluator::fetch(const ImageView& view, Span<float> out) {
   check_image(out);
+  if (!view.on_device) throw ArgumentError("image: is on the host already");
   check_place("image", view);
   fetch_view(view, out);
 }

@@ -115,6 +115,8 @@ class DeviceEvaluator : public Evaluator {
   // Whether pixels may depend on several primitives.
   bool couples() const { return crossed_ != nullptr && (groups_.size() > 1 || groups_[0].blocks() > 1); }
   void start(const Observation& observation, const Key& key);
+  template <class F>
+  void while_observed(F&& work);
   // After an evaluation with an observation: throws if that turned out to be wrong.
   void finish_observed();
   Totals totals() const;

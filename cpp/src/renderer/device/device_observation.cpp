@@ -117,7 +117,12 @@ DeviceObservation::Staged DeviceObservation::stage(const Observation& observatio
                                                pool_, staged_weights_.host())) {
     return Staged::refused;
   }
-  recording(kind);
+  try {
+    recording(kind);
+  } catch (...) {
+    release();
+    throw;
+  }
   loaded_ = kind;
   revision_ = observation.revision;
   return Staged::changed;
@@ -128,12 +133,14 @@ void DeviceObservation::wait() {
 }
 
 void DeviceObservation::release() {
-  if (!loaded_ || !(loaded_->image_there || loaded_->weights_there)) return;
   if (image_place_.words.array().address == image_.array().address &&
       weights_place_.words.array().address == image_weights_.array().address)
     return;
   image_place_ = own_image(), weights_place_ = own_weights(Weights::one);
-  recording(*loaded_).refresh();
+  // Those of calls that failed on their way have not let go yet.
+  for (auto& [kind, recording] : recordings_) {
+    if (kind.image_there || kind.weights_there) recording.refresh();
+  }
 }
 
 void DeviceObservation::forget() {

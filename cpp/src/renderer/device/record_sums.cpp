@@ -15,6 +15,18 @@ constexpr int host_sums = 4096;
 
 }  // namespace
 
+// What fails lets go of what is observed, which may not have come there.
+template <class F>
+void DeviceEvaluator::while_observed(F&& work) {
+  try {
+    work();
+  } catch (...) {
+    observation_.forget();
+    observation_.release();
+    throw;
+  }
+}
+
 void DeviceEvaluator::start(const Observation& observation, const Key& key) {
   using Staged = DeviceObservation::Staged;
   // What is observed comes again and again, as a rule: then looking whether it has changed takes no time.
@@ -24,12 +36,14 @@ void DeviceEvaluator::start(const Observation& observation, const Key& key) {
   if (begun && staged == Staged::same) return;
   if (begun) recordings_.at(key)->wait();
   if (staged == Staged::refused) refuse_weights();
-  if (staged == Staged::changed) observation_.send(stream_);
-  start(key);
+  while_observed([&] {
+    if (staged == Staged::changed) observation_.send(stream_);
+    start(key);
+  });
 }
 
 void DeviceEvaluator::finish_observed() {
-  finish();
+  while_observed([this] { finish(); });
   observation_.release();
   if (*results_.host(negative_weight_) == 0) return;
   observation_.forget();
