@@ -277,7 +277,11 @@ def test_interrupting_writes_the_best_so_far(capsys, folder, monkeypatch, heeds_
     monkeypatch.setattr(fit_command.Progress, "__call__", interrupt_at_the_second_step)
     stages = (FitStage(Tukey(0.1), 20), FitStage(Tukey(0.02), 20))
     save_scene_file("scene.toml", START, fit=FitSettings(free=FREE, stages=stages))
-    code, _, err = run(capsys, "fit", "scene.toml", "--observed", "depth.npy")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background ignores it
+    try:
+        code, _, err = run(capsys, "fit", "scene.toml", "--observed", "depth.npy")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert code == 130 and "interrupted: writing the best so far" in err
     assert max(steps) == 2, "no step and no stage after the interruption"
     report = json.loads((folder / "out" / "report.json").read_text())

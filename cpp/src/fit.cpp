@@ -200,13 +200,13 @@ ImageProblem::ImageProblem(Renderer& renderer, Observation observation, Loss los
 std::size_t ImageProblem::size() const { return renderer_.parameters(); }
 
 // Rendered values are float32: with errors e in the residuals the cost is off by about |r|.|e| + |e|^2 / 2.
-// At edges they are larger, and count where residuals are no more than such errors.
+// At edges they are larger, if they are as large as they can be.
 Evaluation ImageProblem::evaluation() const {
-  const double squares = resolution_ * resolution_ + at_edges_ * at_edges_;
-  const double noise =
-      resolution_ * std::sqrt(2 * equations_.cost) + 0.5 * static_cast<double>(equations_.count) * squares;
+  const double half_count = 0.5 * static_cast<double>(equations_.count);
+  const double noise = resolution_ * std::sqrt(2 * equations_.cost) + half_count * resolution_ * resolution_;
   Evaluation result{equations_.cost, equations_.count};
   result.noise = noise;
+  result.worst_noise = half_count * at_edges_ * at_edges_;
   return result;
 }
 

@@ -60,6 +60,7 @@ struct Evaluation {
   SharedResiduals shared = {};  // from cost(), where the count may change: see solve()
   double noise =
       0;  // rounding error of the cost, beyond double precision's: differences below it mean nothing
+  double worst_noise = 0;  // what rounding may make of it at worst: see converged_cost
 };
 
 // A problem with P parameters. `delta` below is a small change in the tangent space at theta, also P numbers;
@@ -138,11 +139,11 @@ using StepCallback = std::function<bool(const StepRecord& record, Span<const dou
 //   converged_step       |d|_S <= step_tolerance * (|theta|_S + sqrt(2 c))
 //   converged_cost       -g'd - d'Hd/2 <= cost_tolerance * c + noise; or c <= 5e-32 * the cost at the start;
 //   or
-//                        the trial before was rejected and -g'd - d'Hd/2 <= max(1e-12, precision()) * c:
-//                        what the step promises is within the noise of the cost; or residuals come and go,
-//                        and little else happens any more: the last 5 trials lowered the cost by at most
-//                        1e-3 c together, one met a few residuals more or less (1 %), and either all were
-//                        accepted or lambda >= 1
+//                        the trial before was rejected and -g'd - d'Hd/2 <= max(1e-12, precision()) * c +
+//                        worst_noise: what the step promises is within the noise of the cost; or residuals
+//                        come and go, and little else happens any more: the last 5 trials lowered the cost by
+//                        at most 1e-3 c together, one met a few residuals more or less (1 %), and either all
+//                        were accepted or lambda >= 1
 //   stalled              the damped step is as small as in converged_step, d is not, and the trial before
 //                        was rejected
 //   max_steps            that many trials were made

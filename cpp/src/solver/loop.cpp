@@ -154,7 +154,7 @@ Status Loop::convergence_of_step(const Proposal& proposal) const {
 // After a rejection, a promise within the noise of the cost was kept as well as it can be.
 bool Loop::within_noise(const Proposal& undamped) const {
   const double noise = std::max(kNoise, precision_);
-  return damping_.rejected_before() && undamped.predicted <= noise * point_.cost();
+  return damping_.rejected_before() && undamped.predicted <= noise * point_.cost() + point_.data.worst_noise;
 }
 
 bool Loop::step() {
@@ -163,7 +163,8 @@ bool Loop::step() {
   if (const Status reason = convergence_at_theta(); reason != Status::running) return stop(reason);
 
   propose(!gauss_newton(), step_);
-  if (const Status small = convergence_of_step(step_); small != Status::running) {
+  const bool lost = damping_.rejected_before() && step_.predicted <= point_.data.worst_noise;
+  if (const Status small = convergence_of_step(step_); small != Status::running || lost) {
     // A damped step is never longer, nor promises more, than the undamped one, which alone tells convergence.
     if (gauss_newton()) return stop(small);
     propose(false, full_step_);
