@@ -142,6 +142,10 @@ void SilhouetteWork::add_chain(const TileContext& context, int g, int pixel, int
   const auto e = static_cast<std::size_t>(entries_);
   entry_pixels_[e] = pixel, entry_primitives_[e] = s.half_edges[static_cast<std::size_t>(edge)] / 3;
   entry_groups_.push_back(g);
+  const auto word = static_cast<std::size_t>(pixel / 64);
+  const std::uint64_t bit = std::uint64_t{1} << (pixel % 64);
+  shared_[word] |= once_[word] & bit;
+  once_[word] |= bit;
   if (mesh_entries_.size() <= e) mesh_entries_.resize(2 * e + 1);
   mesh_entries_[e] = m;
   ++entries_;
