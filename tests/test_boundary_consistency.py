@@ -261,3 +261,27 @@ def test_the_list_of_outputs_is_its_parts():
         chosen = channels_of(OUTPUTS) == output
         np.testing.assert_allclose(alone, image[..., chosen], rtol=1e-6, atol=1e-6)
         np.testing.assert_allclose(columns, J[:, :, chosen], rtol=1e-5, atol=1e-5 * np.abs(columns).max())
+
+
+@pytest.mark.parametrize("outputs", ["distance", OUTPUTS], ids=["one channel", "all"])
+def test_spheres_do_not_mind_a_plane_that_nobody_sees(outputs):
+    """Tiles with spheres alone have kernels of their own, which a plane behind the camera keeps from being taken."""
+    spheres = {
+        "left": dr.Sphere((-0.6, 0.1, 5.0), 1.0),
+        "right": dr.Sphere((0.5, -0.2, 6.0), 1.1),
+        "near": dr.Sphere((0.1, 0.7, 4.0), 0.4),
+        "small": dr.Sphere((0.9, 0.9, 4.5), 0.02),
+    }
+    behind = {"plane": dr.Plane((0.0, 0.0, -10.0), (0.0, 0.0, 1.0))}
+    camera = dr.PinholeCamera(width=90, height=70, fx=90, fy=88, cx=44, cy=35)
+    free = [f"{name}.{part}" for name in spheres for part in ("center", "radius")]
+    options = {"free": free, "output": outputs, "background": 0.0, "boundary": "exact"}
+    alone, beside = (dr.Renderer(dr.Scene(camera, shapes), **options) for shapes in (spheres, spheres | behind))
+    (image, J), (expected, expected_J) = alone.jacobian(), beside.jacobian()
+    assert np.count_nonzero(image) > 1000
+    np.testing.assert_allclose(image, expected, rtol=1e-6, atol=1e-6)
+    scale = np.abs(expected_J.dense()).max()
+    np.testing.assert_allclose(J.dense(), expected_J.dense(), rtol=1e-5, atol=1e-6 * scale)
+    observed = np.zeros_like(image)
+    ne, expected_ne = (r.normal_equations(r.theta0, observed) for r in (alone, beside))
+    assert_agree(alone, ne, (expected_ne.H, expected_ne.g, expected_ne.cost, expected_ne.count), 1e-5)

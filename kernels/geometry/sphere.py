@@ -58,15 +58,16 @@ def conic_of_sphere(direction, center, radius, fx, fy):
     `branch` distinguishes the sphere from its mirror image behind the camera, where it is needed: center.z <= radius.
     """
     scale, offset = 1.0 / (radius * radius), center.cross(direction)
+    per_x, per_y = 1.0 / fx, 1.0 / fy
     x, y, _ = (direction * (radius * radius) - offset.cross(center)) * (2.0 * scale)
     xx = 2.0 * scale * (radius * radius - center.y * center.y - center.z * center.z)
     yy = 2.0 * scale * (radius * radius - center.x * center.x - center.z * center.z)
     xy = 2.0 * scale * center.x * center.y
     return Conic(
         silhouette_sphere(direction, center, radius, scale),
-        (x / fx, y / fy),
-        (xx / (fx * fx), xy / (fx * fy), yy / (fy * fy)),
-        (center.dot(direction), center.x / fx, center.y / fy),
+        (x * per_x, y * per_y),
+        (xx * (per_x * per_x), xy * (per_x * per_y), yy * (per_y * per_y)),
+        (center.dot(direction), center.x * per_x, center.y * per_y),
     )
 
 

@@ -25,7 +25,9 @@ from kernels.pipeline import samples as sampling
 from kernels.pipeline.bin import (
     SPAN,
     bin_count,
+    bin_count_parted,
     bin_fill,
+    bin_fill_parted,
     chunk_boxes,
     count_candidates,
     fill_candidates,
@@ -43,7 +45,7 @@ from kernels.pipeline.residuals import SUMS, residuals, row_sums, shared_row_sum
 from kernels.pipeline.rows import CAMERA_SLOTS, rows
 from kernels.pipeline.rules import rules
 from kernels.pipeline.samples import samples
-from kernels.pipeline.see import REACH, see_planes, see_spheres, see_triangles
+from kernels.pipeline.see import REACH, look_spheres, see_planes, see_spheres, see_triangles
 from kernels.pipeline.silhouette_rows import load_plane, load_sphere, silhouette_rows, silhouette_rows_edge
 from kernels.pipeline.storage import (
     keep_words,
@@ -73,7 +75,7 @@ from kernels.pipeline.visibility import (
 from kernels.silhouettes.rules import RULES
 
 # Families of one kind of target only; so are those of crossed pixels, `_boundary_kernels` and `crossed_kernels`.
-ON_CPU = (bin_count, bin_fill, visible_triangles)
+ON_CPU = (bin_count, bin_fill, bin_count_parted, bin_fill_parted, visible_triangles)
 ON_GPU = (
     chunk_boxes,
     count_candidates,
@@ -108,6 +110,8 @@ def all_kernels(target):
         prepare_triangles,
         bin_count,
         bin_fill,
+        bin_count_parted,
+        bin_fill_parted,
         clear_visibility,
         visible_spheres,
         visible_planes,
@@ -146,7 +150,8 @@ def _single(target, families):
 
 def _boundary_kernels(target):
     """What the pixels of a tile need that a silhouette crosses, on the CPU."""
-    families = (see_spheres, see_planes, see_triangles, edges.silhouette_edges, edges.detect_edges, edges.cross_edges)
+    families = (see_spheres, see_planes, see_triangles, look_spheres)
+    families += (edges.silhouette_edges, edges.detect_edges, edges.cross_edges)
     kernels = {family.__name__: Entry(family(target), family.__name__) for family in families}
     shapes = (("sphere", crossings.sphere_conic, load_sphere), ("plane", crossings.plane_conic, load_plane))
     for s, (name, conic, load) in enumerate(shapes):

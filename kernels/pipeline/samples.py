@@ -7,6 +7,10 @@ pixel (geometry/sphere.py); it is 1 for a plain value. A `reference` of 0 asks f
 
 Values: channel c of number i at c * stride + i. Partials: plane k of channel c at (c * planes + k) * stride + i; the
 slots of the primitive come first, those of the camera, if it has any, before the last three: by x, y and spread.
+
+Number i of a side is at side * part + i, and stride is 2 * part; points [px] have x at 2 * side * part + i, y `part`
+numbers on. Of the outer side spread is 1. Where another group, or nothing, is seen, what is there stays; if it is
+`fresh` nothing is there yet: then the background, or 1 where something is seen, and partials of 0.
 """
 
 import taichi as ti
@@ -22,7 +26,7 @@ IMAGE_SLOTS = 3
 
 
 def samples(target, output, surface, camera, seeded):
-    """Samples of one output on one shape; without `seeded` no partials are written."""
+    """Samples of one output on one shape, on both sides; without `seeded` no partials are written."""
     numbers, integers, scalars, indices = target.numbers, target.integers, target.scalars, target.indices
 
     @ti.kernel
@@ -36,9 +40,11 @@ def samples(target, output, surface, camera, seeded):
         pivot_x: ti.f32,
         pivot_y: ti.f32,
         pivot_z: ti.f32,
+        background: ti.f32,
+        fresh: ti.i32,
         channel: ti.i32,
         planes: ti.i32,
-        numbers_stride: ti.i32,
+        part: ti.i32,
         first_id: ti.i32,
         count: ti.i32,
         stride: ti.i32,
@@ -46,10 +52,8 @@ def samples(target, output, surface, camera, seeded):
         table: scalars,
         faces: indices,
         vertices_camera: scalars,
-        points_x: numbers,
-        points_y: numbers,
-        fallback_x: numbers,
-        fallback_y: numbers,
+        points: numbers,
+        beside: numbers,
         reference: numbers,
         spread: numbers,
         ids: integers,
@@ -58,29 +62,40 @@ def samples(target, output, surface, camera, seeded):
     ):
         ti.loop_config(serialize=target.serial)
         for i in range(begin, end):
-            run(
-                i,
-                (points_x[i], points_y[i]),
-                (fallback_x[i], fallback_y[i]),
-                reference[i],
-                spread[i],
-                ids[i],
-                (fx, fy, cx, cy),
-                (first_id, count),
-                Tables(table, stride, faces, vertices_camera, vertex_stride, (pivot_x, pivot_y, pivot_z)),
-                (values, partials),
-                (channel, planes, numbers_stride),
-            )
+            for side in range(2):
+                ratio = spread[i]
+                if side == 1:
+                    ratio = target.splat(1.0)
+                x = 2 * side * part + i
+                run(
+                    side * part + i,
+                    (points[x], points[x + part]),
+                    (beside[x], beside[x + part]),
+                    reference[side * part + i],
+                    ratio,
+                    ids[side * part + i],
+                    (fx, fy, cx, cy),
+                    (first_id, count),
+                    Tables(table, stride, faces, vertices_camera, vertex_stride, (pivot_x, pivot_y, pivot_z)),
+                    (values, partials),
+                    (channel, planes, 2 * part),
+                    (fresh, background),
+                )
 
     run = sampler(target, output, surface, camera, seeded)
     return kernel
 
 
 def sampler(target, output, surface, camera, seeded):
-    """The function that takes number i of a list of samples and writes values and partials."""
+    """The function that takes number i of a list of samples and writes values and partials.
+
+    `start` is (fresh, background), or None where what is there stays in any case.
+    """
     slots = len(surface.slots)
 
-    def run(i, point, fallback, reference, spread, id_expression, intrinsics, group, tables, results, layout):
+    def run(
+        i, point, fallback, reference, spread, id_expression, intrinsics, group, tables, results, layout, start=None
+    ):
         seen, ids = lanes_seen(target, id_expression, *group)
         at = surface.sample(target, tables, ids, seeded)
         camera_numbers = [Traced(a) for a in intrinsics]
@@ -101,7 +116,7 @@ def sampler(target, output, surface, camera, seeded):
         channel, planes, stride = layout
         for c, shown in enumerate(output.function(direction, z, normal)):
             place = element(results[0], (channel + c) * stride + i)
-            place._assign(where(seen, value_of(shown), target.packet(place)).expression)
+            place._assign(where(seen, value_of(shown), otherwise(target, place, start, id_expression)).expression)
             if not seeded:
                 continue
             own = [(k, partial_of(shown, k)) for k in range(slots)]
@@ -114,6 +129,18 @@ def sampler(target, output, surface, camera, seeded):
                 own.append((planes - IMAGE_SLOTS + k, where(near, e, 0.0)))
             for k, e in own:
                 place = element(results[1], ((channel + c) * planes + k) * stride + i)
-                place._assign(where(seen, e, target.packet(place)).expression)
+                place._assign(where(seen, e, otherwise(target, place, start)).expression)
 
     return run
+
+
+def otherwise(target, place, start, id_expression=None):
+    """What a place holds whose sample is not of this group: a value, or without ids a partial."""
+    if start is None:
+        return target.packet(place)
+    fresh = target.packet(target.splat(ti.cast(start[0], ti.f32))) > 0.5
+    first = 0.0
+    if id_expression is not None:
+        empty = Traced(id_expression < target.splat(0, ti.i32), target.lanes)
+        first = where(empty, Traced(start[1]), 1.0)
+    return where(fresh, first, target.packet(place))

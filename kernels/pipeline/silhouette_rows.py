@@ -1,8 +1,11 @@
 """How a crossed pixel depends on the object whose silhouette crosses it, by the silhouette's motion.
 
-The row is the integral of jump * dq / |grad q| over the silhouette in the pixel, a sum over its nodes. The jump is
-linear along it: components (1, x, y) of channel c of number i at (3 c + component) * stride + i. Rows: partial by slot
-k of channel c at (c * planes + k) * stride + i, the camera's slots, if it has any, last.
+The row of a pixel is by_area d(area) + by_inside (d f_in + grad f_in . d u_in + ...) + by_outside (...), with the
+rule's derivatives, and the centroids u_in = moment / area and u_out = -moment / (1 - area). All that moves with the
+silhouette is the integral of jump * dq / |grad q| over the silhouette in the pixel, a sum over its nodes, where the
+jump is linear in x and y. Rows: partial by slot k of channel c at (c * planes + k) * stride + i, the camera's slots, if
+it has any, last. For edges the runtime gives the jump: components (1, x, y) of channel c of number i at (3 c +
+component) * stride + i.
 """
 
 import taichi as ti
@@ -12,10 +15,11 @@ from kernels.geometry.plane import silhouette_plane
 from kernels.geometry.sphere import silhouette_sphere
 from kernels.geometry.triangle import move_edge, silhouette_edge
 from kernels.numbers import Vec3, partial_of, seed, where
-from kernels.numbers.traced import Traced, element
-from kernels.pipeline.crossings import KIND_NODES, NODES, pixel_centres
+from kernels.numbers.traced import Traced, element, keep
+from kernels.pipeline.crossings import AREA, KIND_NODES, LEAST_AREA, MOMENT, NODES, SPREAD_SLOPE, pixel_centres
 from kernels.pipeline.edges import LINE, PIECE_NODES
 from kernels.pipeline.rows import CAMERA_SLOTS
+from kernels.pipeline.samples import IMAGE_SLOTS
 from kernels.pipeline.visibility import PLANE_COMPONENTS, SPHERE_COMPONENTS
 
 
@@ -60,7 +64,11 @@ def load_plane(target, table, ids):
 
 
 def silhouette_rows(target, load, kind, camera):
-    """Rows of spheres (of a kind) or planes: numbers [begin, end) of crossings."""
+    """Rows of spheres (of a kind) or planes: numbers [begin, end) of crossings, with what is shown inside.
+
+    `by_*` and `partials` (pipeline/samples.py) have both sides of a channel, `stride` numbers each. The partials of the
+    outer side are multiplied by the rule's derivative in place.
+    """
     numbers, scalars, indices = target.numbers, target.scalars, target.indices
     slots = 4
 
@@ -81,28 +89,86 @@ def silhouette_rows(target, load, kind, camera):
         pixels: indices,
         primitives: indices,
         crossings: numbers,
-        jumps: numbers,
+        by_area: numbers,
+        by_inside: numbers,
+        by_outside: numbers,
+        partials: numbers,
         rows: numbers,
     ):
         ti.loop_config(serialize=target.serial)
         for i in range(begin, end):
             for c in range(channels):
+                j = 2 * c * stride + i
                 run(
-                    i, c, left, top, stride, planes, (fx, fy, cx, cy), table, pixels, primitives, crossings, jumps, rows
+                    i,
+                    c,
+                    left,
+                    top,
+                    stride,
+                    planes,
+                    (fx, fy, cx, cy),
+                    table,
+                    pixels,
+                    primitives,
+                    crossings,
+                    (by_area[j], by_inside[j], by_outside[j]),
+                    partials,
+                    rows,
                 )
+                for plane in range(planes):
+                    behind = (2 * (c * (planes + IMAGE_SLOTS) + plane) + 1) * stride + i
+                    partials[behind] = weigh(by_outside[j], partials[behind])
 
-    def run(i, c, left, top, stride, planes, intrinsics, table, pixels, primitives, crossings, jumps, rows):
+    def run(i, c, left, top, stride, planes, intrinsics, table, pixels, primitives, crossings, rule, partials, rows):
         ids = [element(primitives, i * target.lanes + k) for k in range(target.lanes)]
         q_of = load(target, table, ids)
         x0, y0 = pixel_centres(target, i, left, top, pixels)
         camera_numbers = camera_of(intrinsics, slots, camera)
+
+        def partial(plane, side):
+            return target.packet(element(partials, (2 * (c * (planes + IMAGE_SLOTS) + plane) + side) * stride + i))
+
+        def component(k):
+            return target.packet(element(crossings, k * stride + i))
+
+        rule = [target.packet(number) for number in rule]
+        image = [[partial(planes + k, side) for k in range(IMAGE_SLOTS)] for side in (0, 1)]
+        moment = (component(MOMENT), component(MOMENT + 1))
+        constant, by_x, by_y = jump_of(component(AREA), moment, component(SPREAD_SLOPE), rule, *image)
+        total = slots + (CAMERA_SLOTS if camera else 0)
+        sums = [0.0] * total
         for k in range(KIND_NODES[kind]):
             x, y, weight = _node(target, crossings, stride, i, NODES, k)
             q = q_of(pinhole_direction(x0 + x, y0 + y, *camera_numbers))
-            jump = _jump(target, jumps, c, i, stride, x, y)
-            _add_node(target, q, slots, camera, weight, jump, rows, c, i, planes, stride, k == 0)
+            weight = weight * (constant + by_x * x + by_y * y)
+            sums = [partial_of(q, s) * weight + term for s, term in enumerate(sums)]
+        for k, term in enumerate(sums):
+            plane = k if k < slots else planes - (total - k)
+            shown = Traced(weigh(rule[1].expression, partial(plane, 0).expression), target.lanes)
+            element(rows, (c * planes + plane) * stride + i)._assign((term + shown).expression)
+
+    def weigh(factor, partial):
+        return keep(ti.select(factor == 0.0, target.splat(0.0), factor * partial))
 
     return kernel
+
+
+def jump_of(area, moment, spread_slope, rule, inside, outside):
+    """The jump along a silhouette: constant, and its slopes by x and y.
+
+    Args:
+        rule: the rule's derivatives by area, inside and outside.
+        inside, outside: what is shown there, differentiated by x, y and spread.
+    """
+    by_area, by_inside, by_outside = rule
+    constant, slopes = by_area + by_inside * inside[2] * spread_slope, (0.0, 0.0)
+    for part, factor, shown, sign in ((area, by_inside, inside, 1.0), (1.0 - area, by_outside, outside, -1.0)):
+        there = part > LEAST_AREA
+        inverse = where(there, 1.0 / where(there, part, 1.0), 0.0)
+        x, y = (factor * inverse * slope for slope in shown[:2])
+        constant = constant - (x * moment[0] + y * moment[1]) * inverse
+        slopes = (slopes[0] + sign * x, slopes[1] + sign * y)
+    return constant, *slopes
 
 
 def silhouette_rows_edge(target, free, camera):

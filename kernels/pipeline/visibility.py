@@ -151,7 +151,7 @@ def visible_planes(target):
 
 
 def visible_triangles(target):
-    """Triangles, over each tile's candidates: each visits only the packets within its bounds."""
+    """Triangles, over each tile's candidates from `offsets` to `ends`: each visits the packets within its bounds."""
     numbers, integers, scalars, indices = target.numbers, target.integers, target.scalars, target.indices
 
     @ti.kernel
@@ -169,6 +169,7 @@ def visible_triangles(target):
         triangles: scalars,
         bounds: scalars,
         offsets: indices,
+        ends: indices,
         candidates: indices,
         inverse_depth: numbers,
         ids: integers,
@@ -177,7 +178,7 @@ def visible_triangles(target):
         for tile in range(begin, end):
             left = (tile % tiles_x) * TILE
             top = (tile // tiles_x) * TILE
-            for k in range(offsets[tile], offsets[tile + 1]):
+            for k in range(offsets[tile], ends[tile]):
                 f = candidates[k]
                 q0 = (ti.max(ti.cast(bounds[f], ti.i32), left) - left) // target.lanes
                 q1 = (ti.min(ti.cast(bounds[2 * stride + f], ti.i32), left + TILE - 1) - left) // target.lanes

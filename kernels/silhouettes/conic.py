@@ -47,15 +47,19 @@ class Conic:
 
 def sides_inside(conic):
     """For each side of the pixel, (start, end, inside): the points between which it lies in the region, if it does."""
+    # Written out for sides along the axes: a number times 0 is not nothing to a compiler that minds NaN.
+    (gx, gy), (hxx, hxy, hyy) = conic.gradient, conic.hessian
     result = []
     for (mx, my), (tx, ty) in SIDES:
-        hxx, _, hyy = conic.hessian
-        gx, gy = conic.slope(mx, my)
-        c0, c1, c2 = conic.at(mx, my), gx * tx + gy * ty, 0.5 * (hxx * tx * tx + hyy * ty * ty)
-        low, high = interval_inside(c0, c1, c2, conic.branch, (mx, my), (tx, ty))
+        flat = ty == 0.0
+        fixed, sign = (my, tx) if flat else (mx, ty)
+        along, across, c2, bend = (gx, gy, hxx, hyy) if flat else (gy, gx, hyy, hxx)
+        c0 = conic.value + fixed * across + (0.5 * fixed * fixed) * bend
+        c1 = sign * (along + fixed * hxy)
+        low, high = interval_inside(c0, c1, 0.5 * c2, conic.branch, (mx, my), (tx, ty))
         low, high = maximum(low, -0.5), minimum(high, 0.5)
-        inside = high > low
-        result.append(((mx + low * tx, my + low * ty), (mx + high * tx, my + high * ty), inside))
+        ends = [(sign * end, fixed) if flat else (fixed, sign * end) for end in (low, high)]
+        result.append((*ends, high > low))
     return result
 
 
@@ -67,7 +71,8 @@ def interval_inside(c0, c1, c2, branch, middle, direction):
     # Both roots without cancellation (Press et al., 5.6); without curvature one of them is far away.
     w = -0.5 * where(c1 >= 0.0, c1 + root, c1 - root)
     curved = abs(c2) > 1e-30
-    first = where(curved, w / where(curved, c2, 1.0), w * -FAR)
+    # The reciprocal is the same for sides that face each other.
+    first = where(curved, w * (1.0 / where(curved, c2, 1.0)), w * -FAR)
     second = where(w == 0.0, first, c0 / where(w == 0.0, 1.0, w))
     low, high = minimum(first, second), maximum(first, second)
     if branch is not None:

@@ -91,7 +91,7 @@ class Chain:
             elif g.surface == "plane":
                 self.launch("visible_planes", 0, t.tiles, **arguments, count=g.count, planes=g.table)
             else:
-                mesh = {"stride": g.stride, "triangles": g.table, "bounds": g.bounds}
+                mesh = {"stride": g.stride, "triangles": g.table, "bounds": g.bounds, "ends": g.offsets[1:]}
                 self.launch("visible_triangles", 0, t.tiles, **arguments, **lists, **mesh)
         for output, channel, background in self.outputs:
             arguments = common | t.camera | blocks | {"channels": self.channels, "channel": channel}

@@ -26,46 +26,57 @@ struct TileGrid {
 class TileLists {
  public:
   // bounds: components x0, y0, x1, y1 [px, inclusive], component c of primitive i at c * stride + i.
+  // `centres`: the same, of pixel centres; if given, primitives without any come last in each tile.
   void update(const kernels::Table& kernels, runtime::ThreadPool& pool, const TileGrid& grid,
-              const float* bounds, int count, int stride) {
+              const float* bounds, int count, int stride, const float* centres = nullptr) {
     // Several chunks so that threads can share the work; the lists do not depend on how many.
     const int chunks = std::min(pool.threads(), std::max(1, count / 2048));
     const int per_chunk = (count + chunks - 1) / chunks;
-    const int tiles = grid.tiles();
-    counters_.resize(static_cast<std::size_t>(chunks) * static_cast<std::size_t>(tiles));
+    const int tiles = grid.tiles(), parts = centres == nullptr ? 1 : 2, counters = parts * tiles;
+    counters_.resize(static_cast<std::size_t>(chunks) * static_cast<std::size_t>(counters));
     offsets_.resize(static_cast<std::size_t>(tiles) + 1);
+    ends_.resize(parts == 1 ? 0 : static_cast<std::size_t>(tiles));
     std::fill_n(counters_.data(), counters_.size(), 0);
 
-    const auto over_chunks = [&](auto&& chunk_body) {
+    const auto over_chunks = [&](auto kernel, auto a) {
       pool.parallel_for(chunks, 1, [&](int begin, int end, int) {
         for (int chunk = begin; chunk < end; ++chunk) {
-          chunk_body(chunk * tiles, chunk * per_chunk, std::min((chunk + 1) * per_chunk, count));
+          auto mine = a;
+          mine.tiles_x = grid.across, mine.stride = stride, mine.counter = chunk * counters;
+          mine.bounds = runtime::array(bounds), mine.counters = runtime::array(counters_.data());
+          runtime::launch(kernel, mine, chunk * per_chunk, std::min((chunk + 1) * per_chunk, count));
         }
       });
     };
-    over_chunks([&](int counter, int begin, int end) {
-      kernels::bin_count_arguments a;
-      a.tiles_x = grid.across, a.stride = stride, a.counter = counter;
-      a.bounds = runtime::array(bounds), a.counters = runtime::array(counters_.data());
-      runtime::launch(kernels.bin_count, a, begin, end);
-    });
+    if (parts == 1) {
+      over_chunks(kernels.bin_count, kernels::bin_count_arguments());
+    } else {
+      kernels::bin_count_parted_arguments a;
+      a.centres = runtime::array(centres);
+      over_chunks(kernels.bin_count_parted, a);
+    }
     int total = 0;
     for (int tile = 0; tile < tiles; ++tile) {
       offsets_[static_cast<std::size_t>(tile)] = total;
-      for (int chunk = 0; chunk < chunks; ++chunk) {
-        int& counter = counters_[static_cast<std::size_t>(chunk * tiles + tile)];
-        total += std::exchange(counter, total);
+      for (int part = 0; part < parts; ++part) {
+        for (int chunk = 0; chunk < chunks; ++chunk) {
+          int& counter = counters_[static_cast<std::size_t>(chunk * counters + tile * parts + part)];
+          total += std::exchange(counter, total);
+        }
+        if (parts == 2 && part == 0) ends_[static_cast<std::size_t>(tile)] = total;
       }
     }
     offsets_[static_cast<std::size_t>(tiles)] = total;
     candidates_.resize(static_cast<std::size_t>(total));
-    over_chunks([&](int counter, int begin, int end) {
+    if (parts == 1) {
       kernels::bin_fill_arguments a;
-      a.tiles_x = grid.across, a.stride = stride, a.counter = counter;
-      a.bounds = runtime::array(bounds), a.counters = runtime::array(counters_.data());
       a.candidates = runtime::array(candidates_.data());
-      runtime::launch(kernels.bin_fill, a, begin, end);
-    });
+      over_chunks(kernels.bin_fill, a);
+    } else {
+      kernels::bin_fill_parted_arguments a;
+      a.centres = runtime::array(centres), a.candidates = runtime::array(candidates_.data());
+      over_chunks(kernels.bin_fill_parted, a);
+    }
   }
 
   // One entry per tile, number 0: for a group whose primitives are summed together.
@@ -100,10 +111,12 @@ class TileLists {
   int entries() const { return offsets_[offsets_.size() - 1]; }
   int candidate(int entry) const { return candidates_[static_cast<std::size_t>(entry)]; }
   const int* offsets() const { return offsets_.data(); }
+  // Per tile, one beyond the last entry that a pixel centre may see.
+  const int* centre_ends() const { return ends_.size() == 0 ? offsets_.data() + 1 : ends_.data(); }
   const int* candidates() const { return candidates_.data(); }
 
  private:
-  runtime::Buffer<int> counters_, offsets_, candidates_;
+  runtime::Buffer<int> counters_, offsets_, ends_, candidates_;
 };
 
 }  // namespace diffrt::renderer

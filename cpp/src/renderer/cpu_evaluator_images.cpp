@@ -92,17 +92,22 @@ void CpuEvaluator::store_rows(const TileContext& context, int t, Workspace& work
 
 // The rows of crossed pixels that their planes do not hold.
 void CpuEvaluator::store_extras(int t, const Workspace& work, RowExtras& extras) const {
-  for (const int pixel : work.silhouettes.pixels()) {
-    const std::int32_t id = work.ids[static_cast<std::size_t>(pixel)];
-    const int x = t % grid_.across * tile + pixel % tile, y = t / grid_.across * tile + pixel / tile;
-    work.silhouettes.for_each_row(pixel, [&](const CrossedRow& row) {
+  if (work.silhouettes.pixels().empty()) return;
+  const auto width = static_cast<std::size_t>(channels_ * widest_);
+  std::size_t others = 0;
+  for (const CrossedPixel& crossed : work.silhouettes.pixels())
+    work.silhouettes.for_each_other_row(crossed, [&](const CrossedRow&) { ++others; });
+  extras.pixels.resize(others), extras.ids.resize(others), extras.values.resize(others * width);
+  std::size_t count = 0;
+  float* to = extras.values.data();
+  for (const CrossedPixel& crossed : work.silhouettes.pixels()) {
+    const int x = t % grid_.across * tile + crossed.pixel % tile,
+              y = t / grid_.across * tile + crossed.pixel / tile;
+    work.silhouettes.for_each_other_row(crossed, [&](const CrossedRow& row) {
       const Group& group = groups_[static_cast<std::size_t>(row.group)];
-      if (group.owns(id) && SilhouetteWork::same_block(group, row.id, id)) return;
-      extras.pixels.push_back(y * grid_.width + x);
-      extras.ids.push_back(row.id);
-      const std::size_t place = extras.values.size();
-      extras.values.resize(place + static_cast<std::size_t>(channels_ * widest_), 0.0f);
-      float* to = extras.values.data() + place;
+      extras.pixels[count] = y * grid_.width + x;
+      extras.ids[count] = row.id;
+      ++count;
       for (int c = 0; c < channels_; ++c, to += widest_) {
         const float* from = row.values + c * row.channel_stride;
         for (int k = 0; k < group.slots; ++k) to[k] = from[k * row.plane_stride];

@@ -57,20 +57,24 @@ void CpuEvaluator::sum_tile(const TileContext& context, int t, Workspace& work) 
 // The products of the rows of crossed pixels whose first entry lies in this group's planes.
 void CpuEvaluator::couple(int g, int planes, int t, Workspace& work) {
   const Group& group = groups_[static_cast<std::size_t>(g)];
-  for (const int pixel : work.silhouettes.pixels()) {
+  for (const CrossedPixel& crossed : work.silhouettes.pixels()) {
+    const int pixel = crossed.pixel;
     const std::int32_t id = work.ids[static_cast<std::size_t>(pixel)];
     if (!group.owns(id)) continue;
     std::vector<Couplings::Entry>& entries = work.entries;
     entries.clear();
-    entries.push_back({group.kind == GroupKind::rigid_mesh ? group.first_id : id, g, work.rows.data() + pixel,
-                       static_cast<std::ptrdiff_t>(planes) * tile_pixels, tile_pixels, group.slots,
-                       camera_slots_, planes - camera_slots_});
-    work.silhouettes.for_each_row(pixel, [&](const CrossedRow& row) {
-      const Group& other = groups_[static_cast<std::size_t>(row.group)];
-      if (row.group == g && SilhouetteWork::same_block(group, row.id, id)) return;
-      entries.push_back({other.kind == GroupKind::rigid_mesh ? other.first_id : row.id, row.group, row.values,
-                         row.channel_stride, row.plane_stride, other.slots, camera_slots_,
-                         widest_ - camera_slots_});
+    const auto add = [&](std::int32_t of, int number, const float* values, std::ptrdiff_t channel_stride,
+                         std::ptrdiff_t plane_stride, int camera_plane) {
+      const Group& its = groups_[static_cast<std::size_t>(number)];
+      Couplings::Entry& entry = entries.emplace_back();
+      entry.id = its.kind == GroupKind::rigid_mesh ? its.first_id : of, entry.group = number;
+      entry.values = values, entry.channel_stride = channel_stride, entry.plane_stride = plane_stride;
+      entry.own_slots = its.slots, entry.camera_slots = camera_slots_, entry.camera_plane = camera_plane;
+    };
+    add(id, g, work.rows.data() + pixel, static_cast<std::ptrdiff_t>(planes) * tile_pixels, tile_pixels,
+        planes - camera_slots_);
+    work.silhouettes.for_each_other_row(crossed, [&](const CrossedRow& row) {
+      add(row.id, row.group, row.values, row.channel_stride, row.plane_stride, widest_ - camera_slots_);
     });
     if (entries.size() == 1) continue;
     couplings_.add(t, entries.data(), static_cast<int>(entries.size()), true, channels_,

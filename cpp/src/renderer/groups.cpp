@@ -152,7 +152,12 @@ std::vector<Group> make_groups(const Scene& scene, const scene::Parameters& para
     next_id += group.count;
     groups.push_back(std::move(group));
   }
-  for (Group& group : groups) group.slots = slots_of(group.kind), group.exact = exact;
+  for (Group& group : groups) {
+    group.slots = slots_of(group.kind), group.exact = exact;
+    group.blends = std::none_of(group.rules.begin(), group.rules.end(), [](BoundaryRule rule) {
+      return rule != BoundaryRule::blend && rule != BoundaryRule::none;
+    });
+  }
   return groups;
 }
 

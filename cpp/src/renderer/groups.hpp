@@ -80,6 +80,7 @@ struct Group {
   bool exact = false;
   std::vector<std::uint8_t> depends;  // per sphere or plane, one for a mesh: whether theta moves it
   std::vector<BoundaryRule> rules;    // per sphere or plane; one for a mesh
+  bool blends = true;                 // whether all that have a rule have `blend`
   std::vector<int> kinds;  // per sphere or plane: kernels::kind_..., or -1 where it has no silhouette
   SilhouetteLines lines;
   Silhouettes silhouettes;

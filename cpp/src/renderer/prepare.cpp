@@ -114,7 +114,8 @@ void prepare_mesh(Group& group, const scene::State& state, const Frame& frame) {
     a.wide_bounds = runtime::array(group.wide_bounds.data());
     runtime::launch(frame.kernels.prepare_triangles, a, begin, end);
   });
-  group.tiles.update(frame.kernels, frame.pool, frame.grid, group.reach(), group.count, group.stride);
+  group.tiles.update(frame.kernels, frame.pool, frame.grid, group.reach(), group.count, group.stride,
+                     group.exact ? group.bounds.data() : nullptr);
   if (group.exact && group.rules[0] != BoundaryRule::none) find_silhouettes(group, state, frame);
 }
 

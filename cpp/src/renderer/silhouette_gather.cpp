@@ -6,75 +6,97 @@ namespace diffrt::renderer {
 
 void SilhouetteWork::gather_rows(const TileContext& context, Workspace& work) {
   row_size_ = context.channels * context.planes;
-  rows_.clear(), row_values_.clear();
+  row_values_.clear();
   first_row_.assign(tile_pixels, -1);
   // Rows are referred to by address: room for all that there can be.
   const auto pieces = static_cast<std::size_t>(piece_segments_.empty() ? 0 : count_);
-  row_values_.reserve((2 * static_cast<std::size_t>(entries_) + pieces) *
-                      static_cast<std::size_t>(row_size_));
+  const std::size_t most = 2 * static_cast<std::size_t>(entries_) + pieces;
+  row_values_.reserve(most * static_cast<std::size_t>(row_size_));
+  if (rows_.size() < most) rows_.resize(2 * most);
   weigh_partials(context);
-  for (int e = 0; e < entries_; ++e) {
+  const auto single = [&](int e) {
     const auto i = static_cast<std::size_t>(e);
-    if (active_[i] == 0) continue;
-    if (alone_[i] != 0 && e < first_mesh_) {
-      gather_single(context, e);
-    } else {
-      gather_shared(context, e);
+    return e < first_mesh_ && next_entry_[i] < 0 &&
+           sample_ids_[i] != sample_ids_[i + static_cast<std::size_t>(stride_)];
+  };
+  for (int k = 0; k < crossed_count_; ++k) {
+    CrossedPixel& crossed = crossed_[static_cast<std::size_t>(k)];
+    if (single(crossed.first_entry)) {
+      gather_single(context, crossed, work);
+      continue;
     }
+    for (int e = crossed.first_entry; e >= 0; e = next_entry_[static_cast<std::size_t>(e)])
+      gather_shared(context, e);
   }
   gather_pieces(context);
-  for (const int pixel : crossed_) {
-    const auto p = static_cast<std::size_t>(pixel);
-    if (work.ids[p] >= 0 || first_row_[p] < 0) continue;
-    work.ids[p] = rows_[static_cast<std::size_t>(first_row_[p])].id;
-    for (int c = 0; c < context.channels; ++c)
-      keeps_centre_[static_cast<std::size_t>(c * tile_pixels + pixel)] = 0;
+  for (int k = 0; k < crossed_count_; ++k) {
+    CrossedPixel& crossed = crossed_[static_cast<std::size_t>(k)];
+    if (!single(crossed.first_entry)) find_own_row(context, crossed, work);
   }
 }
 
-// Partials of what either side shows, times the rule's derivatives. Those of a sphere or plane in front join
-// the motion of its silhouette in silhouette_rows_.
+void SilhouetteWork::give_id(const TileContext& context, int pixel, std::int32_t id, Workspace& work) {
+  work.ids[static_cast<std::size_t>(pixel)] = id;
+  for (int c = 0; c < context.channels; ++c)
+    keeps_centre_[static_cast<std::size_t>(c * tile_pixels + pixel)] = 0;
+}
+
+void SilhouetteWork::find_own_row(const TileContext& context, CrossedPixel& crossed, Workspace& work) {
+  const auto p = static_cast<std::size_t>(crossed.pixel);
+  crossed.first_row = first_row_[p];
+  if (crossed.first_row < 0) return;
+  if (work.ids[p] < 0)
+    give_id(context, crossed.pixel, rows_[static_cast<std::size_t>(crossed.first_row)].id, work);
+  for (int r = crossed.first_row; r >= 0; r = rows_[static_cast<std::size_t>(r)].next) {
+    const CrossedRow& row = rows_[static_cast<std::size_t>(r)];
+    const Group& group = context.groups[static_cast<std::size_t>(row.group)];
+    if (group.owns(work.ids[p]) && same_block(group, row.id, work.ids[p])) crossed.own_row = r;
+  }
+}
+
+// Partials of what either side of a mesh's silhouettes shows, times the rule's derivatives: of spheres and
+// planes, silhouette_rows does it.
 void SilhouetteWork::weigh_partials(const TileContext& context) {
-  const int planes = context.planes, cameras = context.camera_slots, S = planes + kernels::image_slots;
+  if (first_mesh_ == entries_) return;
+  const int planes = context.planes, S = planes + kernels::image_slots;
   for (int c = 0; c < context.channels; ++c) {
     const float *inside = by_inside_.data() + static_cast<std::ptrdiff_t>(c) * 2 * stride_,
                 *outside = by_outside_.data() + static_cast<std::ptrdiff_t>(c) * 2 * stride_;
     for (int k = 0; k < planes; ++k) {
       float* partials = sampled_partials_.data() + static_cast<std::ptrdiff_t>(c * S + k) * 2 * stride_;
-      for (int e = 0; e < entries_; ++e) partials[e] = inside[e] == 0 ? 0 : inside[e] * partials[e];
+      for (int e = first_mesh_; e < entries_; ++e) partials[e] = inside[e] == 0 ? 0 : inside[e] * partials[e];
       partials += stride_;
-      for (int e = 0; e < entries_; ++e) partials[e] = outside[e] == 0 ? 0 : outside[e] * partials[e];
-    }
-    for (const Segment& s : segments_) {
-      if (s.kind < 0) continue;
-      const int slots = context.groups[static_cast<std::size_t>(s.group)].slots;
-      for (int k = 0; k < planes; ++k) {
-        if (k >= slots && k < planes - cameras) continue;
-        const float* partials =
-            sampled_partials_.data() + static_cast<std::ptrdiff_t>(c * S + k) * 2 * stride_;
-        float* rows = silhouette_rows_.data() + static_cast<std::ptrdiff_t>(c * planes + k) * stride_;
-        for (int e = s.begin; e < s.end; ++e) rows[e] += partials[e];
-      }
+      for (int e = first_mesh_; e < entries_; ++e)
+        partials[e] = outside[e] == 0 ? 0 : outside[e] * partials[e];
     }
   }
 }
 
-// Of a silhouette that is alone in its pixel, the rows as they lie in the kernels' arrays.
-void SilhouetteWork::gather_single(const TileContext& context, int e) {
+// Of a silhouette that is alone in its pixel, the rows as they lie in the kernels' arrays: two primitives'.
+void SilhouetteWork::gather_single(const TileContext& context, CrossedPixel& crossed, Workspace& work) {
+  const int e = crossed.first_entry, S = context.planes + kernels::image_slots;
   const auto i = static_cast<std::size_t>(e);
-  const int pixel = entry_pixels_[i], S = context.planes + kernels::image_slots;
-  const std::int32_t behind = sample_ids_[static_cast<std::size_t>(stride_ + e)];
+  const std::int32_t behind = sample_ids_[i + static_cast<std::size_t>(stride_)], front = sample_ids_[i];
+  const std::int32_t id = work.ids[static_cast<std::size_t>(crossed.pixel)];
   if (behind >= 0) {
     const int g = group_of(context, behind);
     const Group& group = context.groups[static_cast<std::size_t>(g)];
-    if (group.depends_on_theta(behind - group.first_id))
-      add_row(pixel, g, behind, sampled_partials_.data() + stride_ + e,
-              static_cast<std::ptrdiff_t>(S) * 2 * stride_, 2 * stride_);
+    if (group.depends_on_theta(behind - group.first_id)) {
+      crossed.first_row = add_row(-1, g, behind, sampled_partials_.data() + stride_ + e,
+                                  static_cast<std::ptrdiff_t>(S) * 2 * stride_, 2 * stride_);
+      const bool own = group.owns(id) && same_block(group, behind, id);
+      crossed.own_row = own ? crossed.first_row : -1;
+    }
   }
-  const Group& group = context.groups[static_cast<std::size_t>(entry_groups_[i])];
-  if (group.depends_on_theta(entry_primitives_[i]))
-    add_row(pixel, entry_groups_[i], group.first_id + entry_primitives_[i], silhouette_rows_.data() + e,
-            static_cast<std::ptrdiff_t>(context.planes) * stride_, stride_);
+  const int g = entry_groups_[i];
+  if (context.groups[static_cast<std::size_t>(g)].depends_on_theta(entry_primitives_[i])) {
+    crossed.first_row = add_row(crossed.first_row, g, front, silhouette_rows_.data() + e,
+                                static_cast<std::ptrdiff_t>(context.planes) * stride_, stride_);
+    if (front == id) crossed.own_row = crossed.first_row;
+  }
+  if (id >= 0 || crossed.first_row < 0) return;
+  crossed.own_row = crossed.first_row;
+  give_id(context, crossed.pixel, rows_[static_cast<std::size_t>(crossed.first_row)].id, work);
 }
 
 // Of several in a pixel, sums by primitive.
@@ -118,7 +140,7 @@ void SilhouetteWork::gather_pieces(const TileContext& context) {
     if (!group.depends_on_theta(0)) continue;
     for (int i = s.begin; i < s.end; ++i) {
       const int e = piece_entries_[static_cast<std::size_t>(i)];
-      if (e < 0 || active_[static_cast<std::size_t>(e)] == 0) continue;
+      if (e < 0 || !active(e)) continue;
       const int half_edge =
           group.silhouettes.half_edges[static_cast<std::size_t>(piece_edges_[static_cast<std::size_t>(i)])];
       float* row = row_of(context, piece_pixels_[static_cast<std::size_t>(i)], s.group,
@@ -140,17 +162,10 @@ void SilhouetteWork::gather_pieces(const TileContext& context) {
 }
 
 int SilhouetteWork::group_of(const TileContext& context, std::int32_t id) {
-  const auto& groups = context.groups;
+  const std::vector<Group>& groups = context.groups;
   while (id < groups[last_group_].first_id) --last_group_;
   while (id >= groups[last_group_].first_id + groups[last_group_].count) ++last_group_;
   return static_cast<int>(last_group_);
-}
-
-void SilhouetteWork::add_row(int pixel, int g, std::int32_t id, float* values, std::ptrdiff_t channel_stride,
-                             std::ptrdiff_t plane_stride) {
-  int& first = first_row_[static_cast<std::size_t>(pixel)];
-  rows_.push_back({id, g, first, values, channel_stride, plane_stride});
-  first = static_cast<int>(rows_.size()) - 1;
 }
 
 // The sums of a pixel for a primitive, in row_values_.
@@ -163,26 +178,23 @@ float* SilhouetteWork::row_of(const TileContext& context, int pixel, int g, std:
   }
   const std::size_t place = row_values_.size();
   row_values_.resize(place + static_cast<std::size_t>(row_size_), 0.0f);
-  add_row(pixel, g, id, row_values_.data() + place, context.planes, 1);
+  int& first = first_row_[static_cast<std::size_t>(pixel)];
+  first = add_row(first, g, id, row_values_.data() + place, context.planes, 1);
   return row_values_.data() + place;
 }
 
 void SilhouetteWork::patch(const TileContext& context, const Group& group, int planes,
                            Workspace& work) const {
   const int cameras = context.camera_slots;
-  for (const int pixel : crossed_) {
-    const std::int32_t id = work.ids[static_cast<std::size_t>(pixel)];
-    if (!group.owns(id)) continue;
-    const CrossedRow* mine = nullptr;
-    for_each_row(pixel, [&](const CrossedRow& row) {
-      if (&context.groups[static_cast<std::size_t>(row.group)] == &group && same_block(group, row.id, id))
-        mine = &row;
-    });
+  for (const CrossedPixel& crossed : pixels()) {
+    const int pixel = crossed.pixel;
+    if (!group.owns(work.ids[static_cast<std::size_t>(pixel)])) continue;
+    const CrossedRow* mine =
+        crossed.own_row < 0 ? nullptr : &rows_[static_cast<std::size_t>(crossed.own_row)];
     for (int c = 0; c < context.channels; ++c) {
       float* to = work.rows.data() + static_cast<std::ptrdiff_t>(c) * planes * tile_pixels + pixel;
-      if (keeps_centre_[static_cast<std::size_t>(c * tile_pixels + pixel)] == 0) {
-        for (int k = 0; k < planes; ++k) to[k * tile_pixels] = 0;
-      }
+      const bool keeps = keeps_centre_[static_cast<std::size_t>(c * tile_pixels + pixel)] != 0;
+      for (int k = 0; k < planes && !keeps; ++k) to[k * tile_pixels] = 0;
       if (mine == nullptr) continue;
       const float* from = mine->values + c * mine->channel_stride;
       for (int k = 0; k < group.slots; ++k) to[k * tile_pixels] += from[k * mine->plane_stride];

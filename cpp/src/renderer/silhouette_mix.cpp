@@ -9,27 +9,32 @@ namespace diffrt::renderer {
 
 using kernels::least_area;
 
-void SilhouetteWork::combine(const TileContext& context, Workspace& work) {
-  TileMask once{}, shared{};
+void SilhouetteWork::part_entries() {
+  single_count_ = other_count_ = 0;
   for (int e = 0; e < entries_; ++e) {
-    if (active_[static_cast<std::size_t>(e)] == 0) continue;
     const int pixel = entry_pixels_[static_cast<std::size_t>(e)];
-    const auto word = static_cast<std::size_t>(pixel / 64);
-    const std::uint64_t bit = std::uint64_t{1} << (pixel % 64);
-    shared[word] |= once[word] & bit;
-    once[word] |= bit;
+    const bool visible = active(e);
+    const bool shared = (shared_[static_cast<std::size_t>(pixel / 64)] >> (pixel % 64) & 1) != 0;
+    singles_[static_cast<std::size_t>(single_count_)] = others_[static_cast<std::size_t>(other_count_)] = e;
+    single_count_ += visible & !shared ? 1 : 0;
+    other_count_ += visible & shared ? 1 : 0;
   }
-  next_entry_.assign(static_cast<std::size_t>(entries_), -1);
-  alone_.assign(static_cast<std::size_t>(entries_), 0);
+}
+
+void SilhouetteWork::combine(const TileContext& context, Workspace& work) {
+  bool valued = true;  // whether all backgrounds have a value
+  for (const OutputChannels& output : context.outputs) valued = valued && !std::isnan(output.background);
+  part_entries();
+  for (int k = 0; k < single_count_; ++k) {
+    const int e = singles_[static_cast<std::size_t>(k)], pixel = entry_pixels_[static_cast<std::size_t>(e)];
+    next_entry_[static_cast<std::size_t>(e)] = -1;
+    if ((valued && combine_single(context.channels, pixel, e, work)) ||
+        combine_channels(context, pixel, e, work))
+      add_crossed(pixel, e);
+  }
   touched_.clear();
-  for (int e = entries_ - 1; e >= 0; --e) {
-    if (active_[static_cast<std::size_t>(e)] == 0) continue;
-    const int pixel = entry_pixels_[static_cast<std::size_t>(e)];
-    if ((shared[static_cast<std::size_t>(pixel / 64)] >> (pixel % 64) & 1) == 0) {
-      alone_[static_cast<std::size_t>(e)] = 1;
-      if (combine_channels(context, pixel, e, work)) crossed_.push_back(pixel);
-      continue;
-    }
+  for (int k = other_count_ - 1; k >= 0; --k) {
+    const int e = others_[static_cast<std::size_t>(k)], pixel = entry_pixels_[static_cast<std::size_t>(e)];
     int& first = first_entry_[static_cast<std::size_t>(pixel)];
     if (first < 0) touched_.push_back(pixel);
     next_entry_[static_cast<std::size_t>(e)] = first;
@@ -37,9 +42,23 @@ void SilhouetteWork::combine(const TileContext& context, Workspace& work) {
   }
   for (const int pixel : touched_) {
     int& first = first_entry_[static_cast<std::size_t>(pixel)];
-    if (combine_channels(context, pixel, first, work)) crossed_.push_back(pixel);
+    if (combine_channels(context, pixel, first, work)) add_crossed(pixel, first);
     first = -1;
   }
+}
+
+// A pixel with one entry, where all backgrounds have a value: what the rule says. False where that needs a
+// closer look.
+bool SilhouetteWork::combine_single(int channels, int pixel, int e, Workspace& work) {
+  for (int c = 0; c < channels; ++c) {
+    if (std::isnan(work.rendered[static_cast<std::size_t>(c * tile_pixels + pixel)])) return false;
+  }
+  for (int c = 0; c < channels; ++c) {
+    const auto place = static_cast<std::size_t>(c * tile_pixels + pixel);
+    work.rendered[place] = values_[static_cast<std::size_t>(c * 2 * stride_ + e)];
+    keeps_centre_[place] = 0;
+  }
+  return true;
 }
 
 bool SilhouetteWork::combine_channels(const TileContext& context, int pixel, int first, Workspace& work) {
@@ -115,19 +134,18 @@ bool SilhouetteWork::combine_pixel(int pixel, int first, int c, float background
   return true;
 }
 
-// The row of an entry is by_area d(area) + by_inside (d f_in + grad f_in . d u_in + ...) + by_outside (...),
-// with the centroids u_in = moment / area and u_out = -moment / (1 - area). All that moves with the
-// silhouette is a boundary integral, of a jump that is linear in x and y.
+// The jumps along silhouettes of meshes, whose entries are chains: the same as in
+// kernels/pipeline/silhouette_rows.py.
 void SilhouetteWork::find_jumps(const TileContext& context) {
   const int channels = context.channels, S = context.planes + kernels::image_slots;
   for (int c = 0; c < channels; ++c) {
     const auto partial = [&](int k, int e) {
       return sampled_partials_[static_cast<std::size_t>((c * S + k) * 2 * stride_ + e)];
     };
-    for (int e = 0; e < entries_; ++e) {
+    for (int e = first_mesh_; e < entries_; ++e) {
       const auto j = static_cast<std::size_t>(c * 2 * stride_ + e);
       float constant = 0, by_x = 0, by_y = 0;
-      if (active_[static_cast<std::size_t>(e)] != 0) {
+      if (active(e)) {
         const float area = crossing(kernels::crossing_area, e), rest = 1 - area;
         const float mx = crossing(kernels::crossing_moment, e),
                     my = crossing(kernels::crossing_moment + 1, e);

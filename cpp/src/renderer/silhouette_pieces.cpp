@@ -75,10 +75,13 @@ void SilhouetteWork::link_pieces(const TileContext& context, const PieceSegment&
   next_piece_.resize(static_cast<std::size_t>(count_));
   component_.resize(static_cast<std::size_t>(count_));
   const int begin = entries_;
+  TileMask pixels{};  // that have any
   // Backwards, so that the lists are in order.
   for (int i = segment.end - 1; i >= segment.begin; --i) {
     if (!(piece(kernels::piece_length, i) > 0)) continue;
-    int& first = first_piece_[static_cast<std::size_t>(piece_pixels_[static_cast<std::size_t>(i)])];
+    const int pixel = piece_pixels_[static_cast<std::size_t>(i)];
+    pixels[static_cast<std::size_t>(pixel / 64)] |= std::uint64_t{1} << (pixel % 64);
+    int& first = first_piece_[static_cast<std::size_t>(pixel)];
     next_piece_[static_cast<std::size_t>(i)] = first;
     component_[static_cast<std::size_t>(i)] = i;
     first = i;
@@ -97,9 +100,8 @@ void SilhouetteWork::link_pieces(const TileContext& context, const PieceSegment&
     }
     return false;
   };
-  for (int pixel = 0; pixel < tile_pixels; ++pixel) {
+  const auto link = [&](int pixel) {
     const int first = first_piece_[static_cast<std::size_t>(pixel)];
-    if (first < 0) continue;
     for (int i = first; i >= 0; i = next_piece_[static_cast<std::size_t>(i)]) {
       for (int j = next_piece_[static_cast<std::size_t>(i)]; j >= 0;
            j = next_piece_[static_cast<std::size_t>(j)]) {
@@ -110,6 +112,10 @@ void SilhouetteWork::link_pieces(const TileContext& context, const PieceSegment&
     for (int i = first; i >= 0; i = next_piece_[static_cast<std::size_t>(i)]) {
       if (chain_of(i) == i) add_chain(context, segment.group, pixel, i);
     }
+  };
+  for (std::size_t w = 0; w < pixels.size(); ++w) {
+    for (std::uint64_t word = pixels[w]; word != 0; word &= word - 1)
+      link(static_cast<int>(64 * w) + __builtin_ctzll(word));
   }
   if (entries_ == begin) return;
   segments_.push_back({segment.group, -1, begin, entries_});
@@ -142,6 +148,10 @@ void SilhouetteWork::add_chain(const TileContext& context, int g, int pixel, int
   const auto e = static_cast<std::size_t>(entries_);
   entry_pixels_[e] = pixel, entry_primitives_[e] = s.half_edges[static_cast<std::size_t>(edge)] / 3;
   entry_groups_.push_back(g);
+  const auto word = static_cast<std::size_t>(pixel / 64);
+  const std::uint64_t bit = std::uint64_t{1} << (pixel % 64);
+  shared_[word] |= once_[word] & bit;
+  once_[word] |= bit;
   if (mesh_entries_.size() <= e) mesh_entries_.resize(2 * e + 1);
   mesh_entries_[e] = m;
   ++entries_;

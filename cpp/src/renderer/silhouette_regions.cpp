@@ -37,13 +37,13 @@ inline void put_halves(__m128i numbers, std::uint16_t* to) {
   _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packs_epi32(extended, extended));
 }
 
-}  // namespace
-
-bool SilhouetteRegion::hides(const SilhouetteRegion& other) const {
-  constexpr float margin = 1e-4f;  // of 1/z, for rounding
-  return inverse * (1 - margin) - other.inverse >
-         std::abs(inverse_x - other.inverse_x) + std::abs(inverse_y - other.inverse_y);
+// Of word w of a mask the bits of the rows up to `last`.
+inline std::uint64_t rows_up_to(int last, int w) {
+  const int wanted = std::clamp(last + 1 - 4 * w, 0, 4);
+  return wanted == 4 ? ~std::uint64_t{0} : (std::uint64_t{1} << 16 * wanted) - 1;
 }
+
+}  // namespace
 
 void find_region(const Group& group, int k, int left, int top, int columns, int rows,
                  SilhouetteRegion& region) {
@@ -61,6 +61,15 @@ void find_region(const Group& group, int k, int left, int top, int columns, int 
   // Column c covers c +- 1/2. Of columns [0, n) of the tile: first and last are crossed, and between `low`
   // and `high` lies what the silhouette surrounds.
   const float slack = bulge[region.kind], origin = 0.5f - static_cast<float>(left);
+  // What the silhouette surrounds is convex: between two lines it is as wide as at the narrower of them.
+  if (from == 0 && to == rows - 1 && std::max(lows[0], lows[rows]) + origin < -slack &&
+      std::min(highs[0], highs[rows]) + origin >= static_cast<float>(columns) + slack) {
+    const std::uint64_t row = (std::uint64_t{1} << columns) - 1;
+    for (int w = 0; w < 4; ++w)
+      region.full[static_cast<std::size_t>(w)] = row * 0x0001000100010001u & rows_up_to(to, w);
+    region.crossed = TileMask{};
+    return;
+  }
   const __m128 before_first = _mm_set1_ps(origin - slack), to_last = _mm_set1_ps(origin + slack + 1),
                to_low = _mm_set1_ps(origin + slack + 1), before_high = _mm_set1_ps(origin - slack);
   const __m128i in_image = _mm_set1_epi32((1 << columns) - 1);
@@ -77,9 +86,15 @@ void find_region(const Group& group, int k, int left, int top, int columns, int 
     put_halves(_mm_and_si128(_mm_andnot_si128(inside, touched), in_image), crossed + row);
     put_halves(_mm_and_si128(inside, in_image), full + row);
   }
-  for (int row = std::max(to, -1) + 1; row < tile; ++row) crossed[row] = full[row] = 0;
-  std::memcpy(region.crossed.data(), crossed, sizeof region.crossed);
-  std::memcpy(region.full.data(), full, sizeof region.full);
+  for (int w = 0; w < 4; ++w) {
+    const auto word = [&](const std::uint16_t* halves) {
+      std::uint64_t bits;
+      std::memcpy(&bits, halves + 4 * w, sizeof bits);
+      return bits & rows_up_to(to, w);
+    };
+    region.crossed[static_cast<std::size_t>(w)] = word(crossed);
+    region.full[static_cast<std::size_t>(w)] = word(full);
+  }
 }
 
 }  // namespace diffrt::renderer

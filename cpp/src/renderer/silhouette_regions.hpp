@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cmath>
 #include <cstdint>
 
 namespace diffrt::renderer {
@@ -23,7 +24,11 @@ struct SilhouetteRegion {
 
   // Whether the object hides the other one's silhouette in all pixels that its own surrounds: its surface is
   // nearer than the plane of its silhouette, and that plane is nearer than the other's, all over the tile.
-  bool hides(const SilhouetteRegion& other) const;
+  bool hides(const SilhouetteRegion& other) const {
+    constexpr float margin = 1e-4f;  // of 1/z, for rounding
+    return inverse * (1 - margin) - other.inverse >
+           std::abs(inverse_x - other.inverse_x) + std::abs(inverse_y - other.inverse_y);
+  }
 };
 
 // Masks of primitive `k` of a group with `kinds` >= 0, in the tile at (left, top), of which so many columns

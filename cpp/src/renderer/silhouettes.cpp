@@ -21,16 +21,15 @@ int shape_of(const Group& group) { return group.kind == GroupKind::spheres ? 0 :
 void SilhouetteWork::run(const TileContext& context, int tile_index, Workspace& work, bool with_rows) {
   const Part part = part_in_image(context.grid, tile_index);
   left_ = part.left, top_ = part.top, columns_ = part.columns, lines_ = part.rows;
-  crossed_.clear();
+  crossed_count_ = row_count_ = 0;
   detect(context, tile_index);
   if (entries_ == 0) return;
   cross(context, with_rows);
   look(context, tile_index);
-  decide(context);
   sample(context, with_rows);
   apply_rules(context);
   combine(context, work);
-  if (!with_rows || crossed_.empty()) return;
+  if (!with_rows || crossed_count_ == 0) return;
   find_jumps(context);
   differentiate(context);
   gather_rows(context, work);
@@ -39,6 +38,7 @@ void SilhouetteWork::run(const TileContext& context, int tile_index, Workspace& 
 void SilhouetteWork::detect(const TileContext& context, int tile_index) {
   segments_.clear(), piece_segments_.clear(), entry_groups_.clear(), regions_.clear();
   entries_ = 0, count_ = 0;
+  once_ = shared_ = TileMask{};
   for (std::size_t g = 0; g < context.groups.size(); ++g) {
     const Group& group = context.groups[g];
     if (group.mesh == nullptr && group.touches(tile_index))
@@ -66,7 +66,7 @@ void SilhouetteWork::find_regions(const TileContext& context, int g, int tile_in
     const int k = round ? group.tiles.candidate(entry) : entry;
     const int kind = group.kinds[static_cast<std::size_t>(k)];
     if (kind < 0) continue;
-    SilhouetteRegion region;
+    SilhouetteRegion& region = regions_.emplace_back();
     region.group = g, region.kind = kind, region.primitive = k;
     find_region(group, k, left_, top_, columns_, lines_, region);
     if (round) {
@@ -75,7 +75,7 @@ void SilhouetteWork::find_regions(const TileContext& context, int g, int tile_in
       region.inverse_x = row[0] * row[4] * slope_x * half;
       region.inverse_y = row[1] * row[4] * slope_y * half;
     }
-    if (any(region.crossed) || (round && any(region.full))) regions_.push_back(region);
+    if (!any(region.crossed) && !(round && any(region.full))) regions_.pop_back();
   }
 }
 
@@ -99,13 +99,18 @@ void SilhouetteWork::add_entries() {
   if (entry_pixels_.size() < room) entry_pixels_.resize(2 * room), entry_primitives_.resize(2 * room);
   for (std::size_t first = 0, last = 0; first < regions_.size(); first = last) {
     const int group = regions_[first].group;
-    while (last < regions_.size() && regions_[last].group == group) ++last;
+    unsigned kinds = 0;
+    for (; last < regions_.size() && regions_[last].group == group; ++last)
+      kinds |= 1u << regions_[last].kind;
     for (int kind = 0; kind < 3; ++kind) {
+      if ((kinds >> kind & 1) == 0) continue;
       const int begin = entries_;
       for (std::size_t r = first; r < last; ++r) {
         const SilhouetteRegion& region = regions_[r];
         if (region.kind != kind) continue;
         for (std::size_t w = 0; w < region.crossed.size(); ++w) {
+          shared_[w] |= once_[w] & region.crossed[w];
+          once_[w] |= region.crossed[w];
           for (std::uint64_t word = region.crossed[w]; word != 0; word &= word - 1) {
             entry_pixels_[static_cast<std::size_t>(entries_)] =
                 static_cast<int>(64 * w) + __builtin_ctzll(word);
@@ -159,8 +164,6 @@ void SilhouetteWork::allocate_entries(const TileContext& context, int entries) {
   crossings_.resize(kernels::crossing_components * n);
   seen_inverse_.resize(3 * n), seen_ids_.resize(3 * n);
   reference_.resize(2 * n), sample_ids_.resize(2 * n);
-  ones_.resize(n);
-  std::fill_n(ones_.data(), n, 1.0f);
   sampled_.resize(channels * 2 * n);
   sampled_partials_.resize(channels * (planes + kernels::image_slots) * 2 * n);
   for (runtime::Buffer<float>* buffer : {&values_, &by_area_, &by_inside_, &by_outside_, &rule_values_,
@@ -168,10 +171,10 @@ void SilhouetteWork::allocate_entries(const TileContext& context, int entries) {
     buffer->resize(channels * 2 * n);
   jumps_.resize(3 * channels * n);
   silhouette_rows_.resize(channels * planes * n);
-  active_.reserve(n), alone_.reserve(n), next_entry_.reserve(n), entry_groups_.reserve(n),
-      mesh_entries_.reserve(n);
+  next_entry_.resize(n), singles_.resize(n), others_.resize(n);
+  entry_groups_.reserve(n), mesh_entries_.reserve(n);
   first_entry_.assign(tile_pixels, -1), first_row_.assign(tile_pixels, -1);
-  touched_.reserve(tile_pixels), crossed_.reserve(tile_pixels);
+  touched_.reserve(tile_pixels), crossed_.resize(tile_pixels);
   keeps_centre_.resize(channels * tile_pixels);
 }
 
@@ -185,11 +188,11 @@ void SilhouetteWork::make_room_as(const TileContext& context, const SilhouetteWo
   resize(entry_pixels_, other.entry_pixels_);
   resize(entry_primitives_, other.entry_primitives_), resize(mesh_entries_, other.mesh_entries_);
   resize(piece_pixels_, other.piece_pixels_), resize(piece_edges_, other.piece_edges_);
-  reserve(regions_, other.regions_), reserve(entry_groups_, other.entry_groups_),
-      reserve(active_, other.active_), reserve(alone_, other.alone_);
-  reserve(next_entry_, other.next_entry_), reserve(rows_, other.rows_),
-      reserve(row_values_, other.row_values_);
-  reserve(near_triangles_, other.near_triangles_);
+  reserve(regions_, other.regions_), reserve(entry_groups_, other.entry_groups_);
+  resize(rows_, other.rows_), reserve(row_values_, other.row_values_);
+  if (near_triangles_.ids.size() < other.near_triangles_.ids.size())
+    near_triangles_.resize(other.near_triangles_.ids.size());
+  resize(near_entries_, other.near_entries_), reserve(near_offsets_, other.near_offsets_);
   reserve(segments_, other.segments_), reserve(piece_segments_, other.piece_segments_);
 }
 
@@ -203,8 +206,9 @@ void SilhouetteWork::differentiate(const TileContext& context) {
     a.channels = context.channels, a.planes = context.planes;
     a.table = array(group.table.data());
     a.pixels = array(entry_pixels_.data()), a.primitives = array(entry_primitives_.data());
-    a.crossings = array(crossings_.data()), a.jumps = array(jumps_.data()),
-    a.rows = array(silhouette_rows_.data());
+    a.crossings = array(crossings_.data()), a.by_area = array(by_area_.data());
+    a.by_inside = array(by_inside_.data()), a.by_outside = array(by_outside_.data());
+    a.partials = array(sampled_partials_.data()), a.rows = array(silhouette_rows_.data());
     launch(context.kernels.silhouette_rows[shape_of(group)][s.kind][context.camera_slots > 0 ? 1 : 0], a,
            s.begin / lanes, (s.end + lanes - 1) / lanes);
   }

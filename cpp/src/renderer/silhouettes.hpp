@@ -15,6 +15,7 @@
 
 namespace diffrt::renderer {
 
+struct OutputChannels;
 struct TileContext;
 struct Workspace;
 
@@ -28,17 +29,25 @@ struct CrossedRow {
   std::ptrdiff_t channel_stride = 0, plane_stride = 1;
 };
 
+// A pixel (its number in the tile) that shows something else than what its centre sees, and the first of its
+// entries. Its rows: the first one, and the one that lies in the planes of the primitive that its centre
+// sees; -1 if there is none.
+struct CrossedPixel {
+  int pixel, first_entry, first_row, own_row;
+};
+
 class SilhouetteWork {
  public:
-  // Pixels (numbers in the tile) that show something else than what their centre sees.
-  const std::vector<int>& pixels() const { return crossed_; }
+  Span<const CrossedPixel> pixels() const {
+    return {crossed_.data(), static_cast<std::size_t>(crossed_count_)};
+  }
 
-  // Calls body(row) for each row of a pixel.
+  // Calls body(row) for each row of a pixel but its own.
   template <class F>
-  void for_each_row(int pixel, F&& body) const {
-    for (int r = first_row_[static_cast<std::size_t>(pixel)]; r >= 0;
-         r = rows_[static_cast<std::size_t>(r)].next)
-      body(rows_[static_cast<std::size_t>(r)]);
+  void for_each_other_row(const CrossedPixel& crossed, F&& body) const {
+    for (int r = crossed.first_row; r >= 0; r = rows_[static_cast<std::size_t>(r)].next) {
+      if (r != crossed.own_row) body(rows_[static_cast<std::size_t>(r)]);
+    }
   }
 
   // Finds what silhouettes do to a tile, after find_visible and show: changes the block `rendered`, and with
@@ -89,27 +98,50 @@ class SilhouetteWork {
   static int whole_lines(int count) { return (count + 15) / 16 * 16; }
   void cross(const TileContext& context, bool with_nodes);
   void look(const TileContext& context, int tile_index);
+  void look_spheres(const TileContext& context, const Group& group, int tile_index);
+  void see_all(const TileContext& context, int tile_index);
   void see(const TileContext& context, const Group& group, int tile_index, int component, int part,
            int first);
   void find_near_triangles(const Group& group, int tile_index);
+  void find_near_entries();
   void decide(const TileContext& context);
+  // Whether an entry is visible: then something is seen inside.
+  bool active(int e) const { return sample_ids_[static_cast<std::size_t>(e)] >= 0; }
   void sample(const TileContext& context, bool with_rows);
+  void fill_samples(const OutputChannels& output, int planes);
   void apply_rules(const TileContext& context);
   void combine(const TileContext& context, Workspace& work);
+  // The entries that are visible: alone in their pixels, or perhaps not.
+  void part_entries();
+  void add_crossed(int pixel, int first_entry) {
+    CrossedPixel& crossed = crossed_[static_cast<std::size_t>(crossed_count_++)];
+    crossed.pixel = pixel, crossed.first_entry = first_entry;
+    crossed.first_row = crossed.own_row = -1;
+  }
   bool combine_channels(const TileContext& context, int pixel, int first, Workspace& work);
+  bool combine_single(int channels, int pixel, int e, Workspace& work);
   bool combine_pixel(int pixel, int first, int channel, float background, Workspace& work);
   void find_jumps(const TileContext& context);
   void differentiate(const TileContext& context);
   void differentiate_pieces(const TileContext& context);
   void gather_rows(const TileContext& context, Workspace& work);
   void weigh_partials(const TileContext& context);
-  void add_row(int pixel, int group, std::int32_t id, float* values, std::ptrdiff_t channel_stride,
-               std::ptrdiff_t plane_stride);
-  void gather_single(const TileContext& context, int e);
+  // Adds a row before the row `next`, and returns its number.
+  int add_row(int next, int group, std::int32_t id, float* values, std::ptrdiff_t channel_stride,
+              std::ptrdiff_t plane_stride) {
+    CrossedRow& row = rows_[static_cast<std::size_t>(row_count_)];
+    row.id = id, row.group = group, row.next = next;
+    row.values = values, row.channel_stride = channel_stride, row.plane_stride = plane_stride;
+    return row_count_++;
+  }
+  void gather_single(const TileContext& context, CrossedPixel& crossed, Workspace& work);
+  void find_own_row(const TileContext& context, CrossedPixel& crossed, Workspace& work);
+  // The centre of a pixel that sees nothing gets the rows of `id`.
+  void give_id(const TileContext& context, int pixel, std::int32_t id, Workspace& work);
   void gather_shared(const TileContext& context, int e);
   void gather_pieces(const TileContext& context);
   float* row_of(const TileContext& context, int pixel, int group, std::int32_t id);
-  // The group that an id belongs to; mostly the last one.
+  // The group that an id belongs to; mostly that of the last one.
   int group_of(const TileContext& context, std::int32_t id);
 
   float& crossing(int component, int e) {
@@ -128,15 +160,23 @@ class SilhouetteWork {
   std::vector<SilhouetteRegion> regions_;
   std::vector<Segment> segments_;
   std::vector<std::int32_t> entry_pixels_,
-      entry_primitives_;              // primitive: its number in the group; a face of a mesh
-  std::vector<int> entry_groups_;     // -1: padding
-  std::vector<std::uint8_t> active_;  // visible
+      entry_primitives_;           // primitive: its number in the group; a face of a mesh
+  std::vector<int> entry_groups_;  // -1: padding
   runtime::Buffer<float> crossings_;
 
-  std::vector<std::int32_t> near_triangles_;
+  // Triangles near any entry, with their bounds; and near each packet of entries: those of packet i are
+  // [near_offsets_[i], near_offsets_[i + 1]).
+  struct NearTriangles {
+    std::vector<std::int32_t> ids;
+    std::vector<float> x0, y0, x1, y1;
+    void resize(std::size_t count);
+  };
+  NearTriangles near_triangles_;
+  int near_count_ = 0;
+  std::vector<std::int32_t> near_entries_, near_offsets_;
   int first_mesh_ = 0;  // entries from here on are of meshes
   // Seen at points [inner; outer; inside], samples [inside; outside], each of `stride_` numbers.
-  runtime::Buffer<float> seen_inverse_, reference_, ones_;
+  runtime::Buffer<float> seen_inverse_, reference_;
   runtime::Buffer<std::int32_t> seen_ids_, sample_ids_;
   runtime::Buffer<float> sampled_, sampled_partials_;
   runtime::Buffer<float> values_, by_area_, by_inside_, by_outside_;  // [channels, 2 stride_]
@@ -157,12 +197,18 @@ class SilhouetteWork {
   std::vector<MeshEntry> mesh_entries_;
 
   std::int32_t count_ = 0;  // kernels append here
-  std::vector<int> crossed_, first_row_;
+  // Pixels with an entry, visible or not, and those with several.
+  TileMask once_{}, shared_{};
+  std::vector<CrossedPixel> crossed_;
+  int crossed_count_ = 0;
+  std::vector<int> first_row_;
   std::vector<int> first_entry_, next_entry_, touched_;
-  std::vector<std::uint8_t> alone_;  // per entry: the only one in its pixel
+  std::vector<int> singles_, others_;  // visible entries
+  int single_count_ = 0, other_count_ = 0;
   std::vector<std::uint8_t>
       keeps_centre_;  // [channels, 256]: whether the row of the pixel's centre is part of its row
   std::vector<CrossedRow> rows_;
+  int row_count_ = 0;
   std::vector<float> row_values_;
   std::ptrdiff_t row_size_ = 0;
   std::size_t last_group_ = 0;

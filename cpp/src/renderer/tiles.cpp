@@ -57,7 +57,8 @@ void find_visible(const TileContext& context, int tile_index, Workspace& work) {
       kernels::visible_triangles_arguments a;
       a.stride = group.stride;
       a.triangles = array(group.table.data()), a.bounds = array(group.bounds.data());
-      a.offsets = array(group.tiles.offsets()), a.candidates = array(group.tiles.candidates());
+      a.offsets = array(group.tiles.offsets()), a.ends = array(group.tiles.centre_ends());
+      a.candidates = array(group.tiles.candidates());
       run(context.kernels.visible_triangles, a);
     }
   }
