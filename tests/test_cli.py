@@ -257,16 +257,8 @@ def test_progress_without_rich(capsys, folder, monkeypatch):
     assert code == 0 and "gradient" in err and "\x1b" not in err
 
 
-@pytest.fixture
-def heeds_interrupts():
-    """A process that a shell starts in the background ignores SIGINT, and tests may run in one."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.every_device
-def test_interrupting_writes_the_best_so_far(capsys, folder, monkeypatch, heeds_interrupts):
+def test_interrupting_writes_the_best_so_far(capsys, folder, monkeypatch):
     steps = []
 
     def interrupt_at_the_second_step(self, record, *_):
