@@ -97,7 +97,7 @@ def test_from_the_given_start(bottle):
 
 @pytest.mark.parametrize(("frame", "axis", "degrees"), TURNS[1:2])
 def test_from_a_turned_start(bottle, frame, axis, degrees):
-    """The farthest in steps; the others run on one device, for a device that is a driver's pretence takes minutes."""
+    """It once stalled on a GPU. The others run on one device: a driver that computes on the processor takes minutes."""
     check_start(bottle, frame, axis, degrees)
 
 
