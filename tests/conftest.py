@@ -3,8 +3,6 @@
 A file with `pytestmark = pytest.mark.every_device` is run on each device of this machine, but for tests of its own that
 have the mark `every_device(False)`, and those `by="reference"`, which need no device. With --device NAME it is run on
 that one, and so is all else: renderers that name no device are made there.
-
-With -n of pytest-xdist a file is the work of one process: what its tests share is made once.
 """
 
 import inspect
@@ -13,9 +11,6 @@ import compiled
 import pytest
 
 import diffrt_aot as dr
-
-# Files that look at compiled kernels: `build` below takes a minute.
-COMPILED = {"tests/test_aot.py", "tests/test_aot_devices.py"}
 
 
 @pytest.fixture(scope="session")
@@ -26,19 +21,6 @@ def build(tmp_path_factory):
     folder = tmp_path_factory.mktemp("aot")
     compiled.run_python("-m", "kernels.aot", "--output", folder, "--keep-ir")
     return folder
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config, log):
-    from xdist.scheduler import LoadScopeScheduling
-
-    class ByFile(LoadScopeScheduling):
-        def _split_scope(self, nodeid):
-            file = nodeid.split("::")[0]
-            return "kernels" if file in COMPILED else file
-
-    config.option.loadscopereorder = False  # those that take longest come first, as it is
-    return ByFile(config, log)
 
 
 def pytest_addoption(parser):
