@@ -290,6 +290,19 @@ def test_a_fit_without_residuals_says_so(capsys, folder):
     assert code == 1 and "no_residuals: " in out
 
 
+@pytest.mark.parametrize("name", dr.devices())
+def test_the_device_is_chosen_by_an_option(capsys, folder, monkeypatch, name):
+    chosen = []
+    fit = dr.fit
+    monkeypatch.setattr(
+        dr,
+        "fit",
+        lambda renderer, *given, **options: chosen.append(renderer.device) or fit(renderer, *given, **options),
+    )
+    code, _, _ = run(capsys, "fit", "scene.toml", "--observed", "depth.npy", "--device", name)
+    assert code == 0 and set(chosen) == {name}
+
+
 def test_rounded_transforms_are_noted(capsys, folder):
     text = (folder / "scene.toml").read_text()
     pose = "T_world_camera = [[1, 0.0001, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]\n"
@@ -314,6 +327,7 @@ def test_rounded_transforms_are_noted(capsys, folder):
         ),
         (["scene.toml", "--observed", "depth.npy", "--max-steps", "0"], "--max-steps: must be at least 1"),
         (["scene.toml", "--observed", "depth.npy", "--color", "wide.png"], "describe that as [color_camera]"),
+        (["scene.toml", "--observed", "depth.npy", "--device", "tpu"], "device: "),
         (["bad.toml", "--observed", "depth.npy"], "bad.toml: unknown table 'cam'"),
         (["free.toml", "--observed", "depth.npy"], "nothing is free: name what to fit in free.toml"),
     ],

@@ -16,6 +16,8 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from diffrt_aot.errors import DeviceError
+
 from . import demo, fit, info
 
 _COMMANDS = (demo, fit, info)
@@ -81,5 +83,5 @@ class _Version(argparse.Action):
 
 def _one_line(error: BaseException) -> str:
     text = " ".join(str(error).split())
-    expected = isinstance(error, (ValueError, TypeError, OSError, ImportError))
+    expected = isinstance(error, (ValueError, TypeError, OSError, ImportError, DeviceError))
     return text if expected and text else f"{type(error).__name__}: {text} (--traceback shows where)"

@@ -25,6 +25,7 @@ from diffrt_aot.errors import InvalidValueError, MissingDependencyError
 from diffrt_aot.pictures import fit_overview, save_figure
 from diffrt_aot.scene import free_labels
 
+from ._device import add_device, device_argument
 from ._progress import Progress
 
 NAME = "demo"
@@ -54,6 +55,7 @@ def add_parser(subparsers: Any) -> None:
         metavar="DIR",
         help="where demo.png goes (default: here)",
     )
+    add_device(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress")
     parser.set_defaults(run=run)
 
@@ -68,8 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the demo."""
     truth = scene_with((10.0, 10.0, 100.0), 10.0)
     start = scene_with((10.0 + OFFSET, 10.0 + OFFSET, 100.0 + OFFSET), 10.0 + OFFSET)
-    expected = dr.Renderer(truth, free=FREE).theta0
-    options: dict[str, Any] = {"output": "distance", "background": 0.0}
+    options: dict[str, Any] = {"output": "distance", "background": 0.0} | device_argument(arguments)
+    expected = dr.Renderer(truth, free=FREE, **options).theta0
     observed = dr.Renderer(truth, **options).render()
 
     timings: list[tuple[str, float]] = []

@@ -22,6 +22,7 @@ from diffrt_aot.scene import Scene, check_free_names, valid_free_names
 from diffrt_aot.scene_file import METRIC_OUTPUTS, FitSettings, FitStage, SceneFile, load_scene_file, save_scene_file
 from diffrt_aot.shapes import Mesh
 
+from ._device import add_device, device_argument
 from ._progress import Progress
 from ._report import FitReport, StageReport
 
@@ -80,6 +81,7 @@ def add_parser(subparsers: Any) -> None:
         metavar="IMAGE",
         help="draw the outlines over this picture, seen by [color_camera]",
     )
+    add_device(parser)
     add("--threads", type=int, metavar="N", help="threads to use (default: all)")
     add("--quiet", action="store_true", help="no progress")
     parser.set_defaults(run=run)
@@ -91,11 +93,6 @@ def run(arguments: argparse.Namespace) -> int:
     settings = _settings(file, arguments)
     observed = _read_observed(arguments, file.scene.camera, settings)
     backdrop = _Backdrop.read(arguments.color, file, observed)
-    arguments.output_dir.mkdir(parents=True, exist_ok=True)
-    progress = Progress(quiet=arguments.quiet)
-    for note in file.notes:
-        progress.note(f"note: {note}")
-
     renderer = dr.Renderer(
         file.scene,
         free=list(settings.free),
@@ -103,7 +100,12 @@ def run(arguments: argparse.Namespace) -> int:
         background=settings.background,
         boundary=settings.chosen_boundary,
         threads=arguments.threads,
+        **device_argument(arguments),
     )
+    arguments.output_dir.mkdir(parents=True, exist_ok=True)
+    progress = Progress(quiet=arguments.quiet)
+    for note in file.notes:
+        progress.note(f"note: {note}")
     for warning in renderer.warnings:
         progress.note(f"note: {warning}")
     stages = _fit_stages(renderer, observed, settings.all_stages(), arguments.levels, progress)
