@@ -28,6 +28,16 @@ BEYOND = 1 << 24
 TOGETHER = 8
 
 
+@ti.func
+def tiles_touched(bounds: ti.template(), stride, i):
+    """First and last column and row of the tiles that the bounds of primitive i touch."""
+    x0 = ti.cast(bounds[i], ti.i32) // TILE
+    y0 = ti.cast(bounds[stride + i], ti.i32) // TILE
+    x1 = ti.cast(bounds[2 * stride + i], ti.i32) // TILE
+    y1 = ti.cast(bounds[3 * stride + i], ti.i32) // TILE
+    return x0, y0, x1, y1
+
+
 def bin_count(target):
     """counters[chunk * tiles + tile] += 1 for each tile that the bounds of a primitive touch."""
     scalars, indices = target.scalars, target.indices
@@ -39,10 +49,7 @@ def bin_count(target):
         ti.loop_config(serialize=target.serial)
         for i in range(begin, end):
             if bounds[i] <= bounds[2 * stride + i]:
-                x0 = ti.cast(bounds[i], ti.i32) // TILE
-                y0 = ti.cast(bounds[stride + i], ti.i32) // TILE
-                x1 = ti.cast(bounds[2 * stride + i], ti.i32) // TILE
-                y1 = ti.cast(bounds[3 * stride + i], ti.i32) // TILE
+                x0, y0, x1, y1 = tiles_touched(bounds, stride, i)
                 for y in range(y0, y1 + 1):
                     for x in range(x0, x1 + 1):
                         tile = counter + y * tiles_x + x
@@ -69,10 +76,7 @@ def bin_fill(target):
         ti.loop_config(serialize=target.serial)
         for i in range(begin, end):
             if bounds[i] <= bounds[2 * stride + i]:
-                x0 = ti.cast(bounds[i], ti.i32) // TILE
-                y0 = ti.cast(bounds[stride + i], ti.i32) // TILE
-                x1 = ti.cast(bounds[2 * stride + i], ti.i32) // TILE
-                y1 = ti.cast(bounds[3 * stride + i], ti.i32) // TILE
+                x0, y0, x1, y1 = tiles_touched(bounds, stride, i)
                 for y in range(y0, y1 + 1):
                     for x in range(x0, x1 + 1):
                         tile = counter + y * tiles_x + x
@@ -81,16 +85,6 @@ def bin_fill(target):
                         counters[tile] = place + 1
 
     return kernel
-
-
-@ti.func
-def tiles_touched(bounds: ti.template(), stride, i):
-    """First and last column and row of the tiles that the bounds of primitive i touch."""
-    x0 = ti.cast(bounds[i], ti.i32) // TILE
-    y0 = ti.cast(bounds[stride + i], ti.i32) // TILE
-    x1 = ti.cast(bounds[2 * stride + i], ti.i32) // TILE
-    y1 = ti.cast(bounds[3 * stride + i], ti.i32) // TILE
-    return x0, y0, x1, y1
 
 
 def bin_count_parted(target):

@@ -192,10 +192,7 @@ def visible_triangles(target):
                         for q in range(q0, q1 + 1):
                             x = (pixel_x(target, tile, tiles_x, q) - cx) * inverse_fx
                             p = (tile - first_tile) * target.block + row * target.across + q
-                            e0 = c[0] * x + s[0]
-                            e1 = c[3] * x + s[1]
-                            e2 = c[6] * x + s[2]
-                            inverse = c[9] * x + s[3]
+                            e0, e1, e2, inverse = along_row(c, s, x)
                             # Comparisons, not min: minimum of packets becomes minnum, with extra work for NaN.
                             nearer = (e0 >= 0.0) & (e1 >= 0.0) & (e2 >= 0.0) & (inverse > inverse_depth[p])
                             inverse_depth[p] = ti.select(nearer, inverse, inverse_depth[p])
@@ -247,10 +244,7 @@ def nearest_triangles(target):
                     s = row_start(c, (ti.cast(v, ti.f32) - cy) * inverse_fy)
                     for u in range(x0, x1 + 1):
                         x = (ti.cast(u, ti.f32) - cx) * inverse_fx
-                        e0 = c[0] * x + s[0]
-                        e1 = c[3] * x + s[1]
-                        e2 = c[6] * x + s[2]
-                        inverse = c[9] * x + s[3]
+                        e0, e1, e2, inverse = along_row(c, s, x)
                         if e0 >= 0.0 and e1 >= 0.0 and e2 >= 0.0 and inverse > 0.0:
                             tile = (v >> TILE_BITS) * tiles_x + (u >> TILE_BITS)
                             p = tile * STEPS + (v & (TILE - 1)) * TILE + (u & (TILE - 1))
@@ -310,10 +304,7 @@ def large_triangles(target):
                         f = some[k]
                         c = triangle_components(triangles, stride, f)
                         s = row_start(c, y)
-                        e0 = c[0] * x + s[0]
-                        e1 = c[3] * x + s[1]
-                        e2 = c[6] * x + s[2]
-                        inverse = c[9] * x + s[3]
+                        e0, e1, e2, inverse = along_row(c, s, x)
                         first_of_equals = inverse == best and first_id + f < best_id
                         if e0 >= 0.0 and e1 >= 0.0 and e2 >= 0.0 and (inverse > best or first_of_equals):
                             best = inverse
@@ -352,3 +343,8 @@ def triangle_components(triangles, stride, f):
 def row_start(c, y):
     """b y + c of each of the four functions, along one row."""
     return Scalars([c[3 * e + 1] * y + c[3 * e + 2] for e in range(4)])
+
+
+def along_row(c, s, x):
+    """The four functions at x, of a row that starts with `s`."""
+    return [keep(c[3 * e] * x + s[e]) for e in range(4)]
