@@ -6,6 +6,7 @@ that one, and so is all else: renderers that name no device are made there.
 """
 
 import inspect
+import signal
 
 import compiled
 import pytest
@@ -21,6 +22,14 @@ def build(tmp_path_factory):
     folder = tmp_path_factory.mktemp("aot")
     compiled.run_python("-m", "kernels.aot", "--output", folder, "--keep-ir")
     return folder
+
+
+@pytest.fixture
+def heeds_interrupts():
+    """SIGINT interrupts, in a shell's background job as well, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def pytest_addoption(parser):

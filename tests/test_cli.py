@@ -258,7 +258,7 @@ def test_progress_without_rich(capsys, folder, monkeypatch):
 
 
 @pytest.mark.every_device
-def test_interrupting_writes_the_best_so_far(capsys, folder, monkeypatch):
+def test_interrupting_writes_the_best_so_far(capsys, folder, monkeypatch, heeds_interrupts):
     steps = []
 
     def interrupt_at_the_second_step(self, record, *_):
@@ -269,11 +269,7 @@ def test_interrupting_writes_the_best_so_far(capsys, folder, monkeypatch):
     monkeypatch.setattr(fit_command.Progress, "__call__", interrupt_at_the_second_step)
     stages = (FitStage(Tukey(0.1), 20), FitStage(Tukey(0.02), 20))
     save_scene_file("scene.toml", START, fit=FitSettings(free=FREE, stages=stages))
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background ignores it
-    try:
-        code, _, err = run(capsys, "fit", "scene.toml", "--observed", "depth.npy")
-    finally:
-        signal.signal(signal.SIGINT, before)
+    code, _, err = run(capsys, "fit", "scene.toml", "--observed", "depth.npy")
     assert code == 130 and "interrupted: writing the best so far" in err
     assert max(steps) == 2, "no step and no stage after the interruption"
     report = json.loads((folder / "out" / "report.json").read_text())

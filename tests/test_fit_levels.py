@@ -244,16 +244,12 @@ def test_a_callback_stops_it_at_a_coarse_level(image, stop_at):
     assert result.covariance is not None
 
 
-def test_ctrl_c_at_a_coarse_level_returns_the_best_so_far(image):
+def test_ctrl_c_at_a_coarse_level_returns_the_best_so_far(image, heeds_interrupts):
     def callback(record):
         if record.step == 1:
             signal.raise_signal(signal.SIGINT)
 
-    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        result = dr.fit(renderer_of(), image, loss=LOSS, levels=3, callback=callback)
-    finally:
-        signal.signal(signal.SIGINT, previous)
+    result = dr.fit(renderer_of(), image, loss=LOSS, levels=3, callback=callback)
     assert result.status is dr.Status.INTERRUPTED and result.steps == 1
     assert np.isfinite(result.theta).all()
 
