@@ -37,6 +37,7 @@ from kernels.pipeline.bin import (
 from kernels.pipeline.crossed import crossed_kernels, layout
 from kernels.pipeline.crossed.mix import MIX_COMPONENTS
 from kernels.pipeline.dense import dense_extras, dense_rows
+from kernels.pipeline.draw import draw
 from kernels.pipeline.entry import Entry
 from kernels.pipeline.normal_equations import entry_columns, normal_equations
 from kernels.pipeline.prepare import TRIANGLE_COMPONENTS, prepare_triangles, prepare_vertices
@@ -129,6 +130,9 @@ def all_kernels(target):
                 for camera in (False, True):
                     name = f"rows_{output.name}_{surface.name}" + "_camera" * camera
                     kernels[name] = Entry(rows(target, output, surface, camera), "rows", (o, s, int(camera)))
+                    if not target.serial and surface.name != "free_triangle":  # of one primitive
+                        name = f"draw_{output.name}_{surface.name}" + "_camera" * camera
+                        kernels[name] = Entry(draw(target, output, surface, camera), "draw", (o, s, int(camera)))
     for k, loss in enumerate(LOSSES):
         kernels[f"residuals_{loss.__name__}"] = Entry(residuals(target, loss), "residuals", (k,))
     kernels |= _boundary_kernels(target) if target.serial else crossed_kernels(target)

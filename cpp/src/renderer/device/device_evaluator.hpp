@@ -86,6 +86,14 @@ class DeviceEvaluator : public Evaluator {
   void record_images(Recording& recording, Kind kind);
   void record_image(Recording& recording, bool kept);
   void record_planes(Recording& recording, bool kept);
+  void record_ids(Recording& recording, bool kept);
+  // One launch for each output, where nothing comes between what a pixel sees and its columns of J.
+  bool draws_at_once() const;
+  void record_drawing(Recording& recording, Kind kind);
+  void make_image_results(bool kept);
+  void make_row_results(bool kept);
+  runtime::DeviceArray<float> image_target(bool kept) const;
+  runtime::DeviceArray<float> planes_target(bool kept) const;
   void make_targets(Kind kind);
   void set_mixing();
   std::vector<std::int64_t> image_strides() const;

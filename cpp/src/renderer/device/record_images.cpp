@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "renderer/device/device_evaluator.hpp"
+#include "renderer/device/surface_arguments.hpp"
+#include "renderer/launch_arguments.hpp"
 
 namespace diffrt::renderer::gpu {
 namespace {
@@ -78,6 +80,9 @@ void DeviceEvaluator::make_targets(Kind kind) {
 
 void DeviceEvaluator::record_images(Recording& recording, Kind kind) {
   const bool image = shows_image(kind), rows = shows_rows(kind), kept = is_kept(kind);
+  if (image) make_image_results(kept);
+  if (rows) make_row_results(kept);
+  if (draws_at_once()) return record_drawing(recording, kind);
   const bool all = std::all_of(device_groups_.begin(), device_groups_.end(),
                                [&](const auto& group) { return all_have_rows(*group); });
   if (rows) {
@@ -100,7 +105,7 @@ void DeviceEvaluator::record_images(Recording& recording, Kind kind) {
   }
   const auto side_by_side = recording.sequence().parallel();
   if (image) record_image(recording, kept);
-  if (rows) record_planes(recording, kept);
+  if (rows) record_planes(recording, kept), record_ids(recording, kept);
   if (!rows || !keeps_extras()) return;
   if (kept) {
     crossed_->record_kept_extras(recording, [this]() -> const DeviceRows& { return *kept_rows_; });
@@ -109,44 +114,87 @@ void DeviceEvaluator::record_images(Recording& recording, Kind kind) {
   }
 }
 
-void DeviceEvaluator::record_image(Recording& recording, bool kept) {
+void DeviceEvaluator::make_image_results(bool kept) {
+  if (kept || image_results_.allocated()) return;
+  image_results_ = Download();  // an earlier try may have found no memory
+  image_piece_ = image_results_.add<float>(pixels() * static_cast<std::size_t>(channels_));
+  image_results_.allocate(*device_);
+}
+
+void DeviceEvaluator::make_row_results(bool kept) {
+  if (kept || row_results_.allocated()) return;
+  row_results_ = Download();
+  planes_piece_ = row_results_.add<float>(pixels() * static_cast<std::size_t>(channels_ * row_planes_));
+  ids_piece_ = row_results_.add<std::int32_t>(pixels());
+  row_results_.allocate(*device_);
+}
+
+runtime::DeviceArray<float> DeviceEvaluator::image_target(bool kept) const {
   const std::size_t size = pixels() * static_cast<std::size_t>(channels_);
-  if (!kept && !image_results_.allocated()) {
-    image_results_ = Download();  // an earlier try may have found no memory
-    image_piece_ = image_results_.add<float>(size);
-    image_results_.allocate(*device_);
+  return kept ? kept_image_->array<float>(0, size) : image_results_.array(image_piece_);
+}
+
+runtime::DeviceArray<float> DeviceEvaluator::planes_target(bool kept) const {
+  return kept ? kept_rows_->planes() : row_results_.array(planes_piece_);
+}
+
+bool DeviceEvaluator::draws_at_once() const {
+  return dense_rows_ && !exact() && all_have_rows(*device_groups_[0]);
+}
+
+void DeviceEvaluator::record_drawing(Recording& recording, Kind kind) {
+  const bool image = shows_image(kind), rows = shows_rows(kind), kept = is_kept(kind);
+  const auto side_by_side = recording.sequence().parallel();
+  const DeviceGroup& device_group = *device_groups_[0];
+  const Group& group = device_group.group();
+  for (const OutputChannels& output : outputs_) {
+    const auto o = static_cast<std::size_t>(output.output);
+    recording.launch(kernels_.draw[o][group.surface][camera_slots_ > 0 ? 1 : 0], static_cast<int>(pixels()),
+                     [this, &output, &group, &device_group, image, rows, kept](auto& a) {
+                       a.tiles_x = grid_.across, a.width = grid_.width;
+                       a.pixels = static_cast<std::int32_t>(pixels());
+                       set_camera(a, state_);
+                       set_surface(a, device_group, upload_);
+                       set_pivot(a, group);
+                       a.background = output.background, a.channels = channels_, a.channel = output.first;
+                       a.columns = rows ? static_cast<std::int32_t>(parameters_.size()) : 0;
+                       a.matrix = array(upload_.array(uploaded_mixing_));
+                       a.inverse_depth = array(inverse_depth_), a.ids = array(ids_);
+                       // What is not asked for: an image goes where nobody looks, columns are none.
+                       a.image = image ? array(image_target(kept)) : array(rendered_);
+                       a.out = rows ? array(planes_target(kept)) : array(rendered_);
+                     });
   }
-  recording.launch(kernels_.store_image, static_cast<int>(size), [this, kept, size](auto& a) {
+  if (rows) record_ids(recording, kept);
+}
+
+void DeviceEvaluator::record_image(Recording& recording, bool kept) {
+  recording.launch(kernels_.store_image, static_cast<int>(pixels()) * channels_, [this, kept](auto& a) {
     a.tiles_x = grid_.across, a.channels = channels_, a.width = grid_.width;
-    a.rendered = array(rendered_);
-    a.image = array(kept ? kept_image_->array<float>(0, size) : image_results_.array(image_piece_));
+    a.rendered = array(rendered_), a.image = array(image_target(kept));
   });
 }
 
 void DeviceEvaluator::record_planes(Recording& recording, bool kept) {
   const int planes = channels_ * row_planes_, image_size = static_cast<int>(pixels());
-  if (!kept && !row_results_.allocated()) {
-    row_results_ = Download();
-    planes_piece_ = row_results_.add<float>(pixels() * static_cast<std::size_t>(planes));
-    ids_piece_ = row_results_.add<std::int32_t>(pixels());
-    row_results_.allocate(*device_);
-  }
-  const auto to = [this, kept] { return kept ? kept_rows_->planes() : row_results_.array(planes_piece_); };
   if (dense_rows_) {
-    recording.launch(kernels_.mix_planes, image_size, [this, to](auto& a) {
+    recording.launch(kernels_.mix_planes, image_size, [this, kept](auto& a) {
       a.tiles_x = grid_.across, a.width = grid_.width, a.pixels = static_cast<std::int32_t>(pixels());
       a.channels = channels_, a.planes = widest_, a.columns = static_cast<std::int32_t>(parameters_.size());
       a.matrix = array(upload_.array(uploaded_mixing_)), a.ids = array(ids_);
-      a.row_planes = array(rows_), a.out = array(to());
+      a.row_planes = array(rows_), a.out = array(planes_target(kept));
     });
   } else {
-    recording.launch(kernels_.store_planes, image_size, [this, planes, to](auto& a) {
+    recording.launch(kernels_.store_planes, image_size, [this, planes, kept](auto& a) {
       a.tiles_x = grid_.across, a.width = grid_.width, a.pixels = static_cast<std::int32_t>(pixels());
       a.planes = planes;
-      a.row_planes = array(rows_), a.out = array(to());
+      a.row_planes = array(rows_), a.out = array(planes_target(kept));
     });
   }
-  recording.launch(kernels_.store_ids, image_size, [this, kept](auto& a) {
+}
+
+void DeviceEvaluator::record_ids(Recording& recording, bool kept) {
+  recording.launch(kernels_.store_ids, static_cast<int>(pixels()), [this, kept](auto& a) {
     a.tiles_x = grid_.across, a.width = grid_.width;
     a.ids = array(ids_), a.image = array(kept ? kept_rows_->ids() : row_results_.array(ids_piece_));
   });
