@@ -100,6 +100,34 @@ def test_many_meshes_and_outputs(gpu):
     compare(dr.Scene(CAMERA, shapes), free, gpu, output=OUTPUTS)
 
 
+ALONE = {
+    "sphere": (dr.Sphere((0.2, 0.1, 6.0), 1.5), ["it.radius", "it.center"]),
+    "plane": (dr.Plane((0.0, 0.5, 8.0), (0.1, -0.3, -1.0)), ["it.normal", "it.point"]),
+    "mesh": (dr.Mesh(*CUBE, pose((0.4, 0.3, -0.2), (0.1, 0.2, 6.0))), ["it.pose"]),
+}
+
+
+@on_gpus
+@pytest.mark.parametrize("shape", ALONE)
+@pytest.mark.parametrize("moves", [[], ["camera.pose"], ["camera.focal", "camera.principal"]], ids=str)
+@pytest.mark.parametrize("output", ["distance", ["normal", "depth"], "shade"], ids=str)
+def test_one_primitive(gpu, shape, moves, output):
+    """Image and columns come from one launch, and are those of the many that a list with a mask takes."""
+    it, free = ALONE[shape]
+    scene, free = dr.Scene(CAMERA, {"it": it}), free[:1] + moves + free[1:]
+    compare(scene, free, gpu, output=output)
+    alone, longer = (
+        dr.Renderer(scene, free=free, output=names, boundary="none", background=-1.0, device=gpu)
+        for names in (output, [*(output if isinstance(output, list) else [output]), "mask"])
+    )
+    (image, J), (others, K) = alone.jacobian(), longer.jacobian()
+    assert np.array_equal(image.reshape(*image.shape[:2], -1), others[..., :-1])
+    assert np.array_equal(alone.render(), image)
+    columns = K.dense()[..., :-1, :]
+    error = np.abs(J.dense().reshape(columns.shape) - columns)
+    assert np.all(error <= 1e-5 * np.abs(columns).max(axis=(0, 1), initial=1.0))
+
+
 @on_gpus
 @pytest.mark.parametrize("size", [(1, 1), (17, 3), (16, 16), (15, 33), (3, 100)])
 def test_odd_sizes(gpu, size):

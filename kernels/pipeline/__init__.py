@@ -12,7 +12,8 @@ From `visibility` on a kernel works on tiles [begin, end) of 16 x 16 pixels. Wha
 lies in tile blocks: block number (tile - first_tile). On the CPU the runtime takes one tile through all its kernels
 before the next, so that its block stays in the first-level cache; on a GPU each kernel runs over all tiles.
 
-What is a loop of one thread on the CPU, binning and sums, has other kernels on a GPU: ON_CPU and ON_GPU below.
+What is a loop of one thread on the CPU, binning and sums, has other kernels on a GPU: ON_CPU and ON_GPU below. A scene
+of one primitive is drawn there in one launch after `visibility` (draw.py).
 
 `all_kernels(target)` gives every kernel by name. Each module is a family: a function of the target and of what it is
 specialised for, returning a @ti.kernel.

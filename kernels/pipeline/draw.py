@@ -7,7 +7,7 @@ Nothing of it passes through tile blocks: a small image takes longer to hand on 
 import taichi as ti
 
 from kernels.cameras.pinhole import pinhole_direction
-from kernels.numbers import partial_of, seed, value_of
+from kernels.numbers import partial_of, seed
 from kernels.numbers.traced import Traced, element, keep
 from kernels.pipeline.rows import CAMERA_SLOTS
 from kernels.pipeline.storage import place_in_tile, tile_of
@@ -81,17 +81,21 @@ def draw(target, output, surface, camera):
                     out[plane * pixels + i] = 0.0
 
     def shown_at(u, v, intrinsics, inverse, id_expression, group, tables):
-        camera_numbers = [Traced(a) for a in intrinsics]
-        if camera:
-            camera_numbers = [seed(a, slots + k) for k, a in enumerate(camera_numbers)]
-        direction = pinhole_direction(target.packet(u), Traced(v), *camera_numbers)
         seen, lanes = lanes_seen(target, id_expression, *group)
-        z, normal = differentiate(surface, target, tables, lanes, direction, inverse, seen, seeded=True)
-        return Shown(output.function(direction, z, normal))
+
+        def output_at(numbers, seeded):
+            direction = pinhole_direction(target.packet(u), Traced(v), *numbers)
+            z, normal = differentiate(surface, target, tables, lanes, direction, inverse, seen, seeded)
+            return output.function(direction, z, normal)
+
+        numbers = [Traced(a) for a in intrinsics]
+        seeds = [seed(a, slots + k) for k, a in enumerate(numbers)] if camera else numbers
+        # Values as `value` has them, to the last bit: duals round in other places.
+        return Shown(output_at(numbers, seeded=False), output_at(seeds, seeded=True))
 
     def store_values(shown, image, first):
-        for c, channel in enumerate(shown.channels):
-            element(image, keep(first + c))._assign(value_of(channel).expression)
+        for c, value in enumerate(shown.values):
+            element(image, keep(first + c))._assign(value.expression)
 
     def mix(shown, matrix, column, columns, out, place, step):
         # A factor of 0 takes out what may not be finite.
@@ -106,7 +110,7 @@ def draw(target, output, surface, camera):
 
 @ti.data_oriented
 class Shown:
-    """The channels of an output at a pixel, with partials, as a kernel's local variable."""
+    """The channels of an output at a pixel, as values and as duals: a kernel's local variable."""
 
-    def __init__(self, channels):
-        self.channels = channels
+    def __init__(self, values, channels):
+        self.values, self.channels = values, channels
