@@ -9,29 +9,51 @@ namespace diffrt::renderer {
 
 using kernels::least_area;
 
-void SilhouetteWork::part_entries() {
-  single_count_ = other_count_ = 0;
-  for (int e = 0; e < entries_; ++e) {
-    const int pixel = entry_pixels_[static_cast<std::size_t>(e)];
-    const bool visible = active(e);
-    const bool shared = (shared_[static_cast<std::size_t>(pixel / 64)] >> (pixel % 64) & 1) != 0;
-    singles_[static_cast<std::size_t>(single_count_)] = others_[static_cast<std::size_t>(other_count_)] = e;
-    single_count_ += visible & !shared ? 1 : 0;
-    other_count_ += visible & shared ? 1 : 0;
-  }
+void SilhouetteWork::combine(const TileContext& context, Workspace& work) {
+  part_entries();
+  combine_singles(context, work.all_rendered.data());
+  combine_others(context, work.all_rendered.data());
 }
 
-void SilhouetteWork::combine(const TileContext& context, Workspace& work) {
-  bool valued = true;  // whether all backgrounds have a value
+void SilhouetteWork::part_entries() {
+  int singles = 0, others = 0;
+  int *alone = singles_.data(), *together = others_.data();
+  const std::int32_t *pixels = entry_pixels_.data(), *ids = sample_ids_.data();
+  for (int e = 0; e < entries_; ++e) {
+    const auto pixel = static_cast<unsigned>(pixels[e]);
+    const bool visible = ids[e] >= 0, shared = (shared_[pixel / 64] >> (pixel % 64) & 1) != 0;
+    alone[singles] = together[others] = e;
+    singles += visible & !shared ? 1 : 0;
+    others += visible & shared ? 1 : 0;
+  }
+  single_count_ = singles, other_count_ = others;
+}
+
+// Pixels with one entry. Where all backgrounds have a value they show what the rule says.
+void SilhouetteWork::combine_singles(const TileContext& context, float* rendered) {
+  const int channels = context.channels;
+  bool valued = true;
   for (const OutputChannels& output : context.outputs) valued = valued && !std::isnan(output.background);
-  part_entries();
+  const auto simply = [&](std::size_t place, int e) {
+    for (int c = 0; c < channels; ++c) {
+      if (std::isnan(rendered[place + static_cast<std::size_t>(c * tile_pixels)])) return false;
+    }
+    for (int c = 0; c < channels; ++c) {
+      const std::size_t k = place + static_cast<std::size_t>(c * tile_pixels);
+      rendered[k] = values_[static_cast<std::size_t>(c * 2 * stride_ + e)];
+      all_keep_centre_[k] = 0;
+    }
+    return true;
+  };
   for (int k = 0; k < single_count_; ++k) {
     const int e = singles_[static_cast<std::size_t>(k)], pixel = entry_pixels_[static_cast<std::size_t>(e)];
     next_entry_[static_cast<std::size_t>(e)] = -1;
-    if ((valued && combine_single(context.channels, pixel, e, work)) ||
-        combine_channels(context, pixel, e, work))
+    if ((valued && simply(place_of(pixel, channels), e)) || combine_channels(context, pixel, e, rendered))
       add_crossed(pixel, e);
   }
+}
+
+void SilhouetteWork::combine_others(const TileContext& context, float* rendered) {
   touched_.clear();
   for (int k = other_count_ - 1; k >= 0; --k) {
     const int e = others_[static_cast<std::size_t>(k)], pixel = entry_pixels_[static_cast<std::size_t>(e)];
@@ -42,44 +64,32 @@ void SilhouetteWork::combine(const TileContext& context, Workspace& work) {
   }
   for (const int pixel : touched_) {
     int& first = first_entry_[static_cast<std::size_t>(pixel)];
-    if (combine_channels(context, pixel, first, work)) add_crossed(pixel, first);
+    if (combine_channels(context, pixel, first, rendered)) add_crossed(pixel, first);
     first = -1;
   }
 }
 
-// A pixel with one entry, where all backgrounds have a value: what the rule says. False where that needs a
-// closer look.
-bool SilhouetteWork::combine_single(int channels, int pixel, int e, Workspace& work) {
-  for (int c = 0; c < channels; ++c) {
-    if (std::isnan(work.rendered[static_cast<std::size_t>(c * tile_pixels + pixel)])) return false;
-  }
-  for (int c = 0; c < channels; ++c) {
-    const auto place = static_cast<std::size_t>(c * tile_pixels + pixel);
-    work.rendered[place] = values_[static_cast<std::size_t>(c * 2 * stride_ + e)];
-    keeps_centre_[place] = 0;
-  }
-  return true;
-}
-
-bool SilhouetteWork::combine_channels(const TileContext& context, int pixel, int first, Workspace& work) {
+bool SilhouetteWork::combine_channels(const TileContext& context, int pixel, int first, float* rendered) {
   bool changed = false;
   for (const OutputChannels& output : context.outputs) {
     for (int c = output.first; c < output.first + output.count; ++c) {
-      keeps_centre_[static_cast<std::size_t>(c * tile_pixels + pixel)] = 1;
-      changed = combine_pixel(pixel, first, c, output.background, work) || changed;
+      const std::size_t place = place_of(pixel, context.channels) + static_cast<std::size_t>(c * tile_pixels);
+      all_keep_centre_[place] = 1;
+      changed = combine_pixel(place, first, c, output.background, rendered) || changed;
     }
   }
   return changed;
 }
 
 // One channel of a pixel. The rule's derivatives of its entries become those of the pixel.
-bool SilhouetteWork::combine_pixel(int pixel, int first, int c, float background, Workspace& work) {
+bool SilhouetteWork::combine_pixel(std::size_t shown_at, int first, int c, float background,
+                                   float* rendered) {
   const auto place = [&](int e) { return static_cast<std::size_t>(c * 2 * stride_ + e); };
   const auto inside = [&](int e) { return sampled_[place(e)]; };
   const auto outside = [&](int e) { return sampled_[place(e) + static_cast<std::size_t>(stride_)]; };
   const auto silence = [&](int e) { by_area_[place(e)] = by_inside_[place(e)] = by_outside_[place(e)] = 0; };
-  float& shown = work.rendered[static_cast<std::size_t>(c * tile_pixels + pixel)];
-  std::uint8_t& keeps = keeps_centre_[static_cast<std::size_t>(c * tile_pixels + pixel)];
+  float& shown = rendered[shown_at];
+  std::uint8_t& keeps = all_keep_centre_[shown_at];
 
   if (next_entry_[static_cast<std::size_t>(first)] < 0 && !std::isnan(background) && !std::isnan(shown)) {
     shown = values_[place(first)];

@@ -14,12 +14,21 @@ using runtime::array;
 using runtime::launch;
 
 void Workspace::resize(int channels, int planes) {
-  inverse_depth.resize(tile_pixels);
-  ids.resize(tile_pixels);
+  all_inverse_depth.resize(most_in_run * tile_pixels);
+  all_ids.resize(most_in_run * tile_pixels);
   const auto pixels = static_cast<std::size_t>(channels * tile_pixels);
-  for (runtime::Buffer<float>* block : {&rendered, &observed, &weights, &residual, &robust, &costs})
+  all_rendered.resize(most_in_run * pixels);
+  for (runtime::Buffer<float>* block : {&observed, &weights, &residual, &robust, &costs})
     block->resize(pixels);
   rows.resize(pixels * static_cast<std::size_t>(planes));
+  select(0);
+}
+
+void Workspace::select(int j) {
+  const auto first = static_cast<std::size_t>(j) * tile_pixels, pixels = observed.size();
+  inverse_depth = {all_inverse_depth.data() + first, tile_pixels};
+  ids = {all_ids.data() + first, tile_pixels};
+  rendered = {all_rendered.data() + static_cast<std::size_t>(j) * pixels, pixels};
 }
 
 bool touched(const TileContext& context, int tile_index) {
