@@ -47,11 +47,9 @@ void CpuEvaluator::cut_runs(const TileContext& context, const std::vector<int>& 
 
 void CpuEvaluator::show_run(const TileContext& context, TileRun run, Workspace& work, bool with_rows) const {
   if (!touched(context, run.first)) return work.silhouettes.clear();
-  for (int j = 0; j < run.count; ++j) {
-    work.select(j);
-    find_visible(context, run.first + j, work);
-    show(context, run.first + j, work);
-  }
+  if (exact()) work.silhouettes.find(context, run);
+  find_visible(context, run, work);
+  show(context, run, work);
   if (exact()) work.silhouettes.run(context, run, work, with_rows);
 }
 

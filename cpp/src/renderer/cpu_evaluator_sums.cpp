@@ -28,7 +28,7 @@ Evaluator::Totals CpuEvaluator::evaluate_cost(const Observation& observation, co
 
   std::atomic<bool> weights_valid{true};
   over_tiles(context, active_, with_rows, [&](int t, Workspace& work) {
-    if (!touched(context, t)) find_visible(context, t, work), show(context, t, work);
+    if (!touched(context, t)) find_visible(context, {t, 1}, work), show(context, {t, 1}, work);
     if (!load_observation(context, observation, t, work)) weights_valid = false;
     compare(context, loss, t, work, sums_.data());
     after(context, t, work);

@@ -19,9 +19,10 @@ void SilhouetteWork::part_entries() {
   int singles = 0, others = 0;
   int *alone = singles_.data(), *together = others_.data();
   const std::int32_t *pixels = entry_pixels_.data(), *ids = sample_ids_.data();
-  for (int e = 0; e < entries_; ++e) {
+  const std::uint64_t* mask = shared_.data();
+  for (int e = 0, count = entries_; e < count; ++e) {
     const auto pixel = static_cast<unsigned>(pixels[e]);
-    const bool visible = ids[e] >= 0, shared = (shared_[pixel / 64] >> (pixel % 64) & 1) != 0;
+    const bool visible = ids[e] >= 0, shared = (mask[pixel / 64] >> (pixel % 64) & 1) != 0;
     alone[singles] = together[others] = e;
     singles += visible & !shared ? 1 : 0;
     others += visible & shared ? 1 : 0;
@@ -34,20 +35,27 @@ void SilhouetteWork::combine_singles(const TileContext& context, float* rendered
   const int channels = context.channels;
   bool valued = true;
   for (const OutputChannels& output : context.outputs) valued = valued && !std::isnan(output.background);
-  const auto simply = [&](std::size_t place, int e) {
+  // All by pointers of its own: what is written might be anything.
+  const float* values = values_.data();
+  std::uint8_t* keeps_centre = all_keep_centre_.data();
+  const std::ptrdiff_t step = 2 * stride_;
+  const auto simply = [=](std::size_t place, int e) {
+    float* to = rendered + place;
     for (int c = 0; c < channels; ++c) {
-      if (std::isnan(rendered[place + static_cast<std::size_t>(c * tile_pixels)])) return false;
+      if (std::isnan(to[c * tile_pixels])) return false;
     }
     for (int c = 0; c < channels; ++c) {
-      const std::size_t k = place + static_cast<std::size_t>(c * tile_pixels);
-      rendered[k] = values_[static_cast<std::size_t>(c * 2 * stride_ + e)];
-      all_keep_centre_[k] = 0;
+      to[c * tile_pixels] = values[c * step + e];
+      keeps_centre[place + static_cast<std::size_t>(c * tile_pixels)] = 0;
     }
     return true;
   };
-  for (int k = 0; k < single_count_; ++k) {
-    const int e = singles_[static_cast<std::size_t>(k)], pixel = entry_pixels_[static_cast<std::size_t>(e)];
-    next_entry_[static_cast<std::size_t>(e)] = -1;
+  const int *entries = singles_.data(), count = single_count_;
+  const std::int32_t* pixels = entry_pixels_.data();
+  int* next = next_entry_.data();
+  for (int k = 0; k < count; ++k) {
+    const int e = entries[k], pixel = pixels[e];
+    next[e] = -1;
     if ((valued && simply(place_of(pixel, channels), e)) || combine_channels(context, pixel, e, rendered))
       add_crossed(pixel, e);
   }

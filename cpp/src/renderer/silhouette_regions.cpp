@@ -27,8 +27,10 @@ inline __m128 whole_numbers(__m128 x) {
   return _mm_cvtepi32_ps(_mm_cvttps_epi32(bounded));
 }
 
-// The n lowest bits.
-inline std::uint64_t bits_up_to(int n) { return n < 64 ? (std::uint64_t{1} << n) - 1 : ~std::uint64_t{0}; }
+// The n lowest bits, 0 <= n <= 64; without a branch, which could not be foretold.
+inline std::uint64_t bits_up_to(int n) {
+  return ((std::uint64_t{1} << (n & 63)) - 1) | (0 - static_cast<std::uint64_t>(n >> 6));
+}
 
 // Rows of a run, a word for each, as a mask.
 RunMask mask_of_rows(const std::uint64_t* rows) {
@@ -48,13 +50,20 @@ RunMask mask_of_rows(const std::uint64_t* rows) {
   return mask;
 }
 
-// Masks of primitive `k` in the tiles at (left, top), of which so many columns and rows lie in the image.
-void find_masks(const SilhouetteLines& lines, std::size_t k, int left, int top, int columns, int rows,
-                SilhouetteRegion& region) {
-  const int from = std::max(top, lines.first_rows[k]) - top,
-            to = std::min(top + rows - 1, lines.last_rows[k]) - top;
-  const float* borders = lines.columns.data() + 4 * (lines.offsets[k] - lines.first_rows[k] + top + from);
-  const __m128 first = _mm_set1_ps(static_cast<float>(left)), most = _mm_set1_ps(static_cast<float>(columns));
+bool meet(const RunMask& a, const RunMask& b) {
+  std::uint64_t both = 0;
+  for (std::size_t w = 0; w < a.size(); ++w) both |= a[w] & b[w];
+  return both != 0;
+}
+
+// Masks of primitive `k` in the part of the image that a run covers.
+void find_masks(const SilhouetteLines& lines, std::size_t k, const Part& part, SilhouetteRegion& region) {
+  const int from = std::max(part.top, lines.first_rows[k]) - part.top,
+            to = std::min(part.top + part.rows - 1, lines.last_rows[k]) - part.top;
+  const float* borders =
+      lines.columns.data() + 4 * (lines.offsets[k] - lines.first_rows[k] + part.top + from);
+  const __m128 first = _mm_set1_ps(static_cast<float>(part.left)),
+               most = _mm_set1_ps(static_cast<float>(part.columns));
   alignas(16) std::uint64_t crossed[tile] = {}, full[tile] = {};
   std::uint64_t crosses = 0, surrounds = 0;
   for (int row = from; row <= to; ++row, borders += 4) {
@@ -101,11 +110,12 @@ void find_columns(Group& group, int k) {
   }
 }
 
-bool SilhouetteRegion::hides(const SilhouetteRegion& other, int tile_in_run) const {
+bool SilhouetteRegion::hides(const SilhouetteRegion& other, const RaysOfTile& rays) const {
   constexpr float margin = 1e-4f;  // of 1/z, for rounding
-  const auto halves = static_cast<float>(2 * tile_in_run);
-  return (inverse + halves * inverse_x) * (1 - margin) - (other.inverse + halves * other.inverse_x) >
-         std::abs(inverse_x - other.inverse_x) + std::abs(inverse_y - other.inverse_y);
+  const float mine = along_x * rays.x + along_y * rays.y + along_z,
+              theirs = other.along_x * rays.x + other.along_y * rays.y + other.along_z;
+  return mine > 0 && mine * (1 - margin) - theirs > rays.half_x * std::abs(along_x - other.along_x) +
+                                                        rays.half_y * std::abs(along_y - other.along_y);
 }
 
 void SilhouetteRegions::find(const TileContext& context, TileRun run) {
@@ -115,38 +125,28 @@ void SilhouetteRegions::find(const TileContext& context, TileRun run) {
     if (context.groups[g].mesh == nullptr) find_of_group(context, g, run);
   }
   offsets_.push_back(static_cast<int>(candidates_.size()));
-  hide();
+  hide(context, run);
 }
 
 void SilhouetteRegions::find_of_group(const TileContext& context, std::size_t g, TileRun run) {
   const Group& group = context.groups[g];
-  const Part part = part_in_image(context.grid, run.first);
-  const int columns = std::min(run.count * tile, context.grid.width - part.left);
+  const Part part = part_in_image(context.grid, run);
   const bool round = group.kind == GroupKind::spheres;
   if (round) merge_candidates(group.tiles, run);
   const int first = round ? offsets_.back() : 0,
             last = round ? static_cast<int>(candidates_.size()) : group.count;
-  const auto half = 0.5f * static_cast<float>(tile);
-  const float slope_x = static_cast<float>(1 / context.state.fx),
-              slope_y = static_cast<float>(1 / context.state.fy);
-  const float x =
-      (static_cast<float>(part.left) + half - 0.5f - static_cast<float>(context.state.cx)) * slope_x;
-  const float y =
-      (static_cast<float>(part.top) + half - 0.5f - static_cast<float>(context.state.cy)) * slope_y;
   for (int entry = first; entry < last; ++entry) {
     const int k = round ? candidates_[static_cast<std::size_t>(entry)] : entry;
     const int kind = group.kinds[static_cast<std::size_t>(k)];
     if (kind < 0) continue;
     SilhouetteRegion& region = regions_.emplace_back();
     region.group = static_cast<int>(g), region.kind = kind, region.primitive = k;
-    find_masks(group.lines, static_cast<std::size_t>(k), part.left, part.top, columns, part.rows, region);
+    find_masks(group.lines, static_cast<std::size_t>(k), part, region);
     if (round) {
       const float* row = group.table.data() + static_cast<std::ptrdiff_t>(k) * kernels::sphere_components;
-      region.inverse = (row[0] * x + row[1] * y + row[2]) * row[4];
-      region.inverse_x = row[0] * row[4] * slope_x * half;
-      region.inverse_y = row[1] * row[4] * slope_y * half;
+      region.along_x = row[0] * row[4], region.along_y = row[1] * row[4], region.along_z = row[2] * row[4];
     } else {
-      region.inverse = region.inverse_x = region.inverse_y = 0;
+      region.along_x = region.along_y = region.along_z = 0;
     }
     if (!region.crosses && !(round && region.surrounds)) regions_.pop_back();
   }
@@ -171,20 +171,34 @@ void SilhouetteRegions::merge_candidates(const TileLists& tiles, TileRun run) {
 }
 
 // Takes out pixels where a silhouette is hidden for certain: behind a sphere whose own is not in the pixel.
-void SilhouetteRegions::hide() {
-  constexpr std::size_t most = 16;  // spheres tried; large ones in one run are few
-  std::size_t tried = 0;
+void SilhouetteRegions::hide(const TileContext& context, TileRun run) {
+  constexpr int most = 16;  // spheres tried; large ones in one tile are few
+  const auto half = 0.5f * static_cast<float>(tile);
+  const float slope_x = static_cast<float>(1 / context.state.fx),
+              slope_y = static_cast<float>(1 / context.state.fy);
+  std::array<RaysOfTile, most_in_run> rays;
+  for (int j = 0; j < run.count; ++j) {
+    const Part part = part_in_image(context.grid, run.first + j);
+    const float x = static_cast<float>(part.left) + half - 0.5f,
+                y = static_cast<float>(part.top) + half - 0.5f;
+    rays[static_cast<std::size_t>(j)] = {(x - static_cast<float>(context.state.cx)) * slope_x,
+                                         (y - static_cast<float>(context.state.cy)) * slope_y, half * slope_x,
+                                         half * slope_y};
+  }
+  std::array<int, most_in_run> tried{};
   for (const SilhouetteRegion& front : regions_) {
-    if (!(front.inverse > 0) || !front.surrounds) continue;
-    if (++tried > most) break;
+    if (!front.surrounds) continue;
+    std::array<bool, most_in_run> tries;
+    for (std::size_t j = 0; j < most_in_run; ++j) {
+      const std::uint64_t* full = front.full.data() + j * words_of_tile;
+      tries[j] = (full[0] | full[1] | full[2] | full[3]) != 0 && ++tried[j] <= most;
+    }
     for (SilhouetteRegion& region : regions_) {
-      if (&region == &front || !region.crosses) continue;
-      for (int j = 0; j < most_in_run; ++j) {
-        const std::size_t begin = static_cast<std::size_t>(j) * words_of_tile, end = begin + words_of_tile;
-        std::uint64_t both = 0;
-        for (std::size_t w = begin; w < end; ++w) both |= region.crossed[w] & front.full[w];
-        if (both == 0 || !front.hides(region, j)) continue;
-        for (std::size_t w = begin; w < end; ++w) region.crossed[w] &= ~front.full[w];
+      if (&region == &front || !region.crosses || !meet(region.crossed, front.full)) continue;
+      for (std::size_t j = 0; j < static_cast<std::size_t>(run.count); ++j) {
+        if (!tries[j] || !front.hides(region, rays[j])) continue;
+        for (std::size_t w = j * words_of_tile; w < (j + 1) * words_of_tile; ++w)
+          region.crossed[w] &= ~front.full[w];
       }
     }
   }

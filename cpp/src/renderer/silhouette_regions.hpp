@@ -19,27 +19,27 @@ struct TileContext;
 constexpr std::size_t words_of_tile = kernels::tile * kernels::tile / 64;
 using RunMask = std::array<std::uint64_t, most_in_run * words_of_tile>;
 
-inline bool any(const RunMask& mask) {
-  std::uint64_t found = 0;
-  for (const std::uint64_t word : mask) found |= word;
-  return found != 0;
-}
+// The ray through the centre of a tile, (x, y, 1), and how far it is from there to the tile's right and lower
+// border.
+struct RaysOfTile {
+  float x, y, half_x, half_y;
+};
 
 // What the silhouette of one sphere or plane does to a run of tiles.
 struct SilhouetteRegion {
   int group, kind, primitive;
   RunMask crossed, full;    // it may pass through these pixels; it surrounds those
   bool crosses, surrounds;  // whether there are any
-  // 1/z of the plane that the silhouette lies in, at the first tile's centre, and its change from there to
-  // the tile's right and lower border. Of a horizon: 0.
-  float inverse, inverse_x, inverse_y;
+  // Of the plane that the silhouette lies in, 1/z along a ray (x, y, 1) is the product with this; of a
+  // horizon 0.
+  float along_x, along_y, along_z;
 
   SilhouetteRegion() {}  // nothing is set: there are many, and all is written
 
   // Whether the object hides the other one's silhouette in all pixels of a tile that its own surrounds: its
   // surface is nearer than the plane of its silhouette, and that plane is nearer than the other's, all over
   // the tile.
-  bool hides(const SilhouetteRegion& other, int tile_in_run) const;
+  bool hides(const SilhouetteRegion& other, const RaysOfTile& rays) const;
 };
 
 // The regions of a run of tiles.
@@ -60,7 +60,7 @@ class SilhouetteRegions {
  private:
   void find_of_group(const TileContext& context, std::size_t g, TileRun run);
   void merge_candidates(const TileLists& tiles, TileRun run);
-  void hide();
+  void hide(const TileContext& context, TileRun run);
 
   std::vector<SilhouetteRegion> regions_;
   std::vector<std::int32_t> candidates_;

@@ -17,12 +17,23 @@ constexpr int lanes = kernels::lanes;
 // The shapes of the kernels `lines`, `cross` and `silhouette_rows`: spheres 0, planes 1.
 int shape_of(const Group& group) { return group.kind == GroupKind::spheres ? 0 : 1; }
 
+// Not every x86-64 has an instruction for it.
+int count_of_bits(std::uint64_t word) {
+  word -= (word >> 1) & 0x5555555555555555u;
+  word = (word & 0x3333333333333333u) + ((word >> 2) & 0x3333333333333333u);
+  return static_cast<int>(((word + (word >> 4)) & 0x0f0f0f0f0f0f0f0fu) * 0x0101010101010101u >> 56);
+}
+
 }  // namespace
+
+void SilhouetteWork::find(const TileContext& context, TileRun run) {
+  clear();
+  regions_.find(context, run);
+}
 
 void SilhouetteWork::run(const TileContext& context, TileRun run, Workspace& work, bool with_rows) {
   const Part part = part_in_image(context.grid, run.first);
   left_ = part.left, top_ = part.top;
-  clear();
   detect(context, run);
   if (entries_ == 0) return;
   cross(context, with_rows);
@@ -50,7 +61,6 @@ void SilhouetteWork::detect(const TileContext& context, TileRun run) {
   segments_.clear(), piece_segments_.clear(), entry_groups_.clear();
   entries_ = 0, count_ = 0;
   once_ = shared_ = RunMask{};
-  regions_.find(context, run);
   add_entries();
   for (std::size_t g = 0; g < context.groups.size(); ++g) {
     const Silhouettes& silhouettes = context.groups[g].silhouettes;
@@ -84,20 +94,24 @@ void SilhouetteWork::add_entries() {
 }
 
 void SilhouetteWork::add_region(const SilhouetteRegion& region) {
-  std::int32_t* pixels = entry_pixels_.data();
-  std::int32_t* primitives = entry_primitives_.data();
-  int count = entries_;
+  constexpr std::uint64_t last = std::uint64_t{1} << 63;
+  std::int32_t *pixels = entry_pixels_.data() + entries_, *first = pixels;
   for (std::size_t w = 0; w < region.crossed.size(); ++w) {
-    const std::uint64_t crossed = region.crossed[w];
-    shared_[w] |= once_[w] & crossed;
-    once_[w] |= crossed;
-    for (std::uint64_t word = crossed; word != 0; word &= word - 1) {
-      pixels[count] = static_cast<int>(64 * w) + __builtin_ctzll(word);
-      primitives[count] = region.primitive;
-      ++count;
-    }
+    std::uint64_t word = region.crossed[w];
+    if (word == 0) continue;
+    shared_[w] |= once_[w] & word;
+    once_[w] |= word;
+    // Four at a time, and what was too many is written over: few words have the same number of pixels.
+    const auto number = static_cast<std::int32_t>(64 * w);
+    std::int32_t* to = pixels;
+    pixels += count_of_bits(word);
+    do {
+      for (int k = 0; k < 4; ++k, word &= word - 1) *to++ = number + __builtin_ctzll(word | last);
+    } while (word != 0);
   }
-  entries_ = count;
+  const auto count = static_cast<int>(pixels - first);
+  std::fill_n(entry_primitives_.data() + entries_, count, region.primitive);
+  entries_ += count;
 }
 
 // Whole numbers only: copies of the last entry, of no group.

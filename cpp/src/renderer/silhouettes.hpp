@@ -53,7 +53,12 @@ class SilhouetteWork {
     }
   }
 
-  // Finds what silhouettes do to a run of tiles, after find_visible and show: changes the blocks `rendered`,
+  // Finds where silhouettes of spheres and planes are in a run of tiles: first of all.
+  void find(const TileContext& context, TileRun run);
+  // What was found.
+  const SilhouetteRegions& regions() const { return regions_; }
+
+  // Finds what silhouettes do to the run, after find_visible and show: changes the blocks `rendered`,
   // and `with_rows` prepares gather_rows.
   void run(const TileContext& context, TileRun run, Workspace& work, bool with_rows);
 

@@ -44,11 +44,12 @@ struct TileContext {
 // Whether any primitive may touch a tile.
 bool touched(const TileContext& context, int tile_index);
 
-// Block ids and inverse_depth: the nearest surface of each pixel.
-void find_visible(const TileContext& context, int tile_index, Workspace& work);
+// Blocks ids and inverse_depth of a run of tiles: the nearest surface of each pixel. With exact boundaries
+// silhouettes.find is to come first.
+void find_visible(const TileContext& context, TileRun run, Workspace& work);
 
-// Block rendered: what each pixel shows.
-void show(const TileContext& context, int tile_index, Workspace& work);
+// Blocks rendered of a run of tiles: what each pixel shows.
+void show(const TileContext& context, TileRun run, Workspace& work);
 
 // Block rows: partials of the pixels that see `group`, `planes` of them per channel. Other pixels are left
 // alone.
