@@ -9,21 +9,22 @@ namespace diffrt::renderer {
 
 using kernels::least_area;
 
-void SilhouetteWork::combine(const TileContext& context, Workspace& work) {
-  part_entries();
-  combine_singles(context, work.all_rendered.data());
+void SilhouetteWork::combine(const TileContext& context, Workspace& work, bool with_rows) {
+  part_entries(context.channels);
+  combine_singles(context, work.all_rendered.data(), with_rows);
   combine_others(context, work.all_rendered.data());
 }
 
-void SilhouetteWork::part_entries() {
+// Loops over entries have pointers of their own: what is written might be anything that `this` holds.
+void SilhouetteWork::part_entries(int channels) {
   int singles = 0, others = 0;
-  int *alone = singles_.data(), *together = others_.data();
+  int *alone = singles_.data(), *together = others_.data(), *places = single_places_.data();
   const std::int32_t *pixels = entry_pixels_.data(), *ids = sample_ids_.data();
   const std::uint64_t* mask = shared_.data();
   for (int e = 0, count = entries_; e < count; ++e) {
     const auto pixel = static_cast<unsigned>(pixels[e]);
     const bool visible = ids[e] >= 0, shared = (mask[pixel / 64] >> (pixel % 64) & 1) != 0;
-    alone[singles] = together[others] = e;
+    alone[singles] = together[others] = e, places[singles] = place_of(pixels[e], channels);
     singles += visible & !shared ? 1 : 0;
     others += visible & shared ? 1 : 0;
   }
@@ -31,34 +32,41 @@ void SilhouetteWork::part_entries() {
 }
 
 // Pixels with one entry. Where all backgrounds have a value they show what the rule says.
-void SilhouetteWork::combine_singles(const TileContext& context, float* rendered) {
-  const int channels = context.channels;
-  bool valued = true;
-  for (const OutputChannels& output : context.outputs) valued = valued && !std::isnan(output.background);
-  // All by pointers of its own: what is written might be anything.
-  const float* values = values_.data();
-  std::uint8_t* keeps_centre = all_keep_centre_.data();
-  const std::ptrdiff_t step = 2 * stride_;
-  const auto simply = [=](std::size_t place, int e) {
-    float* to = rendered + place;
-    for (int c = 0; c < channels; ++c) {
-      if (std::isnan(to[c * tile_pixels])) return false;
-    }
-    for (int c = 0; c < channels; ++c) {
-      to[c * tile_pixels] = values[c * step + e];
-      keeps_centre[place + static_cast<std::size_t>(c * tile_pixels)] = 0;
-    }
-    return true;
-  };
-  const int *entries = singles_.data(), count = single_count_;
+void SilhouetteWork::combine_singles(const TileContext& context, float* rendered, bool with_rows) {
+  const int channels = context.channels, count = single_count_;
+  const int *entries = singles_.data(), *places = single_places_.data();
   const std::int32_t* pixels = entry_pixels_.data();
   int* next = next_entry_.data();
-  for (int k = 0; k < count; ++k) {
-    const int e = entries[k], pixel = pixels[e];
-    next[e] = -1;
-    if ((valued && simply(place_of(pixel, channels), e)) || combine_channels(context, pixel, e, rendered))
-      add_crossed(pixel, e);
+  for (int k = 0; k < count; ++k) next[entries[k]] = -1;
+  if (!shows_values(context, rendered)) {
+    for (int k = 0; k < count; ++k) {
+      if (combine_channels(context, pixels[entries[k]], entries[k], rendered))
+        add_crossed(pixels[entries[k]], entries[k]);
+    }
+    return;
   }
+  std::uint8_t* keeps_centre = all_keep_centre_.data();
+  for (int c = 0; c < channels; ++c) {
+    const float* values = values_.data() + static_cast<std::ptrdiff_t>(c) * 2 * stride_;
+    const int plane = c * tile_pixels;
+    for (int k = 0; k < count; ++k) rendered[places[k] + plane] = values[entries[k]];
+    for (int k = 0; k < count && with_rows; ++k) keeps_centre[places[k] + plane] = 0;
+  }
+  for (int k = 0; k < count && with_rows; ++k) add_crossed(pixels[entries[k]], entries[k]);
+}
+
+// Whether all backgrounds have a value, and so has what the centres of single entries' pixels see.
+bool SilhouetteWork::shows_values(const TileContext& context, const float* rendered) const {
+  for (const OutputChannels& output : context.outputs) {
+    if (std::isnan(output.background)) return false;
+  }
+  const int *places = single_places_.data(), count = single_count_;
+  bool none = false;
+  for (int c = 0; c < context.channels; ++c) {
+    const float* plane = rendered + c * tile_pixels;
+    for (int k = 0; k < count; ++k) none |= std::isnan(plane[places[k]]);
+  }
+  return !none;
 }
 
 void SilhouetteWork::combine_others(const TileContext& context, float* rendered) {
@@ -81,7 +89,7 @@ bool SilhouetteWork::combine_channels(const TileContext& context, int pixel, int
   bool changed = false;
   for (const OutputChannels& output : context.outputs) {
     for (int c = output.first; c < output.first + output.count; ++c) {
-      const std::size_t place = place_of(pixel, context.channels) + static_cast<std::size_t>(c * tile_pixels);
+      const auto place = static_cast<std::size_t>(place_of(pixel, context.channels) + c * tile_pixels);
       all_keep_centre_[place] = 1;
       changed = combine_pixel(place, first, c, output.background, rendered) || changed;
     }

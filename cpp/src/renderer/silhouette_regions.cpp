@@ -33,21 +33,22 @@ inline std::uint64_t bits_up_to(int n) {
 }
 
 // Rows of a run, a word for each, as a mask.
-RunMask mask_of_rows(const std::uint64_t* rows) {
-  RunMask mask;
+inline void put_rows(const std::uint64_t* rows, RunMask& mask) {
   for (std::size_t w = 0; w < words_of_tile; ++w) {
     // Row r has 16 pixels of each tile; a tile's word has 16 of each of four rows.
-    const auto* four = reinterpret_cast<const __m128i*>(rows + 4 * w);
-    const __m128i above = _mm_load_si128(four), below = _mm_load_si128(four + 1);
+    const auto two = [&](std::size_t r) {
+      return _mm_unpacklo_epi64(_mm_cvtsi64_si128(static_cast<long long>(rows[r])),
+                                _mm_cvtsi64_si128(static_cast<long long>(rows[r + 1])));
+    };
+    const __m128i above = two(4 * w), below = two(4 * w + 2);
     const __m128i even = _mm_unpacklo_epi16(above, below), odd = _mm_unpackhi_epi16(above, below);
     const __m128i tiles[2] = {_mm_unpacklo_epi16(even, odd), _mm_unpackhi_epi16(even, odd)};
     for (std::size_t half = 0; half < 2; ++half) {
       auto* to = &mask[2 * half * words_of_tile + w];
       _mm_storel_epi64(reinterpret_cast<__m128i*>(to), tiles[half]);
-      _mm_storel_epi64(reinterpret_cast<__m128i*>(to + words_of_tile), _mm_srli_si128(tiles[half], 8));
+      _mm_storeh_pd(reinterpret_cast<double*>(to + words_of_tile), _mm_castsi128_pd(tiles[half]));
     }
   }
-  return mask;
 }
 
 bool meet(const RunMask& a, const RunMask& b) {
@@ -64,7 +65,11 @@ void find_masks(const SilhouetteLines& lines, std::size_t k, const Part& part, S
       lines.columns.data() + 4 * (lines.offsets[k] - lines.first_rows[k] + part.top + from);
   const __m128 first = _mm_set1_ps(static_cast<float>(part.left)),
                most = _mm_set1_ps(static_cast<float>(part.columns));
-  alignas(16) std::uint64_t crossed[tile] = {}, full[tile] = {};
+  std::uint64_t crossed[tile], full[tile];
+  for (int row = 0; row < tile; ++row) {
+    if (row == from) row = std::max(to + 1, from);
+    if (row < tile) crossed[row] = full[row] = 0;
+  }
   std::uint64_t crosses = 0, surrounds = 0;
   for (int row = from; row <= to; ++row, borders += 4) {
     const __m128 x = _mm_sub_ps(_mm_load_ps(borders), first);
@@ -77,7 +82,25 @@ void find_masks(const SilhouetteLines& lines, std::size_t k, const Part& part, S
     crosses |= crossed[row], surrounds |= inside;
   }
   region.crosses = crosses != 0, region.surrounds = surrounds != 0;
-  region.crossed = mask_of_rows(crossed), region.full = mask_of_rows(full);
+  put_rows(crossed, region.crossed), put_rows(full, region.full);
+}
+
+// The ray through the centre of a tile, (x, y, 1), and how far it is from there to the tile's right and lower
+// border.
+struct RaysOfTile {
+  float x, y, half_x, half_y;
+};
+
+// Whether one object hides the other one's silhouette in all pixels of a tile that its own surrounds: its
+// surface is nearer than the plane of its silhouette, and that plane is nearer than the other's, all over the
+// tile.
+inline bool hides(const SilhouetteRegion& front, const SilhouetteRegion& other, const RaysOfTile& rays) {
+  constexpr float margin = 1e-4f;  // of 1/z, for rounding
+  const float mine = front.along_x * rays.x + front.along_y * rays.y + front.along_z,
+              theirs = other.along_x * rays.x + other.along_y * rays.y + other.along_z;
+  const float change = rays.half_x * std::abs(front.along_x - other.along_x) +
+                       rays.half_y * std::abs(front.along_y - other.along_y);
+  return mine > 0 && mine * (1 - margin) - theirs > change;
 }
 
 }  // namespace
@@ -108,14 +131,6 @@ void find_columns(Group& group, int k) {
     _mm_store_ps(columns, touched), _mm_store_ps(columns + 4, inside);
     _mm_store_ps(columns + 8, beyond), _mm_store_ps(columns + 12, end);
   }
-}
-
-bool SilhouetteRegion::hides(const SilhouetteRegion& other, const RaysOfTile& rays) const {
-  constexpr float margin = 1e-4f;  // of 1/z, for rounding
-  const float mine = along_x * rays.x + along_y * rays.y + along_z,
-              theirs = other.along_x * rays.x + other.along_y * rays.y + other.along_z;
-  return mine > 0 && mine * (1 - margin) - theirs > rays.half_x * std::abs(along_x - other.along_x) +
-                                                        rays.half_y * std::abs(along_y - other.along_y);
 }
 
 void SilhouetteRegions::find(const TileContext& context, TileRun run) {
@@ -196,7 +211,7 @@ void SilhouetteRegions::hide(const TileContext& context, TileRun run) {
     for (SilhouetteRegion& region : regions_) {
       if (&region == &front || !region.crosses || !meet(region.crossed, front.full)) continue;
       for (std::size_t j = 0; j < static_cast<std::size_t>(run.count); ++j) {
-        if (!tries[j] || !front.hides(region, rays[j])) continue;
+        if (!tries[j] || !hides(front, region, rays[j])) continue;
         for (std::size_t w = j * words_of_tile; w < (j + 1) * words_of_tile; ++w)
           region.crossed[w] &= ~front.full[w];
       }

@@ -19,12 +19,6 @@ struct TileContext;
 constexpr std::size_t words_of_tile = kernels::tile * kernels::tile / 64;
 using RunMask = std::array<std::uint64_t, most_in_run * words_of_tile>;
 
-// The ray through the centre of a tile, (x, y, 1), and how far it is from there to the tile's right and lower
-// border.
-struct RaysOfTile {
-  float x, y, half_x, half_y;
-};
-
 // What the silhouette of one sphere or plane does to a run of tiles.
 struct SilhouetteRegion {
   int group, kind, primitive;
@@ -35,11 +29,6 @@ struct SilhouetteRegion {
   float along_x, along_y, along_z;
 
   SilhouetteRegion() {}  // nothing is set: there are many, and all is written
-
-  // Whether the object hides the other one's silhouette in all pixels of a tile that its own surrounds: its
-  // surface is nearer than the plane of its silhouette, and that plane is nearer than the other's, all over
-  // the tile.
-  bool hides(const SilhouetteRegion& other, const RaysOfTile& rays) const;
 };
 
 // The regions of a run of tiles.

@@ -40,7 +40,7 @@ void SilhouetteWork::run(const TileContext& context, TileRun run, Workspace& wor
   look(context, run);
   sample(context, with_rows);
   apply_rules(context);
-  combine(context, work);
+  combine(context, work, with_rows);
   const bool crossed =
       std::any_of(crossed_counts_.begin(), crossed_counts_.end(), [](int n) { return n > 0; });
   if (!with_rows || !crossed) return;
@@ -158,7 +158,7 @@ void SilhouetteWork::allocate_entries(const TileContext& context, int entries) {
     buffer->resize(channels * 2 * n);
   jumps_.resize(3 * channels * n);
   silhouette_rows_.resize(channels * planes * n);
-  next_entry_.resize(n), singles_.resize(n), others_.resize(n);
+  next_entry_.resize(n), singles_.resize(n), single_places_.resize(n), others_.resize(n);
   entry_groups_.reserve(n), mesh_entries_.reserve(n);
   first_entry_.assign(most_in_run * tile_pixels, -1), first_row_.assign(tile_pixels, -1);
   touched_.reserve(most_in_run * tile_pixels), all_crossed_.resize(most_in_run * tile_pixels);

@@ -125,10 +125,11 @@ class SilhouetteWork {
   void sample(const TileContext& context, bool with_rows);
   void fill_samples(const OutputChannels& output, int planes);
   void apply_rules(const TileContext& context);
-  void combine(const TileContext& context, Workspace& work);
+  void combine(const TileContext& context, Workspace& work, bool with_rows);
   // The entries that are visible: alone in their pixels, or perhaps not.
-  void part_entries();
-  void combine_singles(const TileContext& context, float* rendered);
+  void part_entries(int channels);
+  void combine_singles(const TileContext& context, float* rendered, bool with_rows);
+  bool shows_values(const TileContext& context, const float* rendered) const;
   void combine_others(const TileContext& context, float* rendered);
   void add_crossed(int pixel, int first_entry) {
     const auto j = static_cast<std::size_t>(pixel / tile_pixels);
@@ -139,8 +140,8 @@ class SilhouetteWork {
   bool combine_channels(const TileContext& context, int pixel, int first, float* rendered);
   bool combine_pixel(std::size_t shown_at, int first, int channel, float background, float* rendered);
   // Where the first channel of a pixel is, in the blocks of all tiles.
-  static std::size_t place_of(int pixel, int channels) {
-    return static_cast<std::size_t>(pixel / tile_pixels * channels * tile_pixels + pixel % tile_pixels);
+  static int place_of(int pixel, int channels) {
+    return pixel / tile_pixels * channels * tile_pixels + pixel % tile_pixels;
   }
   void find_jumps(const TileContext& context);
   void differentiate(const TileContext& context);
@@ -226,6 +227,7 @@ class SilhouetteWork {
   std::vector<int> first_row_;
   std::vector<int> first_entry_, next_entry_, touched_;
   std::vector<int> singles_, others_;  // visible entries
+  std::vector<int> single_places_;     // and where their pixels' first channels are
   int single_count_ = 0, other_count_ = 0;
   // [tiles, channels, 256]: whether the row of the pixel's centre is part of its row.
   std::vector<std::uint8_t> all_keep_centre_;
