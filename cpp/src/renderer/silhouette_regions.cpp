@@ -27,10 +27,13 @@ inline __m128 whole_numbers(__m128 x) {
   return _mm_cvtepi32_ps(_mm_cvttps_epi32(bounded));
 }
 
-// The n lowest bits, 0 <= n <= 64; without a branch, which could not be foretold.
-inline std::uint64_t bits_up_to(int n) {
-  return ((std::uint64_t{1} << (n & 63)) - 1) | (0 - static_cast<std::uint64_t>(n >> 6));
+// The n lowest bits, of each n up to 64.
+constexpr std::array<std::uint64_t, 65> lowest_bits() {
+  std::array<std::uint64_t, 65> result{};
+  for (std::size_t n = 1; n < result.size(); ++n) result[n] = result[n - 1] << 1 | 1;
+  return result;
 }
+constexpr std::array<std::uint64_t, 65> bits_up_to = lowest_bits();
 
 // Rows of a run, a word for each, as a mask.
 inline void put_rows(const std::uint64_t* rows, RunMask& mask) {
@@ -73,11 +76,11 @@ void find_masks(const SilhouetteLines& lines, std::size_t k, const Part& part, S
   std::uint64_t crosses = 0, surrounds = 0;
   for (int row = from; row <= to; ++row, borders += 4) {
     const __m128 x = _mm_sub_ps(_mm_load_ps(borders), first);
-    alignas(16) int n[4];
+    alignas(16) unsigned n[4];
     _mm_store_si128(reinterpret_cast<__m128i*>(n),
                     _mm_cvttps_epi32(_mm_min_ps(_mm_max_ps(x, _mm_setzero_ps()), most)));
-    const std::uint64_t inside = bits_up_to(n[2]) & ~bits_up_to(n[1]),
-                        touched = bits_up_to(n[3]) & ~bits_up_to(n[0]);
+    const std::uint64_t inside = bits_up_to[n[2]] & ~bits_up_to[n[1]],
+                        touched = bits_up_to[n[3]] & ~bits_up_to[n[0]];
     crossed[row] = touched & ~inside, full[row] = inside;
     crosses |= crossed[row], surrounds |= inside;
   }

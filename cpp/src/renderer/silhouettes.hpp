@@ -141,7 +141,8 @@ class SilhouetteWork {
   bool combine_pixel(std::size_t shown_at, int first, int channel, float background, float* rendered);
   // Where the first channel of a pixel is, in the blocks of all tiles.
   static int place_of(int pixel, int channels) {
-    return pixel / tile_pixels * channels * tile_pixels + pixel % tile_pixels;
+    return pixel +
+           static_cast<int>(static_cast<unsigned>(pixel) / tile_pixels) * (channels - 1) * tile_pixels;
   }
   void find_jumps(const TileContext& context);
   void differentiate(const TileContext& context);
