@@ -70,6 +70,7 @@ from kernels.pipeline.visibility import (
     clear_visibility,
     large_triangles,
     nearest_triangles,
+    visible_discs,
     visible_planes,
     visible_spheres,
     visible_triangles,
@@ -155,7 +156,7 @@ def _single(target, families):
 
 def _boundary_kernels(target):
     """What the pixels of a tile need that a silhouette crosses, on the CPU."""
-    families = (see_spheres, see_planes, see_triangles, look_spheres)
+    families = (visible_discs, see_spheres, see_planes, see_triangles, look_spheres)
     families += (edges.silhouette_edges, edges.detect_edges, edges.cross_edges)
     kernels = {family.__name__: Entry(family(target), family.__name__) for family in families}
     shapes = (("sphere", crossings.sphere_conic, load_sphere), ("plane", crossings.plane_conic, load_plane))

@@ -1,7 +1,7 @@
 """Which pixels the silhouettes of spheres and planes cross, and how.
 
 `lines` intersects a silhouette with the lines between the rows of pixels: the runtime reads off which pixels it may
-cross. `cross` gives the `Crossing` of each pair (pixel, primitive) of a tile, as components c of number i at c *
+cross. `cross` gives the `Crossing` of each pair (pixel, primitive) of some tiles, as components c of number i at c *
 stride + i, and the points from which one looks and at which one evaluates.
 """
 
@@ -12,7 +12,7 @@ from kernels.geometry.plane import conic_of_plane
 from kernels.geometry.sphere import conic_of_sphere
 from kernels.numbers import Dual, Vec3, clip, partial_of, seed, where
 from kernels.numbers.traced import Traced, element
-from kernels.pipeline.target import TILE
+from kernels.pipeline.target import TILE, TILE_BITS
 from kernels.pipeline.visibility import PLANE_COMPONENTS, SPHERE_COMPONENTS
 from kernels.silhouettes.conic import FAR, Conic, cross_conic, interval_inside
 from kernels.silhouettes.ellipse import cross_ellipse
@@ -156,10 +156,16 @@ def centroid(area, centre, moment, sign, otherwise):
 
 
 def pixel_centres(target, i, left, top, pixels):
-    """x and y [px] of the pixels of number i of a list."""
+    """x and y [px] of the pixels of number i of a list: pixels of tiles in a row, the first of which is at (left, top).
+
+    Pixel p is number p % STEPS of tile p // STEPS.
+    """
     indices = [element(pixels, i * target.lanes + k) for k in range(target.lanes)]
-    x = target.scalars_to_number([ti.cast(left + p % TILE, ti.f32) for p in indices])
-    y = target.scalars_to_number([ti.cast(top + p // TILE, ti.f32) for p in indices])
+    across, down = TILE - 1, (TILE - 1) << TILE_BITS
+    x = [left + ((p >> 2 * TILE_BITS) << TILE_BITS) + (p & across) for p in indices]
+    y = [top + ((p & down) >> TILE_BITS) for p in indices]
+    x = target.scalars_to_number([ti.cast(column, ti.f32) for column in x])
+    y = target.scalars_to_number([ti.cast(row, ti.f32) for row in y])
     return x, y
 
 

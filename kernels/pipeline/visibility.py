@@ -102,6 +102,71 @@ def visible_spheres(target):
     return kernel
 
 
+def visible_discs(target):
+    """Spheres that have silhouettes: each visits the packets that its own touches, in a run of tiles on the CPU.
+
+    `columns` of row number i of sphere k, at 4 * (starts[k] + i), holds the first pixel and, three numbers on, one
+    beyond the last; its rows are [first_rows[k], last_rows[k]]. The run's spheres are candidates [begin, end); its
+    first pixel is at (left, top), and so many columns and lines are in the image.
+    """
+    numbers, integers, scalars, indices = target.numbers, target.integers, target.scalars, target.indices
+
+    @ti.kernel
+    def kernel(
+        begin: ti.i32,
+        end: ti.i32,
+        left: ti.i32,
+        top: ti.i32,
+        across: ti.i32,
+        lines: ti.i32,
+        first_id: ti.i32,
+        cx: ti.f32,
+        cy: ti.f32,
+        inverse_fx: ti.f32,
+        inverse_fy: ti.f32,
+        spheres: scalars,
+        candidates: indices,
+        first_rows: indices,
+        last_rows: indices,
+        starts: indices,
+        columns: scalars,
+        inverse_depth: numbers,
+        ids: integers,
+    ):
+        ti.loop_config(serialize=target.serial)
+        for n in range(begin, end):
+            k = candidates[n]
+            c = sphere_components(spheres, k)
+            mine = target.splat(first_id + k, ti.i32)
+            for row in range(ti.max(first_rows[k] - top, 0), ti.min(last_rows[k] - top, lines - 1) + 1):
+                y = (ti.cast(top + row, ti.f32) - cy) * inverse_fy
+                place = 4 * (starts[k] + (top + row - first_rows[k]))
+                first = ti.max(ti.cast(columns[place], ti.i32) - left, 0)
+                last = ti.min(ti.cast(columns[place + 3], ti.i32) - left, across) - 1
+                if first <= last:
+                    for q in range(first // target.lanes, last // target.lanes + 1):
+                        x = (target.lane_numbers() + ti.cast(left + q * target.lanes, ti.f32) - cx) * inverse_fx
+                        p = q // target.across * target.block + row * target.across + q % target.across
+                        inverse = disc_in_front(target, c, x, y)
+                        nearer = inverse > inverse_depth[p]
+                        inverse_depth[p] = ti.select(nearer, inverse, inverse_depth[p])
+                        ids[p] = ti.select(nearer, mine, ids[p])
+
+    return kernel
+
+
+def sphere_components(spheres, k):
+    """Centre, radius and 1 / (c.c - r^2) of sphere k, fetched once."""
+    return Scalars([keep(element(spheres, k * SPHERE_COMPONENTS + c)) for c in range(5)])
+
+
+def disc_in_front(target, c, x, y):
+    """As sphere_in_front, of a sphere with the camera outside."""
+    direction = Vec3(target.packet(x), Traced(y), 1.0)
+    center, radius, inverse_gap = Vec3(*(Traced(c[k]) for k in range(3))), Traced(c[3]), Traced(c[4])
+    return inverse_depth_sphere(direction, center, radius, inverse_gap, 1.0).expression
+
+
 def plane_in_front(target, x, y, planes, k):
     """Inverse depth of plane k, along the rays (x, y, 1)."""
     direction = Vec3(target.packet(x), Traced(y), 1.0)

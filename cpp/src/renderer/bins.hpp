@@ -23,6 +23,12 @@ struct TileGrid {
   int tiles() const { return across * down; }
 };
 
+// Tiles that a thread takes together: consecutive ones of one row.
+struct TileRun {
+  int first = 0, count = 1;
+};
+constexpr int most_in_run = 4;
+
 class TileLists {
  public:
   // bounds: components x0, y0, x1, y1 [px, inclusive], component c of primitive i at c * stride + i.

@@ -9,11 +9,55 @@ CpuEvaluator::CpuEvaluator(Scene scene, RendererOptions options)
   all_tiles_.resize(static_cast<std::size_t>(grid_.tiles()));
   for (std::size_t i = 0; i < all_tiles_.size(); ++i) all_tiles_[i] = static_cast<int>(i);
   for (Workspace& work : workspaces_) work.resize(channels_, std::max(widest_, 1));
+  runs_.reserve(all_tiles_.size());
 }
 
 void CpuEvaluator::prepare() {
   const Frame frame{kernels_, *pool_, grid_};
   for (Group& group : groups_) renderer::prepare(group, state_, frame);
+}
+
+void CpuEvaluator::cut_runs(const TileContext& context, const std::vector<int>& tiles) {
+  const auto meshes_at = [&](int t) {
+    for (const Group& group : groups_) {
+      if (group.mesh != nullptr && group.touches(t)) return true;
+    }
+    return false;
+  };
+  const auto joins = [&](int t) { return exact() && touched(context, t) && !meshes_at(t); };
+  // Few tiles are shared out one by one.
+  int most = most_in_run;
+  if (exact() && pool_->threads() > 1) {
+    const auto joined = std::count_if(tiles.begin(), tiles.end(), joins);
+    while (most > 1 && joined < 4 * most * pool_->threads()) most /= 2;
+  }
+  runs_.clear();
+  bool open = false;  // whether the last run may go on
+  for (const int t : tiles) {
+    const bool joined = joins(t);
+    if (joined && open && runs_.back().count < most && runs_.back().first + runs_.back().count == t &&
+        t % grid_.across != 0) {
+      ++runs_.back().count;
+    } else {
+      runs_.push_back({t, 1});
+    }
+    open = joined;
+  }
+}
+
+void CpuEvaluator::show_run(const TileContext& context, TileRun run, Workspace& work, bool with_rows) const {
+  if (!touched(context, run.first)) return work.silhouettes.clear();
+  if (exact()) work.silhouettes.find(context, run);
+  find_visible(context, run, work);
+  show(context, run, work);
+  if (exact()) work.silhouettes.run(context, run, work, with_rows);
+}
+
+void CpuEvaluator::select(const TileContext& context, int j, Workspace& work, bool with_rows) const {
+  work.select(j);
+  if (!exact()) return;
+  work.silhouettes.select(context, j);
+  if (with_rows) work.silhouettes.gather_rows(context, work);
 }
 
 void CpuEvaluator::share_room() {

@@ -34,26 +34,37 @@ class CpuEvaluator : public Evaluator {
     return {kernels_, grid_, state_, groups_, outputs_, channels_, camera_slots_, widest_};
   }
 
-  // Calls body(tile, workspace of its thread) for each of the tiles.
+  // Calls body(tile, workspace of its thread) for each of the tiles, which are in ascending order. What the
+  // pixels of a tile show is in the blocks ids, inverse_depth, rendered, unless nothing touches it;
+  // `with_rows`: and what patch needs.
   template <class F>
-  void over_tiles(const std::vector<int>& tiles, F&& body) {
-    const int count = static_cast<int>(tiles.size());
+  void over_tiles(const TileContext& context, const std::vector<int>& tiles, bool with_rows, F&& body) {
+    cut_runs(context, tiles);
+    const int count = static_cast<int>(tiles.size()), runs = static_cast<int>(runs_.size());
     // Handing out a tile costs little, waking the others more: below a few tiles stay on this thread.
-    const int grain = count <= 4 ? count : std::max(1, std::min(8, count / (8 * pool_->threads())));
-    pool_->parallel_for(count, grain, [&](int begin, int end, int thread) {
+    const int grain = count <= 4 ? runs : std::max(1, std::min(8, runs / (8 * pool_->threads())));
+    pool_->parallel_for(runs, grain, [&](int begin, int end, int thread) {
       Workspace& work = workspaces_[static_cast<std::size_t>(thread)];
-      for (int i = begin; i < end; ++i) body(tiles[static_cast<std::size_t>(i)], work);
+      for (int i = begin; i < end; ++i) {
+        const TileRun run = runs_[static_cast<std::size_t>(i)];
+        show_run(context, run, work, with_rows);
+        for (int j = 0; j < run.count; ++j) {
+          select(context, j, work, with_rows);
+          body(run.first + j, work);
+        }
+      }
     });
     if (exact() && workspaces_.size() > 1) share_room();
   }
-
-  // What the pixels of a tile show: blocks ids, inverse_depth, rendered. `with_rows`: and what patch needs.
-  void show_tile(const TileContext& context, int t, Workspace& work, bool with_rows) const;
-  void store_image(const TileContext& context, int t, Workspace& work, Span<float> image,
-                   bool with_rows) const;
+  // Runs of tiles, each a tile that nothing touches or tiles that are touched. What becomes of a tile does
+  // not depend on its run.
+  void cut_runs(const TileContext& context, const std::vector<int>& tiles);
+  void show_run(const TileContext& context, TileRun run, Workspace& work, bool with_rows) const;
+  void select(const TileContext& context, int j, Workspace& work, bool with_rows) const;
+  void store_image(const TileContext& context, int t, Workspace& work, Span<float> image) const;
   // Which thread meets which tile is not fixed: all make room for what the fullest has met.
   void share_room();
-  // After show_tile with rows.
+  // Of tiles shown with rows.
   void store_rows(const TileContext& context, int t, Workspace& work, RowStorage& rows) const;
   void store_extras(int t, const Workspace& work, RowExtras& extras) const;
   // Sum over the slots of one column; where it is one slot as it stands, nothing is computed.
@@ -71,6 +82,7 @@ class CpuEvaluator : public Evaluator {
   const kernels::Table& kernels_;
   std::vector<Workspace> workspaces_;
   std::vector<int> all_tiles_;
+  std::vector<TileRun> runs_;
 
   // Of the evaluation at hand.
   Couplings couplings_;

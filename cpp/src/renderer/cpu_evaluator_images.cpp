@@ -6,30 +6,20 @@ namespace diffrt::renderer {
 void CpuEvaluator::draw(Span<float> image) {
   prepare();
   const TileContext context = this->context();
-  over_tiles(all_tiles_, [&](int t, Workspace& work) { store_image(context, t, work, image, false); });
+  over_tiles(context, all_tiles_, false,
+             [&](int t, Workspace& work) { store_image(context, t, work, image); });
 }
 
 void CpuEvaluator::draw_rows(Span<float> image, RowStorage& rows) {
   prepare();
   const TileContext context = this->context();
-  over_tiles(all_tiles_, [&](int t, Workspace& work) {
-    if (!image.empty()) {
-      store_image(context, t, work, image, true);
-    } else if (touched(context, t)) {
-      show_tile(context, t, work, true);
-    }
+  over_tiles(context, all_tiles_, true, [&](int t, Workspace& work) {
+    if (!image.empty()) store_image(context, t, work, image);
     store_rows(context, t, work, rows);
   });
 }
 
-void CpuEvaluator::show_tile(const TileContext& context, int t, Workspace& work, bool with_rows) const {
-  find_visible(context, t, work);
-  show(context, t, work);
-  if (exact()) work.silhouettes.run(context, t, work, with_rows);
-}
-
-void CpuEvaluator::store_image(const TileContext& context, int t, Workspace& work, Span<float> image,
-                               bool with_rows) const {
+void CpuEvaluator::store_image(const TileContext& context, int t, Workspace& work, Span<float> image) const {
   const std::ptrdiff_t column_stride = channels_,
                        row_stride = static_cast<std::ptrdiff_t>(grid_.width) * channels_;
   if (!touched(context, t)) {
@@ -40,7 +30,6 @@ void CpuEvaluator::store_image(const TileContext& context, int t, Workspace& wor
     }
     return;
   }
-  show_tile(context, t, work, with_rows);
   for (int c = 0; c < channels_; ++c) {
     store_plane(grid_, t, work.rendered.data() + c * tile_pixels, image.data() + c, row_stride,
                 column_stride);

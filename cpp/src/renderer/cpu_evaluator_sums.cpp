@@ -27,8 +27,8 @@ Evaluator::Totals CpuEvaluator::evaluate_cost(const Observation& observation, co
   }
 
   std::atomic<bool> weights_valid{true};
-  over_tiles(active_, [&](int t, Workspace& work) {
-    show_tile(context, t, work, with_rows);
+  over_tiles(context, active_, with_rows, [&](int t, Workspace& work) {
+    if (!touched(context, t)) find_visible(context, {t, 1}, work), show(context, {t, 1}, work);
     if (!load_observation(context, observation, t, work)) weights_valid = false;
     compare(context, loss, t, work, sums_.data());
     after(context, t, work);

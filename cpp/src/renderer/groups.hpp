@@ -44,6 +44,9 @@ struct SilhouetteLines {
   std::vector<int> first_rows, last_rows;  // per primitive: the rows that its silhouette may touch
   std::vector<int> offsets;                // its first line, above first_row
   runtime::Buffer<float> low, high;        // columns [px]; low >= high where they do not meet
+  // Of each row four numbers, of the row below line i at 4 * i: pixels from the first on are crossed, from
+  // the second on surrounded, from the third on crossed again, from the fourth on neither.
+  runtime::Buffer<float> columns;
 };
 
 // Primitives with consecutive ids, drawn by the same kernels.

@@ -45,14 +45,17 @@ void set_pivot(Arguments& a, const Group& group) {
   a.pivot_x = group.pivot.x(), a.pivot_y = group.pivot.y(), a.pivot_z = group.pivot.z();
 }
 
-// The part of a tile that lies in the image.
+// The part of a tile, or of a run of them, that lies in the image.
 struct Part {
   int left, top, columns, rows;
 };
 
+inline Part part_in_image(const TileGrid& grid, TileRun run) {
+  const int left = run.first % grid.across * tile, top = run.first / grid.across * tile;
+  return {left, top, std::min(run.count * tile, grid.width - left), std::min(tile, grid.height - top)};
+}
 inline Part part_in_image(const TileGrid& grid, int tile_index) {
-  const int left = tile_index % grid.across * tile, top = tile_index / grid.across * tile;
-  return {left, top, std::min(tile, grid.width - left), std::min(tile, grid.height - top)};
+  return part_in_image(grid, TileRun{tile_index, 1});
 }
 
 }  // namespace diffrt::renderer

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "renderer/placement.hpp"
+#include "renderer/silhouette_regions.hpp"
 
 namespace diffrt::renderer {
 namespace {
@@ -13,10 +14,11 @@ void find_lines(Group& group, const scene::State& state, const Frame& frame) {
   for (std::size_t k = 0; k < group.kinds.size(); ++k) {
     lines.offsets[k] = total;
     if (group.kinds[k] >= 0)
-      total += whole_packets(static_cast<std::size_t>(lines.last_rows[k] - lines.first_rows[k] + 2));
+      // They are read four at a time.
+      total += whole_packets(static_cast<std::size_t>(lines.last_rows[k] - lines.first_rows[k] + 2 + 3));
   }
-  total += 16;  // they are read four at a time, from any on
   lines.low.resize(static_cast<std::size_t>(total)), lines.high.resize(static_cast<std::size_t>(total));
+  lines.columns.resize(4 * static_cast<std::size_t>(total));
   const int shape = group.kind == GroupKind::spheres ? 0 : 1;
   frame.pool.parallel_for(group.count, 8, [&](int begin, int end, int) {
     for (int k = begin; k < end; ++k) {
@@ -38,6 +40,7 @@ void find_lines(Group& group, const scene::State& state, const Frame& frame) {
       const int count = lines.last_rows[i] - lines.first_rows[i] + 2;
       runtime::launch(frame.kernels.lines[shape][group.kinds[i] == kernels::kind_open ? 1 : 0], a, 0,
                       (count + kernels::lanes - 1) / kernels::lanes);
+      find_columns(group, k);
     }
   });
 }

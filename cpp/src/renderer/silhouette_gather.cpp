@@ -5,6 +5,8 @@
 namespace diffrt::renderer {
 
 void SilhouetteWork::gather_rows(const TileContext& context, Workspace& work) {
+  if (crossed_count_ == 0) return;
+  row_count_ = 0;
   row_size_ = context.channels * context.planes;
   row_values_.clear();
   first_row_.assign(tile_pixels, -1);
@@ -107,7 +109,7 @@ void SilhouetteWork::gather_shared(const TileContext& context, int e) {
                        std::ptrdiff_t plane_stride) {
     const Group& group = context.groups[static_cast<std::size_t>(g)];
     if (!group.depends_on_theta(id - group.first_id)) return;
-    float* row = row_of(context, entry_pixels_[i], g, id);
+    float* row = row_of(context, entry_pixels_[i] % tile_pixels, g, id);
     for (int c = 0; c < channels; ++c) {
       const float* values = from + c * channel_stride;
       for (int k = 0; k < group.slots; ++k) row[c * planes + k] += values[k * plane_stride];

@@ -9,29 +9,67 @@ namespace diffrt::renderer {
 
 using kernels::least_area;
 
-void SilhouetteWork::part_entries() {
-  single_count_ = other_count_ = 0;
-  for (int e = 0; e < entries_; ++e) {
-    const int pixel = entry_pixels_[static_cast<std::size_t>(e)];
-    const bool visible = active(e);
-    const bool shared = (shared_[static_cast<std::size_t>(pixel / 64)] >> (pixel % 64) & 1) != 0;
-    singles_[static_cast<std::size_t>(single_count_)] = others_[static_cast<std::size_t>(other_count_)] = e;
-    single_count_ += visible & !shared ? 1 : 0;
-    other_count_ += visible & shared ? 1 : 0;
-  }
+void SilhouetteWork::combine(const TileContext& context, Workspace& work, bool with_rows) {
+  part_entries(context.channels);
+  combine_singles(context, work.all_rendered.data(), with_rows);
+  combine_others(context, work.all_rendered.data());
 }
 
-void SilhouetteWork::combine(const TileContext& context, Workspace& work) {
-  bool valued = true;  // whether all backgrounds have a value
-  for (const OutputChannels& output : context.outputs) valued = valued && !std::isnan(output.background);
-  part_entries();
-  for (int k = 0; k < single_count_; ++k) {
-    const int e = singles_[static_cast<std::size_t>(k)], pixel = entry_pixels_[static_cast<std::size_t>(e)];
-    next_entry_[static_cast<std::size_t>(e)] = -1;
-    if ((valued && combine_single(context.channels, pixel, e, work)) ||
-        combine_channels(context, pixel, e, work))
-      add_crossed(pixel, e);
+// Loops over entries have pointers of their own: what is written might be anything that `this` holds.
+void SilhouetteWork::part_entries(int channels) {
+  int singles = 0, others = 0;
+  int *alone = singles_.data(), *together = others_.data(), *places = single_places_.data();
+  const std::int32_t *pixels = entry_pixels_.data(), *ids = sample_ids_.data();
+  const std::uint64_t* mask = shared_.data();
+  for (int e = 0, count = entries_; e < count; ++e) {
+    const auto pixel = static_cast<unsigned>(pixels[e]);
+    const bool visible = ids[e] >= 0, shared = (mask[pixel / 64] >> (pixel % 64) & 1) != 0;
+    alone[singles] = together[others] = e, places[singles] = place_of(pixels[e], channels);
+    singles += visible & !shared ? 1 : 0;
+    others += visible & shared ? 1 : 0;
   }
+  single_count_ = singles, other_count_ = others;
+}
+
+// Pixels with one entry. Where all backgrounds have a value they show what the rule says.
+void SilhouetteWork::combine_singles(const TileContext& context, float* rendered, bool with_rows) {
+  const int channels = context.channels, count = single_count_;
+  const int *entries = singles_.data(), *places = single_places_.data();
+  const std::int32_t* pixels = entry_pixels_.data();
+  int* next = next_entry_.data();
+  for (int k = 0; k < count; ++k) next[entries[k]] = -1;
+  if (!shows_values(context, rendered)) {
+    for (int k = 0; k < count; ++k) {
+      if (combine_channels(context, pixels[entries[k]], entries[k], rendered))
+        add_crossed(pixels[entries[k]], entries[k]);
+    }
+    return;
+  }
+  std::uint8_t* keeps_centre = all_keep_centre_.data();
+  for (int c = 0; c < channels; ++c) {
+    const float* values = values_.data() + static_cast<std::ptrdiff_t>(c) * 2 * stride_;
+    const int plane = c * tile_pixels;
+    for (int k = 0; k < count; ++k) rendered[places[k] + plane] = values[entries[k]];
+    for (int k = 0; k < count && with_rows; ++k) keeps_centre[places[k] + plane] = 0;
+  }
+  for (int k = 0; k < count && with_rows; ++k) add_crossed(pixels[entries[k]], entries[k]);
+}
+
+// Whether all backgrounds have a value, and so has what the centres of single entries' pixels see.
+bool SilhouetteWork::shows_values(const TileContext& context, const float* rendered) const {
+  for (const OutputChannels& output : context.outputs) {
+    if (std::isnan(output.background)) return false;
+  }
+  const int *places = single_places_.data(), count = single_count_;
+  bool none = false;
+  for (int c = 0; c < context.channels; ++c) {
+    const float* plane = rendered + c * tile_pixels;
+    for (int k = 0; k < count; ++k) none |= std::isnan(plane[places[k]]);
+  }
+  return !none;
+}
+
+void SilhouetteWork::combine_others(const TileContext& context, float* rendered) {
   touched_.clear();
   for (int k = other_count_ - 1; k >= 0; --k) {
     const int e = others_[static_cast<std::size_t>(k)], pixel = entry_pixels_[static_cast<std::size_t>(e)];
@@ -42,44 +80,32 @@ void SilhouetteWork::combine(const TileContext& context, Workspace& work) {
   }
   for (const int pixel : touched_) {
     int& first = first_entry_[static_cast<std::size_t>(pixel)];
-    if (combine_channels(context, pixel, first, work)) add_crossed(pixel, first);
+    if (combine_channels(context, pixel, first, rendered)) add_crossed(pixel, first);
     first = -1;
   }
 }
 
-// A pixel with one entry, where all backgrounds have a value: what the rule says. False where that needs a
-// closer look.
-bool SilhouetteWork::combine_single(int channels, int pixel, int e, Workspace& work) {
-  for (int c = 0; c < channels; ++c) {
-    if (std::isnan(work.rendered[static_cast<std::size_t>(c * tile_pixels + pixel)])) return false;
-  }
-  for (int c = 0; c < channels; ++c) {
-    const auto place = static_cast<std::size_t>(c * tile_pixels + pixel);
-    work.rendered[place] = values_[static_cast<std::size_t>(c * 2 * stride_ + e)];
-    keeps_centre_[place] = 0;
-  }
-  return true;
-}
-
-bool SilhouetteWork::combine_channels(const TileContext& context, int pixel, int first, Workspace& work) {
+bool SilhouetteWork::combine_channels(const TileContext& context, int pixel, int first, float* rendered) {
   bool changed = false;
   for (const OutputChannels& output : context.outputs) {
     for (int c = output.first; c < output.first + output.count; ++c) {
-      keeps_centre_[static_cast<std::size_t>(c * tile_pixels + pixel)] = 1;
-      changed = combine_pixel(pixel, first, c, output.background, work) || changed;
+      const auto place = static_cast<std::size_t>(place_of(pixel, context.channels) + c * tile_pixels);
+      all_keep_centre_[place] = 1;
+      changed = combine_pixel(place, first, c, output.background, rendered) || changed;
     }
   }
   return changed;
 }
 
 // One channel of a pixel. The rule's derivatives of its entries become those of the pixel.
-bool SilhouetteWork::combine_pixel(int pixel, int first, int c, float background, Workspace& work) {
+bool SilhouetteWork::combine_pixel(std::size_t shown_at, int first, int c, float background,
+                                   float* rendered) {
   const auto place = [&](int e) { return static_cast<std::size_t>(c * 2 * stride_ + e); };
   const auto inside = [&](int e) { return sampled_[place(e)]; };
   const auto outside = [&](int e) { return sampled_[place(e) + static_cast<std::size_t>(stride_)]; };
   const auto silence = [&](int e) { by_area_[place(e)] = by_inside_[place(e)] = by_outside_[place(e)] = 0; };
-  float& shown = work.rendered[static_cast<std::size_t>(c * tile_pixels + pixel)];
-  std::uint8_t& keeps = keeps_centre_[static_cast<std::size_t>(c * tile_pixels + pixel)];
+  float& shown = rendered[shown_at];
+  std::uint8_t& keeps = all_keep_centre_[shown_at];
 
   if (next_entry_[static_cast<std::size_t>(first)] < 0 && !std::isnan(background) && !std::isnan(shown)) {
     shown = values_[place(first)];

@@ -20,12 +20,13 @@ constexpr float ambiguous = 1e-5f;
 void SilhouetteWork::detect_edges(const TileContext& context, int g, int tile_index) {
   const Group& group = context.groups[static_cast<std::size_t>(g)];
   const Silhouettes& s = group.silhouettes;
+  const Part part = part_in_image(context.grid, tile_index);
   const int begin = count_;
   for (int entry = s.tiles.begin(tile_index); entry < s.tiles.end(tile_index); ++entry) {
     const auto needed = static_cast<std::size_t>(count_ + tile_pixels);
     if (piece_pixels_.size() < needed) piece_pixels_.resize(2 * needed), piece_edges_.resize(2 * needed);
     kernels::detect_edges_arguments a;
-    a.left = left_, a.top = top_, a.columns = columns_, a.lines = lines_, a.stride = s.stride;
+    a.left = left_, a.top = top_, a.columns = part.columns, a.lines = part.rows, a.stride = s.stride;
     a.components = array(s.components.data()), a.candidates = array(s.tiles.candidates());
     a.pixels = array(piece_pixels_.data()), a.primitives = array(piece_edges_.data()),
     a.count = array(&count_);
@@ -75,7 +76,7 @@ void SilhouetteWork::link_pieces(const TileContext& context, const PieceSegment&
   next_piece_.resize(static_cast<std::size_t>(count_));
   component_.resize(static_cast<std::size_t>(count_));
   const int begin = entries_;
-  TileMask pixels{};  // that have any
+  std::array<std::uint64_t, words_of_tile> pixels{};  // that have any
   // Backwards, so that the lists are in order.
   for (int i = segment.end - 1; i >= segment.begin; --i) {
     if (!(piece(kernels::piece_length, i) > 0)) continue;

@@ -1,99 +1,224 @@
 // Silhouettes of spheres and planes enclose convex regions, so that where they meet the lines above and below
-// a row of pixels tells which of its pixels they cross: four rows at a time, in SSE2, which all x86-64 has.
+// a row of pixels tells which of its pixels they cross. In SSE2, which all x86-64 has.
 #include "renderer/silhouette_regions.hpp"
 
 #include <emmintrin.h>
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
-#include "renderer/groups.hpp"
+#include "renderer/launch_arguments.hpp"
 
 namespace diffrt::renderer {
 namespace {
 
-constexpr int tile = kernels::tile;
-static_assert(tile == 16, "a row of a mask has 16 bits");
+static_assert(tile == 16 && most_in_run * tile <= 64, "a row of a run of tiles is a word");
 // How far [px] a silhouette may bulge beyond its intersections with two lines one pixel apart, by kind.
 constexpr float bulge[] = {0.02f, 0.2f, 0.2f};
-
-// For each x, a number with its lowest bits set, as many as whole numbers in (0, x + shift], 16 at most.
-inline __m128i bits_up_to(__m128 x, __m128 shift) {
-  const __m128 count = _mm_min_ps(_mm_max_ps(_mm_add_ps(x, shift), _mm_setzero_ps()), _mm_set1_ps(tile));
-  // 2^n as a float has the exponent n + 127: shifts by different numbers of bits are not in SSE2.
-  const __m128i exponent = _mm_add_epi32(_mm_cvttps_epi32(count), _mm_set1_epi32(127));
-  const __m128i power = _mm_cvttps_epi32(_mm_castsi128_ps(_mm_slli_epi32(exponent, 23)));
-  return _mm_sub_epi32(power, _mm_set1_epi32(1));
-}
+constexpr float far_away = 1e6f;  // [px]
 
 inline __m128 select(__m128 condition, __m128 a, __m128 b) {
   return _mm_or_ps(_mm_and_ps(condition, a), _mm_andnot_ps(condition, b));
 }
 
-// The lower halves of four numbers, one after another: packing saturates numbers with a sign.
-inline void put_halves(__m128i numbers, std::uint16_t* to) {
-  const __m128i extended = _mm_srai_epi32(_mm_slli_epi32(numbers, 16), 16);
-  _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packs_epi32(extended, extended));
+// How many whole numbers lie in (0, x].
+inline __m128 whole_numbers(__m128 x) {
+  const __m128 bounded = _mm_min_ps(_mm_max_ps(x, _mm_setzero_ps()), _mm_set1_ps(far_away));
+  return _mm_cvtepi32_ps(_mm_cvttps_epi32(bounded));
 }
 
-// Of word w of a mask the bits of the rows up to `last`.
-inline std::uint64_t rows_up_to(int last, int w) {
-  const int wanted = std::clamp(last + 1 - 4 * w, 0, 4);
-  return wanted == 4 ? ~std::uint64_t{0} : (std::uint64_t{1} << 16 * wanted) - 1;
+// The n lowest bits, of each n up to 64.
+constexpr std::array<std::uint64_t, 65> lowest_bits() {
+  std::array<std::uint64_t, 65> result{};
+  for (std::size_t n = 1; n < result.size(); ++n) result[n] = result[n - 1] << 1 | 1;
+  return result;
+}
+constexpr std::array<std::uint64_t, 65> bits_up_to = lowest_bits();
+
+// Rows of a run, a word for each, as a mask.
+inline void put_rows(const std::uint64_t* rows, RunMask& mask) {
+  for (std::size_t w = 0; w < words_of_tile; ++w) {
+    // Row r has 16 pixels of each tile; a tile's word has 16 of each of four rows.
+    const auto two = [&](std::size_t r) {
+      return _mm_unpacklo_epi64(_mm_cvtsi64_si128(static_cast<long long>(rows[r])),
+                                _mm_cvtsi64_si128(static_cast<long long>(rows[r + 1])));
+    };
+    const __m128i above = two(4 * w), below = two(4 * w + 2);
+    const __m128i even = _mm_unpacklo_epi16(above, below), odd = _mm_unpackhi_epi16(above, below);
+    const __m128i tiles[2] = {_mm_unpacklo_epi16(even, odd), _mm_unpackhi_epi16(even, odd)};
+    for (std::size_t half = 0; half < 2; ++half) {
+      auto* to = &mask[2 * half * words_of_tile + w];
+      _mm_storel_epi64(reinterpret_cast<__m128i*>(to), tiles[half]);
+      _mm_storeh_pd(reinterpret_cast<double*>(to + words_of_tile), _mm_castsi128_pd(tiles[half]));
+    }
+  }
+}
+
+bool meet(const RunMask& a, const RunMask& b) {
+  std::uint64_t both = 0;
+  for (std::size_t w = 0; w < a.size(); ++w) both |= a[w] & b[w];
+  return both != 0;
+}
+
+// Masks of primitive `k` in the part of the image that a run covers.
+void find_masks(const SilhouetteLines& lines, std::size_t k, const Part& part, SilhouetteRegion& region) {
+  const int from = std::max(part.top, lines.first_rows[k]) - part.top,
+            to = std::min(part.top + part.rows - 1, lines.last_rows[k]) - part.top;
+  const float* borders =
+      lines.columns.data() + 4 * (lines.offsets[k] - lines.first_rows[k] + part.top + from);
+  const __m128 first = _mm_set1_ps(static_cast<float>(part.left)),
+               most = _mm_set1_ps(static_cast<float>(part.columns));
+  std::uint64_t crossed[tile], full[tile];
+  for (int row = 0; row < tile; ++row) {
+    if (row == from) row = std::max(to + 1, from);
+    if (row < tile) crossed[row] = full[row] = 0;
+  }
+  std::uint64_t crosses = 0, surrounds = 0;
+  for (int row = from; row <= to; ++row, borders += 4) {
+    const __m128 x = _mm_sub_ps(_mm_load_ps(borders), first);
+    alignas(16) unsigned n[4];
+    _mm_store_si128(reinterpret_cast<__m128i*>(n),
+                    _mm_cvttps_epi32(_mm_min_ps(_mm_max_ps(x, _mm_setzero_ps()), most)));
+    const std::uint64_t inside = bits_up_to[n[2]] & ~bits_up_to[n[1]],
+                        touched = bits_up_to[n[3]] & ~bits_up_to[n[0]];
+    crossed[row] = touched & ~inside, full[row] = inside;
+    crosses |= crossed[row], surrounds |= inside;
+  }
+  region.crosses = crosses != 0, region.surrounds = surrounds != 0;
+  put_rows(crossed, region.crossed), put_rows(full, region.full);
+}
+
+// The ray through the centre of a tile, (x, y, 1), and how far it is from there to the tile's right and lower
+// border.
+struct RaysOfTile {
+  float x, y, half_x, half_y;
+};
+
+// Whether one object hides the other one's silhouette in all pixels of a tile that its own surrounds: its
+// surface is nearer than the plane of its silhouette, and that plane is nearer than the other's, all over the
+// tile.
+inline bool hides(const SilhouetteRegion& front, const SilhouetteRegion& other, const RaysOfTile& rays) {
+  constexpr float margin = 1e-4f;  // of 1/z, for rounding
+  const float mine = front.along_x * rays.x + front.along_y * rays.y + front.along_z,
+              theirs = other.along_x * rays.x + other.along_y * rays.y + other.along_z;
+  const float change = rays.half_x * std::abs(front.along_x - other.along_x) +
+                       rays.half_y * std::abs(front.along_y - other.along_y);
+  return mine > 0 && mine * (1 - margin) - theirs > change;
 }
 
 }  // namespace
 
-void find_region(const Group& group, int k, int left, int top, int columns, int rows,
-                 SilhouetteRegion& region) {
-  const auto i = static_cast<std::size_t>(k);
-  const SilhouetteLines& lines = group.lines;
-  const int from = std::max(top, lines.first_rows[i]) - top,
-            to = std::min(top + rows - 1, lines.last_rows[i]) - top;
-  const std::ptrdiff_t first_line = lines.offsets[i] - lines.first_rows[i] + top;
-  const float *lows = lines.low.data() + first_line, *highs = lines.high.data() + first_line;
-  // A silhouette that lies between two lines. Of a plane all lines are met, or none.
-  const auto stride = static_cast<std::size_t>(group.stride);
+void find_columns(Group& group, int k) {
+  const auto i = static_cast<std::size_t>(k), stride = static_cast<std::size_t>(group.stride);
+  SilhouetteLines& lines = group.lines;
   const bool bounded = group.kind == GroupKind::spheres;
-  const __m128 lowest = _mm_set1_ps(bounded ? group.bounds[i] - 1 : 1e6f),
-               highest = _mm_set1_ps(bounded ? group.bounds[2 * stride + i] + 1 : -1e6f);
-  // Column c covers c +- 1/2. Of columns [0, n) of the tile: first and last are crossed, and between `low`
-  // and `high` lies what the silhouette surrounds.
-  const float slack = bulge[region.kind], origin = 0.5f - static_cast<float>(left);
-  // What the silhouette surrounds is convex: between two lines it is as wide as at the narrower of them.
-  if (from == 0 && to == rows - 1 && std::max(lows[0], lows[rows]) + origin < -slack &&
-      std::min(highs[0], highs[rows]) + origin >= static_cast<float>(columns) + slack) {
-    const std::uint64_t row = (std::uint64_t{1} << columns) - 1;
-    for (int w = 0; w < 4; ++w)
-      region.full[static_cast<std::size_t>(w)] = row * 0x0001000100010001u & rows_up_to(to, w);
-    region.crossed = TileMask{};
-    return;
-  }
-  const __m128 before_first = _mm_set1_ps(origin - slack), to_last = _mm_set1_ps(origin + slack + 1),
-               to_low = _mm_set1_ps(origin + slack + 1), before_high = _mm_set1_ps(origin - slack);
-  const __m128i in_image = _mm_set1_epi32((1 << columns) - 1);
-  std::uint16_t crossed[tile + 4] = {}, full[tile + 4] = {};
-  for (int row = from; row <= to; row += 4) {
+  // A silhouette that lies between two lines. Of a plane all lines are met, or none.
+  const __m128 lowest = _mm_set1_ps(bounded ? group.bounds[i] - 1 : far_away),
+               highest = _mm_set1_ps(bounded ? group.bounds[2 * stride + i] + 1 : -far_away);
+  const float slack = bulge[group.kinds[i]];
+  // Column c covers c +- 1/2.
+  const __m128 from = _mm_set1_ps(0.5f - slack), to = _mm_set1_ps(1.5f + slack);
+  const int offset = lines.offsets[i], rows = lines.last_rows[i] - lines.first_rows[i] + 1;
+  const float *lows = lines.low.data() + offset, *highs = lines.high.data() + offset;
+  float* columns = lines.columns.data() + 4 * offset;
+  for (int row = 0; row < rows; row += 4, columns += 16) {
     const __m128 low_above = _mm_loadu_ps(lows + row), low_below = _mm_loadu_ps(lows + row + 1),
                  high_above = _mm_loadu_ps(highs + row), high_below = _mm_loadu_ps(highs + row + 1);
-    __m128 first = _mm_min_ps(low_above, low_below), last = _mm_max_ps(high_above, high_below);
-    const __m128 low = _mm_max_ps(low_above, low_below), high = _mm_min_ps(high_above, high_below);
+    const __m128 first = _mm_min_ps(low_above, low_below), last = _mm_max_ps(high_above, high_below);
     const __m128 between = _mm_cmpge_ps(first, last);
-    first = select(between, lowest, first), last = select(between, highest, last);
-    const __m128i inside = _mm_andnot_si128(bits_up_to(low, to_low), bits_up_to(high, before_high));
-    const __m128i touched = _mm_andnot_si128(bits_up_to(first, before_first), bits_up_to(last, to_last));
-    put_halves(_mm_and_si128(_mm_andnot_si128(inside, touched), in_image), crossed + row);
-    put_halves(_mm_and_si128(inside, in_image), full + row);
+    __m128 touched = whole_numbers(_mm_add_ps(select(between, lowest, first), from));
+    __m128 inside = whole_numbers(_mm_add_ps(_mm_max_ps(low_above, low_below), to));
+    __m128 beyond = whole_numbers(_mm_add_ps(_mm_min_ps(high_above, high_below), from));
+    __m128 end = whole_numbers(_mm_add_ps(select(between, highest, last), to));
+    _MM_TRANSPOSE4_PS(touched, inside, beyond, end);
+    _mm_store_ps(columns, touched), _mm_store_ps(columns + 4, inside);
+    _mm_store_ps(columns + 8, beyond), _mm_store_ps(columns + 12, end);
   }
-  for (int w = 0; w < 4; ++w) {
-    const auto word = [&](const std::uint16_t* halves) {
-      std::uint64_t bits;
-      std::memcpy(&bits, halves + 4 * w, sizeof bits);
-      return bits & rows_up_to(to, w);
-    };
-    region.crossed[static_cast<std::size_t>(w)] = word(crossed);
-    region.full[static_cast<std::size_t>(w)] = word(full);
+}
+
+void SilhouetteRegions::find(const TileContext& context, TileRun run) {
+  regions_.clear(), candidates_.clear(), offsets_.clear();
+  for (std::size_t g = 0; g < context.groups.size(); ++g) {
+    offsets_.push_back(static_cast<int>(candidates_.size()));
+    if (context.groups[g].mesh == nullptr) find_of_group(context, g, run);
+  }
+  offsets_.push_back(static_cast<int>(candidates_.size()));
+  hide(context, run);
+}
+
+void SilhouetteRegions::find_of_group(const TileContext& context, std::size_t g, TileRun run) {
+  const Group& group = context.groups[g];
+  const Part part = part_in_image(context.grid, run);
+  const bool round = group.kind == GroupKind::spheres;
+  if (round) merge_candidates(group.tiles, run);
+  const int first = round ? offsets_.back() : 0,
+            last = round ? static_cast<int>(candidates_.size()) : group.count;
+  for (int entry = first; entry < last; ++entry) {
+    const int k = round ? candidates_[static_cast<std::size_t>(entry)] : entry;
+    const int kind = group.kinds[static_cast<std::size_t>(k)];
+    if (kind < 0) continue;
+    SilhouetteRegion& region = regions_.emplace_back();
+    region.group = static_cast<int>(g), region.kind = kind, region.primitive = k;
+    find_masks(group.lines, static_cast<std::size_t>(k), part, region);
+    if (round) {
+      const float* row = group.table.data() + static_cast<std::ptrdiff_t>(k) * kernels::sphere_components;
+      region.along_x = row[0] * row[4], region.along_y = row[1] * row[4], region.along_z = row[2] * row[4];
+    } else {
+      region.along_x = region.along_y = region.along_z = 0;
+    }
+    if (!region.crosses && !(round && region.surrounds)) regions_.pop_back();
+  }
+}
+
+void SilhouetteRegions::merge_candidates(const TileLists& tiles, TileRun run) {
+  int next[most_in_run] = {}, ends[most_in_run] = {};
+  for (int j = 0; j < run.count; ++j)
+    next[j] = tiles.begin(run.first + j), ends[j] = tiles.end(run.first + j);
+  if (run.count == 1) {
+    for (int entry = next[0]; entry < ends[0]; ++entry) candidates_.push_back(tiles.candidate(entry));
+    return;
+  }
+  constexpr int none = std::numeric_limits<int>::max();
+  while (true) {
+    int k = none;
+    for (int j = 0; j < run.count; ++j) k = next[j] < ends[j] ? std::min(k, tiles.candidate(next[j])) : k;
+    if (k == none) return;
+    candidates_.push_back(k);
+    for (int j = 0; j < run.count; ++j) next[j] += next[j] < ends[j] && tiles.candidate(next[j]) == k ? 1 : 0;
+  }
+}
+
+// Takes out pixels where a silhouette is hidden for certain: behind a sphere whose own is not in the pixel.
+void SilhouetteRegions::hide(const TileContext& context, TileRun run) {
+  constexpr int most = 16;  // spheres tried; large ones in one tile are few
+  const auto half = 0.5f * static_cast<float>(tile);
+  const float slope_x = static_cast<float>(1 / context.state.fx),
+              slope_y = static_cast<float>(1 / context.state.fy);
+  std::array<RaysOfTile, most_in_run> rays;
+  for (int j = 0; j < run.count; ++j) {
+    const Part part = part_in_image(context.grid, run.first + j);
+    const float x = static_cast<float>(part.left) + half - 0.5f,
+                y = static_cast<float>(part.top) + half - 0.5f;
+    rays[static_cast<std::size_t>(j)] = {(x - static_cast<float>(context.state.cx)) * slope_x,
+                                         (y - static_cast<float>(context.state.cy)) * slope_y, half * slope_x,
+                                         half * slope_y};
+  }
+  std::array<int, most_in_run> tried{};
+  for (const SilhouetteRegion& front : regions_) {
+    if (!front.surrounds) continue;
+    std::array<bool, most_in_run> tries;
+    for (std::size_t j = 0; j < most_in_run; ++j) {
+      const std::uint64_t* full = front.full.data() + j * words_of_tile;
+      tries[j] = (full[0] | full[1] | full[2] | full[3]) != 0 && ++tried[j] <= most;
+    }
+    for (SilhouetteRegion& region : regions_) {
+      if (&region == &front || !region.crosses || !meet(region.crossed, front.full)) continue;
+      for (std::size_t j = 0; j < static_cast<std::size_t>(run.count); ++j) {
+        if (!tries[j] || !hides(front, region, rays[j])) continue;
+        for (std::size_t w = j * words_of_tile; w < (j + 1) * words_of_tile; ++w)
+          region.crossed[w] &= ~front.full[w];
+      }
+    }
   }
 }
 

@@ -1,39 +1,63 @@
-// Which pixels of a tile a silhouette may cross, and which lie within it: sets of pixels as bits.
+// Which pixels of a run of tiles silhouettes of spheres and planes may cross, and which lie within them: sets
+// of pixels as bits.
 #pragma once
 
 #include <array>
-#include <cmath>
 #include <cstdint>
+#include <vector>
+
+#include "diffrt/span.hpp"
+#include "renderer/bins.hpp"
 
 namespace diffrt::renderer {
 
 struct Group;
+struct TileContext;
 
-// A set of the pixels of a tile: pixel p is bit p % 64 of word p / 64.
-using TileMask = std::array<std::uint64_t, 4>;
+// A set of the pixels of a run of tiles: pixel p, the number p % 256 of tile p / 256, is bit p % 64 of word
+// p / 64.
+constexpr std::size_t words_of_tile = kernels::tile * kernels::tile / 64;
+using RunMask = std::array<std::uint64_t, most_in_run * words_of_tile>;
 
-inline bool any(const TileMask& mask) { return (mask[0] | mask[1] | mask[2] | mask[3]) != 0; }
-
-// What the silhouette of one sphere or plane does to a tile.
+// What the silhouette of one sphere or plane does to a run of tiles.
 struct SilhouetteRegion {
-  int group = 0, kind = 0, primitive = 0;
-  TileMask crossed, full;  // it may pass through these pixels; it surrounds those
-  // 1/z of the plane that the silhouette lies in, at the tile's centre, and its change from there to the
-  // tile's right and lower border. Of a horizon: 0.
-  float inverse = 0, inverse_x = 0, inverse_y = 0;
+  int group, kind, primitive;
+  RunMask crossed, full;    // it may pass through these pixels; it surrounds those
+  bool crosses, surrounds;  // whether there are any
+  // Of the plane that the silhouette lies in, 1/z along a ray (x, y, 1) is the product with this; of a
+  // horizon 0.
+  float along_x, along_y, along_z;
 
-  // Whether the object hides the other one's silhouette in all pixels that its own surrounds: its surface is
-  // nearer than the plane of its silhouette, and that plane is nearer than the other's, all over the tile.
-  bool hides(const SilhouetteRegion& other) const {
-    constexpr float margin = 1e-4f;  // of 1/z, for rounding
-    return inverse * (1 - margin) - other.inverse >
-           std::abs(inverse_x - other.inverse_x) + std::abs(inverse_y - other.inverse_y);
-  }
+  SilhouetteRegion() {}  // nothing is set: there are many, and all is written
 };
 
-// Masks of primitive `k` of a group with `kinds` >= 0, in the tile at (left, top), of which so many columns
-// and rows lie in the image.
-void find_region(const Group& group, int k, int left, int top, int columns, int rows,
-                 SilhouetteRegion& region);
+// The regions of a run of tiles.
+class SilhouetteRegions {
+ public:
+  void find(const TileContext& context, TileRun run);
+  const std::vector<SilhouetteRegion>& regions() const { return regions_; }
+  // The spheres of a group that may touch any of the tiles, in their order.
+  Span<const std::int32_t> candidates(std::size_t group) const {
+    return {candidates_.data() + offsets_[group],
+            static_cast<std::size_t>(offsets_[group + 1] - offsets_[group])};
+  }
+  void make_room_as(const SilhouetteRegions& other) {
+    regions_.reserve(other.regions_.capacity());
+    candidates_.reserve(other.candidates_.capacity()), offsets_.reserve(other.offsets_.capacity());
+  }
+
+ private:
+  void find_of_group(const TileContext& context, std::size_t g, TileRun run);
+  void merge_candidates(const TileLists& tiles, TileRun run);
+  void hide(const TileContext& context, TileRun run);
+
+  std::vector<SilhouetteRegion> regions_;
+  std::vector<std::int32_t> candidates_;
+  std::vector<int> offsets_;
+};
+
+// Of primitive `k` of a group with `kinds` >= 0: from where it meets the lines between rows of pixels, the
+// columns where its region begins and ends.
+void find_columns(Group& group, int k);
 
 }  // namespace diffrt::renderer

@@ -25,28 +25,34 @@ static_assert(static_cast<int>(BoundaryRule::foreground) == kernels::rule_foregr
 }  // namespace
 
 // What is seen beside the silhouettes: sample_ids_ of the visible entries, -1 of others.
-void SilhouetteWork::look(const TileContext& context, int tile_index) {
+void SilhouetteWork::look(const TileContext& context, TileRun run) {
   first_mesh_ = entries_;
   for (const Segment& s : segments_) {
     if (s.kind < 0) first_mesh_ = std::min(first_mesh_, s.begin);
   }
-  const Group* only = nullptr;
+  std::size_t only = 0;
   int groups = 0;
-  for (const Group& group : context.groups) {
-    if (group.touches(tile_index)) ++groups, only = &group;
+  for (std::size_t g = 0; g < context.groups.size(); ++g) {
+    const Group& group = context.groups[g];
+    const bool there = group.mesh == nullptr
+                           ? group.kind == GroupKind::planes || !regions_.candidates(g).empty()
+                           : group.touches(run.first);
+    if (there) ++groups, only = g;
   }
-  if (groups == 1 && only->kind == GroupKind::spheres && first_mesh_ == entries_)
-    return look_spheres(context, *only, tile_index);
-  see_all(context, tile_index);
+  if (groups == 1 && context.groups[only].kind == GroupKind::spheres && first_mesh_ == entries_)
+    return look_spheres(context, only);
+  see_all(context, run);
   decide(context);
 }
 
-void SilhouetteWork::look_spheres(const TileContext& context, const Group& group, int tile_index) {
+void SilhouetteWork::look_spheres(const TileContext& context, std::size_t g) {
+  const Group& group = context.groups[g];
+  const Span<const std::int32_t> candidates = regions_.candidates(g);
   kernels::look_spheres_arguments a;
   set_rays(a, context.state);
-  a.first = group.tiles.begin(tile_index), a.last = group.tiles.end(tile_index), a.first_id = group.first_id;
+  a.first = 0, a.last = static_cast<int>(candidates.size()), a.first_id = group.first_id;
   a.part = stride_ / lanes;
-  a.spheres = array(group.table.data()), a.candidates = array(group.tiles.candidates());
+  a.spheres = array(group.table.data()), a.candidates = array(candidates.data());
   a.primitives = array(entry_primitives_.data());
   a.longest = array(&crossing(kernels::crossing_longest, 0));
   a.inner_x = array(&crossing(kernels::crossing_inner, 0)),
@@ -62,20 +68,21 @@ void SilhouetteWork::look_spheres(const TileContext& context, const Group& group
 }
 
 // What is seen along rays through the entries' points.
-void SilhouetteWork::see_all(const TileContext& context, int tile_index) {
+void SilhouetteWork::see_all(const TileContext& context, TileRun run) {
   for (int part = 0; part < 3; ++part) {
     std::fill_n(seen_inverse_.data() + static_cast<std::ptrdiff_t>(part) * stride_, entries_, 0.0f);
     std::fill_n(seen_ids_.data() + static_cast<std::ptrdiff_t>(part) * stride_, entries_, -1);
   }
-  for (const Group& group : context.groups) {
-    if (!group.touches(tile_index)) continue;
+  for (std::size_t g = 0; g < context.groups.size(); ++g) {
+    const Group& group = context.groups[g];
     if (group.mesh == nullptr) {
-      see(context, group, tile_index, kernels::crossing_inner, 0, 0);
-      see(context, group, tile_index, kernels::crossing_outer, 1, 0);
-      if (first_mesh_ < entries_) see(context, group, tile_index, kernels::crossing_inside, 2, first_mesh_);
+      see(context, g, kernels::crossing_inner, 0, 0);
+      see(context, g, kernels::crossing_outer, 1, 0);
+      if (first_mesh_ < entries_) see(context, g, kernels::crossing_inside, 2, first_mesh_);
       continue;
     }
-    find_near_triangles(group, tile_index);
+    if (!group.touches(run.first)) continue;
+    find_near_triangles(group, run.first);
     find_near_entries();
     kernels::see_triangles_arguments a;
     set_rays(a, context.state);
@@ -95,8 +102,8 @@ void SilhouetteWork::see_all(const TileContext& context, int tile_index) {
 
 // Spheres or planes that rays through points of entries [first, entries_) see; into third `part` of the
 // arrays.
-void SilhouetteWork::see(const TileContext& context, const Group& group, int tile_index, int component,
-                         int part, int first) {
+void SilhouetteWork::see(const TileContext& context, std::size_t g, int component, int part, int first) {
+  const Group& group = context.groups[g];
   const auto run = [&](auto kernel, auto a, int begin, int end) {
     set_rays(a, context.state);
     a.first = begin, a.last = end, a.first_id = group.first_id;
@@ -109,10 +116,10 @@ void SilhouetteWork::see(const TileContext& context, const Group& group, int til
     kernels::see_planes_arguments a;
     a.planes = array(group.table.data());
     run(context.kernels.see_planes, a, 0, group.count);
-  } else {
+  } else if (const Span<const std::int32_t> candidates = regions_.candidates(g); !candidates.empty()) {
     kernels::see_spheres_arguments a;
-    a.spheres = array(group.table.data()), a.candidates = array(group.tiles.candidates());
-    run(context.kernels.see_spheres, a, group.tiles.begin(tile_index), group.tiles.end(tile_index));
+    a.spheres = array(group.table.data()), a.candidates = array(candidates.data());
+    run(context.kernels.see_spheres, a, 0, static_cast<int>(candidates.size()));
   }
 }
 

@@ -1,6 +1,7 @@
 // From a tile's candidates to entries: which pixels silhouettes cross, and how.
 #include "renderer/silhouettes.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "renderer/launch_arguments.hpp"
@@ -16,108 +17,73 @@ constexpr int lanes = kernels::lanes;
 // The shapes of the kernels `lines`, `cross` and `silhouette_rows`: spheres 0, planes 1.
 int shape_of(const Group& group) { return group.kind == GroupKind::spheres ? 0 : 1; }
 
+// Not every x86-64 has an instruction for it.
+int count_of_bits(std::uint64_t word) {
+  word -= (word >> 1) & 0x5555555555555555u;
+  word = (word & 0x3333333333333333u) + ((word >> 2) & 0x3333333333333333u);
+  return static_cast<int>(((word + (word >> 4)) & 0x0f0f0f0f0f0f0f0fu) * 0x0101010101010101u >> 56);
+}
+
 }  // namespace
 
-void SilhouetteWork::run(const TileContext& context, int tile_index, Workspace& work, bool with_rows) {
-  const Part part = part_in_image(context.grid, tile_index);
-  left_ = part.left, top_ = part.top, columns_ = part.columns, lines_ = part.rows;
-  crossed_count_ = row_count_ = 0;
-  detect(context, tile_index);
+void SilhouetteWork::find(const TileContext& context, TileRun run) {
+  clear();
+  regions_.find(context, run);
+}
+
+void SilhouetteWork::run(const TileContext& context, TileRun run, Workspace& work, bool with_rows) {
+  const Part part = part_in_image(context.grid, run.first);
+  left_ = part.left, top_ = part.top;
+  detect(context, run);
   if (entries_ == 0) return;
   cross(context, with_rows);
-  look(context, tile_index);
+  look(context, run);
   sample(context, with_rows);
   apply_rules(context);
-  combine(context, work);
-  if (!with_rows || crossed_count_ == 0) return;
+  combine(context, work, with_rows);
+  const bool crossed =
+      std::any_of(crossed_counts_.begin(), crossed_counts_.end(), [](int n) { return n > 0; });
+  if (!with_rows || !crossed) return;
   find_jumps(context);
   differentiate(context);
-  gather_rows(context, work);
 }
 
-void SilhouetteWork::detect(const TileContext& context, int tile_index) {
-  segments_.clear(), piece_segments_.clear(), entry_groups_.clear(), regions_.clear();
+void SilhouetteWork::select(const TileContext& context, int j) {
+  const auto n = static_cast<std::size_t>(j),
+             planes = static_cast<std::size_t>(context.channels * tile_pixels);
+  crossed_count_ = crossed_counts_[n];
+  if (crossed_count_ == 0) return;
+  crossed_ = {all_crossed_.data() + n * tile_pixels, tile_pixels};
+  keeps_centre_ = {all_keep_centre_.data() + n * planes, planes};
+}
+
+void SilhouetteWork::detect(const TileContext& context, TileRun run) {
+  segments_.clear(), piece_segments_.clear(), entry_groups_.clear();
   entries_ = 0, count_ = 0;
-  once_ = shared_ = TileMask{};
-  for (std::size_t g = 0; g < context.groups.size(); ++g) {
-    const Group& group = context.groups[g];
-    if (group.mesh == nullptr && group.touches(tile_index))
-      find_regions(context, static_cast<int>(g), tile_index);
-    if (group.mesh != nullptr && group.silhouettes.count > 0 && !group.silhouettes.tiles.empty(tile_index))
-      detect_edges(context, static_cast<int>(g), tile_index);
-  }
-  hide_regions();
+  once_ = shared_ = RunMask{};
   add_entries();
+  for (std::size_t g = 0; g < context.groups.size(); ++g) {
+    const Silhouettes& silhouettes = context.groups[g].silhouettes;
+    if (silhouettes.count > 0 && !silhouettes.tiles.empty(run.first))
+      detect_edges(context, static_cast<int>(g), run.first);
+  }
   cross_pieces(context);
-}
-
-// The masks of a group's silhouettes.
-void SilhouetteWork::find_regions(const TileContext& context, int g, int tile_index) {
-  const Group& group = context.groups[static_cast<std::size_t>(g)];
-  const bool round = group.kind == GroupKind::spheres;
-  const int first = round ? group.tiles.begin(tile_index) : 0,
-            last = round ? group.tiles.end(tile_index) : group.count;
-  const auto half = 0.5f * static_cast<float>(tile);
-  const float slope_x = static_cast<float>(1 / context.state.fx),
-              slope_y = static_cast<float>(1 / context.state.fy);
-  const float x = (static_cast<float>(left_) + half - 0.5f - static_cast<float>(context.state.cx)) * slope_x;
-  const float y = (static_cast<float>(top_) + half - 0.5f - static_cast<float>(context.state.cy)) * slope_y;
-  for (int entry = first; entry < last; ++entry) {
-    const int k = round ? group.tiles.candidate(entry) : entry;
-    const int kind = group.kinds[static_cast<std::size_t>(k)];
-    if (kind < 0) continue;
-    SilhouetteRegion& region = regions_.emplace_back();
-    region.group = g, region.kind = kind, region.primitive = k;
-    find_region(group, k, left_, top_, columns_, lines_, region);
-    if (round) {
-      const float* row = group.table.data() + static_cast<std::ptrdiff_t>(k) * kernels::sphere_components;
-      region.inverse = (row[0] * x + row[1] * y + row[2]) * row[4];
-      region.inverse_x = row[0] * row[4] * slope_x * half;
-      region.inverse_y = row[1] * row[4] * slope_y * half;
-    }
-    if (!any(region.crossed) && !(round && any(region.full))) regions_.pop_back();
-  }
-}
-
-// Takes out pixels where a silhouette is hidden for certain: behind a sphere whose own is not in the pixel.
-void SilhouetteWork::hide_regions() {
-  constexpr std::size_t most = 16;  // spheres tried; large ones in one tile are few
-  std::size_t tried = 0;
-  for (const SilhouetteRegion& front : regions_) {
-    if (!(front.inverse > 0) || !any(front.full)) continue;
-    if (++tried > most) break;
-    for (SilhouetteRegion& region : regions_) {
-      if (&region == &front || !front.hides(region)) continue;
-      for (std::size_t w = 0; w < region.crossed.size(); ++w) region.crossed[w] &= ~front.full[w];
-    }
-  }
 }
 
 // Entries of spheres and planes, by group and kind.
 void SilhouetteWork::add_entries() {
-  const std::size_t room = regions_.size() * tile_pixels + 4 * lanes;
+  const std::vector<SilhouetteRegion>& regions = regions_.regions();
+  const std::size_t room = regions.size() * most_in_run * tile_pixels + 4 * lanes;
   if (entry_pixels_.size() < room) entry_pixels_.resize(2 * room), entry_primitives_.resize(2 * room);
-  for (std::size_t first = 0, last = 0; first < regions_.size(); first = last) {
-    const int group = regions_[first].group;
+  for (std::size_t first = 0, last = 0; first < regions.size(); first = last) {
+    const int group = regions[first].group;
     unsigned kinds = 0;
-    for (; last < regions_.size() && regions_[last].group == group; ++last)
-      kinds |= 1u << regions_[last].kind;
+    for (; last < regions.size() && regions[last].group == group; ++last) kinds |= 1u << regions[last].kind;
     for (int kind = 0; kind < 3; ++kind) {
       if ((kinds >> kind & 1) == 0) continue;
       const int begin = entries_;
       for (std::size_t r = first; r < last; ++r) {
-        const SilhouetteRegion& region = regions_[r];
-        if (region.kind != kind) continue;
-        for (std::size_t w = 0; w < region.crossed.size(); ++w) {
-          shared_[w] |= once_[w] & region.crossed[w];
-          once_[w] |= region.crossed[w];
-          for (std::uint64_t word = region.crossed[w]; word != 0; word &= word - 1) {
-            entry_pixels_[static_cast<std::size_t>(entries_)] =
-                static_cast<int>(64 * w) + __builtin_ctzll(word);
-            entry_primitives_[static_cast<std::size_t>(entries_)] = region.primitive;
-            ++entries_;
-          }
-        }
+        if (regions[r].kind == kind && regions[r].crosses) add_region(regions[r]);
       }
       if (entries_ == begin) continue;
       segments_.push_back({group, kind, begin, entries_});
@@ -125,6 +91,27 @@ void SilhouetteWork::add_entries() {
       pad_entries();
     }
   }
+}
+
+void SilhouetteWork::add_region(const SilhouetteRegion& region) {
+  constexpr std::uint64_t last = std::uint64_t{1} << 63;
+  std::int32_t *pixels = entry_pixels_.data() + entries_, *first = pixels;
+  for (std::size_t w = 0; w < region.crossed.size(); ++w) {
+    std::uint64_t word = region.crossed[w];
+    if (word == 0) continue;
+    shared_[w] |= once_[w] & word;
+    once_[w] |= word;
+    // Four at a time, and what was too many is written over: few words have the same number of pixels.
+    const auto number = static_cast<std::int32_t>(64 * w);
+    std::int32_t* to = pixels;
+    pixels += count_of_bits(word);
+    do {
+      for (int k = 0; k < 4; ++k, word &= word - 1) *to++ = number + __builtin_ctzll(word | last);
+    } while (word != 0);
+  }
+  const auto count = static_cast<int>(pixels - first);
+  std::fill_n(entry_primitives_.data() + entries_, count, region.primitive);
+  entries_ += count;
 }
 
 // Whole numbers only: copies of the last entry, of no group.
@@ -171,11 +158,11 @@ void SilhouetteWork::allocate_entries(const TileContext& context, int entries) {
     buffer->resize(channels * 2 * n);
   jumps_.resize(3 * channels * n);
   silhouette_rows_.resize(channels * planes * n);
-  next_entry_.resize(n), singles_.resize(n), others_.resize(n);
+  next_entry_.resize(n), singles_.resize(n), single_places_.resize(n), others_.resize(n);
   entry_groups_.reserve(n), mesh_entries_.reserve(n);
-  first_entry_.assign(tile_pixels, -1), first_row_.assign(tile_pixels, -1);
-  touched_.reserve(tile_pixels), crossed_.resize(tile_pixels);
-  keeps_centre_.resize(channels * tile_pixels);
+  first_entry_.assign(most_in_run * tile_pixels, -1), first_row_.assign(tile_pixels, -1);
+  touched_.reserve(most_in_run * tile_pixels), all_crossed_.resize(most_in_run * tile_pixels);
+  all_keep_centre_.resize(most_in_run * channels * tile_pixels);
 }
 
 void SilhouetteWork::make_room_as(const TileContext& context, const SilhouetteWork& other) {
@@ -188,7 +175,7 @@ void SilhouetteWork::make_room_as(const TileContext& context, const SilhouetteWo
   resize(entry_pixels_, other.entry_pixels_);
   resize(entry_primitives_, other.entry_primitives_), resize(mesh_entries_, other.mesh_entries_);
   resize(piece_pixels_, other.piece_pixels_), resize(piece_edges_, other.piece_edges_);
-  reserve(regions_, other.regions_), reserve(entry_groups_, other.entry_groups_);
+  regions_.make_room_as(other.regions_), reserve(entry_groups_, other.entry_groups_);
   resize(rows_, other.rows_), reserve(row_values_, other.row_values_);
   if (near_triangles_.ids.size() < other.near_triangles_.ids.size())
     near_triangles_.resize(other.near_triangles_.ids.size());

@@ -1,12 +1,13 @@
-// The pixels of a tile that silhouettes cross: what they show, and their rows.
+// The pixels of a run of tiles that silhouettes cross: what they show, and their rows.
 //
-// An entry is a pixel and an object whose silhouette crosses it. Kernels find the entries of a tile, what
-// covers how much of the pixel, what is on either side, and the rule's value. One entry in a pixel: the pixel
-// shows its value. Several: centre + sum (value_j - near_j), near_j being what entry j has on the side of the
-// pixel's centre, kept within the range of all that is mixed. That is exact for silhouettes that do not cross
-// each other in the pixel.
+// An entry is a pixel and an object whose silhouette crosses it. Kernels find what covers how much of the
+// pixel, what is on either side, and the rule's value, for the entries of all the tiles together. Where a
+// mesh is a tile is alone in its run. One entry in a pixel: the pixel shows its value. Several: centre + sum
+// (value_j - near_j), near_j being what entry j has on the side of the pixel's centre, kept within the range
+// of all that is mixed. That is exact for silhouettes that do not cross each other in the pixel.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -15,8 +16,10 @@
 
 namespace diffrt::renderer {
 
+inline constexpr int tile = kernels::tile;
+inline constexpr int tile_pixels = tile * tile;
+
 struct OutputChannels;
-struct TileContext;
 struct Workspace;
 
 // Partials of a crossed pixel by the slots of one primitive: of channel c and plane k at values[c *
@@ -50,9 +53,23 @@ class SilhouetteWork {
     }
   }
 
-  // Finds what silhouettes do to a tile, after find_visible and show: changes the block `rendered`, and with
-  // `with_rows` gathers rows. Pixels whose centre sees nothing but that have rows get the id of one.
-  void run(const TileContext& context, int tile_index, Workspace& work, bool with_rows);
+  // Finds where silhouettes of spheres and planes are in a run of tiles: first of all.
+  void find(const TileContext& context, TileRun run);
+  // What was found.
+  const SilhouetteRegions& regions() const { return regions_; }
+
+  // Finds what silhouettes do to the run, after find_visible and show: changes the blocks `rendered`,
+  // and `with_rows` prepares gather_rows.
+  void run(const TileContext& context, TileRun run, Workspace& work, bool with_rows);
+
+  // Instead, where nothing touches the tiles.
+  void clear() { crossed_counts_ = {}; }
+
+  // The functions below, and `pixels`, are about one tile of the run, number `j` in it.
+  void select(const TileContext& context, int j);
+
+  // Rows of the tile's crossed pixels. Those whose centre sees nothing but that have rows get the id of one.
+  void gather_rows(const TileContext& context, Workspace& work);
 
   // Makes room for as much as `other` has had to hold, so that a thread that meets its tiles later allocates
   // nothing.
@@ -75,10 +92,9 @@ class SilhouetteWork {
     int group, begin, end;
   };
 
-  void detect(const TileContext& context, int tile_index);
-  void find_regions(const TileContext& context, int g, int tile_index);
-  void hide_regions();
+  void detect(const TileContext& context, TileRun run);
   void add_entries();
+  void add_region(const SilhouetteRegion& region);
   void detect_edges(const TileContext& context, int g, int tile_index);
   void pad_entries();
   void allocate_entries(const TileContext& context, int entries);
@@ -97,11 +113,10 @@ class SilhouetteWork {
   // A stride is a multiple of 16, so that every component begins at a cache line.
   static int whole_lines(int count) { return (count + 15) / 16 * 16; }
   void cross(const TileContext& context, bool with_nodes);
-  void look(const TileContext& context, int tile_index);
-  void look_spheres(const TileContext& context, const Group& group, int tile_index);
-  void see_all(const TileContext& context, int tile_index);
-  void see(const TileContext& context, const Group& group, int tile_index, int component, int part,
-           int first);
+  void look(const TileContext& context, TileRun run);
+  void look_spheres(const TileContext& context, std::size_t g);
+  void see_all(const TileContext& context, TileRun run);
+  void see(const TileContext& context, std::size_t g, int component, int part, int first);
   void find_near_triangles(const Group& group, int tile_index);
   void find_near_entries();
   void decide(const TileContext& context);
@@ -110,21 +125,28 @@ class SilhouetteWork {
   void sample(const TileContext& context, bool with_rows);
   void fill_samples(const OutputChannels& output, int planes);
   void apply_rules(const TileContext& context);
-  void combine(const TileContext& context, Workspace& work);
+  void combine(const TileContext& context, Workspace& work, bool with_rows);
   // The entries that are visible: alone in their pixels, or perhaps not.
-  void part_entries();
+  void part_entries(int channels);
+  void combine_singles(const TileContext& context, float* rendered, bool with_rows);
+  bool shows_values(const TileContext& context, const float* rendered) const;
+  void combine_others(const TileContext& context, float* rendered);
   void add_crossed(int pixel, int first_entry) {
-    CrossedPixel& crossed = crossed_[static_cast<std::size_t>(crossed_count_++)];
-    crossed.pixel = pixel, crossed.first_entry = first_entry;
+    const auto j = static_cast<std::size_t>(pixel / tile_pixels);
+    CrossedPixel& crossed = all_crossed_[j * tile_pixels + static_cast<std::size_t>(crossed_counts_[j]++)];
+    crossed.pixel = pixel % tile_pixels, crossed.first_entry = first_entry;
     crossed.first_row = crossed.own_row = -1;
   }
-  bool combine_channels(const TileContext& context, int pixel, int first, Workspace& work);
-  bool combine_single(int channels, int pixel, int e, Workspace& work);
-  bool combine_pixel(int pixel, int first, int channel, float background, Workspace& work);
+  bool combine_channels(const TileContext& context, int pixel, int first, float* rendered);
+  bool combine_pixel(std::size_t shown_at, int first, int channel, float background, float* rendered);
+  // Where the first channel of a pixel is, in the blocks of all tiles.
+  static int place_of(int pixel, int channels) {
+    return pixel +
+           static_cast<int>(static_cast<unsigned>(pixel) / tile_pixels) * (channels - 1) * tile_pixels;
+  }
   void find_jumps(const TileContext& context);
   void differentiate(const TileContext& context);
   void differentiate_pieces(const TileContext& context);
-  void gather_rows(const TileContext& context, Workspace& work);
   void weigh_partials(const TileContext& context);
   // Adds a row before the row `next`, and returns its number.
   int add_row(int next, int group, std::int32_t id, float* values, std::ptrdiff_t channel_stride,
@@ -151,13 +173,13 @@ class SilhouetteWork {
     return pieces_[static_cast<std::size_t>(component * piece_stride_ + i)];
   }
 
-  // The tile at hand.
-  int left_ = 0, top_ = 0, columns_ = 0, lines_ = 0;
+  // The run at hand.
+  int left_ = 0, top_ = 0;
   int entries_ = 0;  // in all, with padding
-  // Of the arrays below: room, and the distance between components, which is what this tile needs, so that
+  // Of the arrays below: room, and the distance between components, which is what this run needs, so that
   // they lie close together in the cache.
   int capacity_ = 0, stride_ = 0;
-  std::vector<SilhouetteRegion> regions_;
+  SilhouetteRegions regions_;
   std::vector<Segment> segments_;
   std::vector<std::int32_t> entry_pixels_,
       entry_primitives_;           // primitive: its number in the group; a face of a mesh
@@ -198,15 +220,19 @@ class SilhouetteWork {
 
   std::int32_t count_ = 0;  // kernels append here
   // Pixels with an entry, visible or not, and those with several.
-  TileMask once_{}, shared_{};
-  std::vector<CrossedPixel> crossed_;
+  RunMask once_{}, shared_{};
+  std::vector<CrossedPixel> all_crossed_;  // of each tile the first so many of its 256
+  std::array<int, most_in_run> crossed_counts_{};
+  Span<CrossedPixel> crossed_;  // of the tile at hand
   int crossed_count_ = 0;
   std::vector<int> first_row_;
   std::vector<int> first_entry_, next_entry_, touched_;
   std::vector<int> singles_, others_;  // visible entries
+  std::vector<int> single_places_;     // and where their pixels' first channels are
   int single_count_ = 0, other_count_ = 0;
-  std::vector<std::uint8_t>
-      keeps_centre_;  // [channels, 256]: whether the row of the pixel's centre is part of its row
+  // [tiles, channels, 256]: whether the row of the pixel's centre is part of its row.
+  std::vector<std::uint8_t> all_keep_centre_;
+  Span<std::uint8_t> keeps_centre_;  // of the tile at hand
   std::vector<CrossedRow> rows_;
   int row_count_ = 0;
   std::vector<float> row_values_;

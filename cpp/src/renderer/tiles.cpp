@@ -14,12 +14,21 @@ using runtime::array;
 using runtime::launch;
 
 void Workspace::resize(int channels, int planes) {
-  inverse_depth.resize(tile_pixels);
-  ids.resize(tile_pixels);
+  all_inverse_depth.resize(most_in_run * tile_pixels);
+  all_ids.resize(most_in_run * tile_pixels);
   const auto pixels = static_cast<std::size_t>(channels * tile_pixels);
-  for (runtime::Buffer<float>* block : {&rendered, &observed, &weights, &residual, &robust, &costs})
+  all_rendered.resize(most_in_run * pixels);
+  for (runtime::Buffer<float>* block : {&observed, &weights, &residual, &robust, &costs})
     block->resize(pixels);
   rows.resize(pixels * static_cast<std::size_t>(planes));
+  select(0);
+}
+
+void Workspace::select(int j) {
+  const auto first = static_cast<std::size_t>(j) * tile_pixels, pixels = observed.size();
+  inverse_depth = {all_inverse_depth.data() + first, tile_pixels};
+  ids = {all_ids.data() + first, tile_pixels};
+  rendered = {all_rendered.data() + static_cast<std::size_t>(j) * pixels, pixels};
 }
 
 bool touched(const TileContext& context, int tile_index) {
@@ -29,22 +38,56 @@ bool touched(const TileContext& context, int tile_index) {
   return false;
 }
 
-void find_visible(const TileContext& context, int tile_index, Workspace& work) {
-  kernels::clear_visibility_arguments clear;
-  clear.first_tile = tile_index;
-  clear.inverse_depth = array(work.inverse_depth.data()), clear.ids = array(work.ids.data());
-  launch(context.kernels.clear_visibility, clear, tile_index, tile_index + 1);
+namespace {
 
-  for (const Group& group : context.groups) {
-    if (!group.touches(tile_index)) continue;
+bool touches(const Group& group, TileRun run) {
+  for (int t = run.first; t < run.first + run.count; ++t) {
+    if (group.touches(t)) return true;
+  }
+  return false;
+}
+
+// Spheres in front of the camera whose silhouettes are known, each where it is; false if there are others.
+bool find_visible_discs(const TileContext& context, std::size_t g, TileRun run, Workspace& work) {
+  const Group& group = context.groups[g];
+  const Span<const std::int32_t> candidates = work.silhouettes.regions().candidates(g);
+  for (const std::int32_t k : candidates) {
+    if (group.kinds[static_cast<std::size_t>(k)] < 0) return false;
+  }
+  const Part part = part_in_image(context.grid, run);
+  kernels::visible_discs_arguments a;
+  set_rays(a, context.state);
+  a.left = part.left, a.top = part.top, a.across = part.columns, a.lines = part.rows;
+  a.first_id = group.first_id;
+  a.spheres = array(group.table.data()), a.candidates = array(candidates.data());
+  a.first_rows = array(group.lines.first_rows.data()), a.last_rows = array(group.lines.last_rows.data());
+  a.starts = array(group.lines.offsets.data()), a.columns = array(group.lines.columns.data());
+  a.inverse_depth = array(work.all_inverse_depth.data()), a.ids = array(work.all_ids.data());
+  launch(context.kernels.visible_discs, a, 0, static_cast<int>(candidates.size()));
+  return true;
+}
+
+}  // namespace
+
+void find_visible(const TileContext& context, TileRun run_of_tiles, Workspace& work) {
+  const int begin = run_of_tiles.first, end = begin + run_of_tiles.count;
+  kernels::clear_visibility_arguments clear;
+  clear.first_tile = begin;
+  clear.inverse_depth = array(work.all_inverse_depth.data()), clear.ids = array(work.all_ids.data());
+  launch(context.kernels.clear_visibility, clear, begin, end);
+
+  for (std::size_t g = 0; g < context.groups.size(); ++g) {
+    const Group& group = context.groups[g];
+    if (!touches(group, run_of_tiles)) continue;
     const auto run = [&](auto kernel, auto a) {
-      set_pixels(a, context, tile_index);
+      set_pixels(a, context, begin);
       set_rays(a, context.state);
       a.first_id = group.first_id;
-      a.inverse_depth = array(work.inverse_depth.data()), a.ids = array(work.ids.data());
-      launch(kernel, a, tile_index, tile_index + 1);
+      a.inverse_depth = array(work.all_inverse_depth.data()), a.ids = array(work.all_ids.data());
+      launch(kernel, a, begin, end);
     };
     if (group.kind == GroupKind::spheres) {
+      if (group.exact && find_visible_discs(context, g, run_of_tiles, work)) continue;
       kernels::visible_spheres_arguments a;
       a.spheres = array(group.table.data());
       a.offsets = array(group.tiles.offsets()), a.candidates = array(group.tiles.candidates());
@@ -64,31 +107,34 @@ void find_visible(const TileContext& context, int tile_index, Workspace& work) {
   }
 }
 
-void show(const TileContext& context, int tile_index, Workspace& work) {
+void show(const TileContext& context, TileRun run, Workspace& work) {
+  const int begin = run.first, end = begin + run.count;
+  const auto set_all = [&](auto& a, const OutputChannels& output) {
+    set_pixels(a, context, begin);
+    set_camera(a, context.state);
+    a.channels = context.channels, a.channel = output.first;
+    a.inverse_depth = array(work.all_inverse_depth.data()), a.ids = array(work.all_ids.data());
+    a.image = array(work.all_rendered.data());
+  };
   for (const OutputChannels& output : context.outputs) {
     const auto o = static_cast<std::size_t>(output.output);
     if (o < std::size(context.kernels.value_of_depth) &&
         context.kernels.value_of_depth[o].function != nullptr) {
       kernels::value_of_depth_arguments a;
-      set_pixels(a, context, tile_index);
-      set_camera(a, context.state);
-      a.channels = context.channels, a.channel = output.first, a.background = output.background;
-      a.inverse_depth = array(work.inverse_depth.data()), a.ids = array(work.ids.data());
-      a.image = array(work.rendered.data());
-      launch(context.kernels.value_of_depth[o], a, tile_index, tile_index + 1);
+      set_all(a, output);
+      a.background = output.background;
+      launch(context.kernels.value_of_depth[o], a, begin, end);
       continue;
     }
-    std::fill_n(work.rendered.data() + output.first * tile_pixels, output.count * tile_pixels,
-                output.background);
+    for (int j = 0; j < run.count; ++j)
+      std::fill_n(work.all_rendered.data() + (j * context.channels + output.first) * tile_pixels,
+                  output.count * tile_pixels, output.background);
     for (const Group& group : context.groups) {
-      if (!group.touches(tile_index)) continue;
+      if (!touches(group, run)) continue;
       kernels::value_of_surface_arguments a;
-      set_pixels(a, context, tile_index);
-      set_camera(a, context.state);
-      set_group(a, group, work);
-      a.channels = context.channels, a.channel = output.first;
-      a.image = array(work.rendered.data());
-      launch(context.kernels.value_of_surface[o][group.surface], a, tile_index, tile_index + 1);
+      set_all(a, output);
+      set_tables(a, group);
+      launch(context.kernels.value_of_surface[o][group.surface], a, begin, end);
     }
   }
 }

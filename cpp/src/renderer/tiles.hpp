@@ -13,17 +13,20 @@
 
 namespace diffrt::renderer {
 
-inline constexpr int tile = kernels::tile;
-inline constexpr int tile_pixels = tile * tile;
-
 // A thread's blocks. Planes of tile_pixels floats each.
 struct Workspace {
-  runtime::Buffer<float> inverse_depth, rendered, observed, weights, residual, robust, costs, rows;
-  runtime::Buffer<std::int32_t> ids;
+  // What a tile shows, of each tile of a run; then of the tile at hand.
+  runtime::Buffer<float> all_inverse_depth, all_rendered;
+  runtime::Buffer<std::int32_t> all_ids;
+  Span<float> inverse_depth, rendered;
+  Span<std::int32_t> ids;
+  runtime::Buffer<float> observed, weights, residual, robust, costs, rows;
   SilhouetteWork silhouettes;
   std::vector<Couplings::Entry> entries;  // of one pixel
 
   void resize(int channels, int planes);
+  // Tile `j` of the run is at hand.
+  void select(int j);
 };
 
 // All that a tile needs to know, the same for all tiles of an evaluation.
@@ -41,11 +44,12 @@ struct TileContext {
 // Whether any primitive may touch a tile.
 bool touched(const TileContext& context, int tile_index);
 
-// Block ids and inverse_depth: the nearest surface of each pixel.
-void find_visible(const TileContext& context, int tile_index, Workspace& work);
+// Blocks ids and inverse_depth of a run of tiles: the nearest surface of each pixel. With exact boundaries
+// silhouettes.find is to come first.
+void find_visible(const TileContext& context, TileRun run, Workspace& work);
 
-// Block rendered: what each pixel shows.
-void show(const TileContext& context, int tile_index, Workspace& work);
+// Blocks rendered of a run of tiles: what each pixel shows.
+void show(const TileContext& context, TileRun run, Workspace& work);
 
 // Block rows: partials of the pixels that see `group`, `planes` of them per channel. Other pixels are left
 // alone.
