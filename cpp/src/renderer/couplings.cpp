@@ -88,8 +88,12 @@ void add_product(double* rows, int count, int width, double factor, const double
 
 void Couplings::start(int tiles) {
   tiles_.resize(static_cast<std::size_t>(tiles));
-  for (TileSums& tile : tiles_)
-    tile.keys.clear(), tile.records.clear(), tile.sums.clear(), tile.ids.clear(), tile.pairs.clear();
+  for (TileSums& tile : tiles_) tile.clear();
+}
+
+void Couplings::TileSums::clear() {
+  keys.clear(), records.clear(), sums.clear(), ids.clear(), pairs.clear();
+  places[0] = places[1] = Places();
 }
 
 std::size_t Couplings::TileSums::find_or_add(const Entry& a, const Entry& b) {
@@ -119,6 +123,39 @@ bool Couplings::TileSums::same_as_last(const Entry* entries, int count, int firs
   return false;
 }
 
+const Couplings::Places& Couplings::TileSums::places_of(const Entry& primary, const Entry& other) {
+  const std::uint64_t key = key_of(primary, other);
+  if (places[last_places].key != key) last_places = 1 - last_places;
+  Places& at = places[last_places];
+  if (at.key == key) return at;
+  const bool ordered = primary.id < other.id;
+  const std::size_t both = ordered ? find_or_add(primary, other) : find_or_add(other, primary);
+  at = {key, records[both].start, records[find_or_add(other, other)].start};
+  return at;
+}
+
+// Two primitives with the fewest slots, the first one the pixel's primary entry: most pixels of scenes
+// without meshes are so.
+void Couplings::add_two(TileSums& tile, const Entry* entries, int channels, const float* weights,
+                        const float* residuals, std::ptrdiff_t stride) {
+  constexpr int N = kernels::slots_sphere;
+  const Places& at = tile.places_of(entries[0], entries[1]);
+  double *both = tile.sums.data() + at.both, *other = tile.sums.data() + at.other;
+  const int a = entries[0].id < entries[1].id ? 0 : 1;
+  for (int c = 0; c < channels; ++c) {
+    const auto weight = static_cast<double>(weights[c * stride]);
+    if (weight == 0) continue;
+    const double gradient = weight * static_cast<double>(residuals[c * stride]);
+    double values[2][N];
+    for (int i = 0; i < 2; ++i)
+      load_slots<N, 0>(entries[i], entries[i].values + c * entries[i].channel_stride, values[i]);
+    add_product<N>(both, N, weight, values[a], values[1 - a]);
+    add_product<N>(other, N, weight, values[1], values[1]);
+    for (int k = 0; k < N; k += 2)
+      put(get(other + N * N + k) + gradient * get(values[1] + k), other + N * N + k);
+  }
+}
+
 void Couplings::add(int tile_index, const Entry* entries, int count, bool first_is_primary, int channels,
                     const float* weights, const float* residuals, std::ptrdiff_t stride) {
   bool any = false;
@@ -126,6 +163,10 @@ void Couplings::add(int tile_index, const Entry* entries, int count, bool first_
   if (!any) return;
   TileSums& tile = tiles_[static_cast<std::size_t>(tile_index)];
   const int first = first_is_primary ? 1 : 0;
+  const auto is_small = [](const Entry& entry) { return slots_of(entry) == kernels::slots_sphere; };
+  if (count == 2 && first_is_primary && entries[0].id != entries[1].id && is_small(entries[0]) &&
+      is_small(entries[1]))
+    return add_two(tile, entries, channels, weights, residuals, stride);
   if (!tile.same_as_last(entries, count, first)) {  // neighbours mostly see the same primitives
     tile.pairs.clear();
     for (int j = first; j < count; ++j) {

@@ -55,6 +55,11 @@ class Couplings {
     std::size_t start;
     double factor;
   };
+  // Where the products of a pixel of two primitives are added: w v_a v_b' and w v_b v_b', w r v_b.
+  struct Places {
+    std::uint64_t key = 0;  // the primary one's id, the other's
+    std::size_t both = 0, other = 0;
+  };
   struct TileSums {
     std::vector<std::uint64_t> keys;  // of the records: id_a, id_b
     std::vector<Record> records;
@@ -64,9 +69,14 @@ class Couplings {
     int last_first = 0;
     std::vector<Pair> pairs;
     std::vector<double> values;
+    // Of the last pixels of two primitives, each of which may be the primary one in turn.
+    Places places[2];
+    int last_places = 0;
 
+    void clear();
     // Whether the ids are the last pixel's; now they are.
     bool same_as_last(const Entry* entries, int count, int first);
+    const Places& places_of(const Entry& primary, const Entry& other);
     std::size_t find_or_add(const Entry& a, const Entry& b);
     std::size_t add(const Entry& a, const Entry& b);
   };
@@ -75,6 +85,8 @@ class Couplings {
     int position, record;  // of the tile in assemble's list, in the tile
   };
 
+  void add_two(TileSums& tile, const Entry* entries, int channels, const float* weights,
+               const float* residuals, std::ptrdiff_t stride);
   void transform(const Record& record, bool same, const double* sums, const Block& a, const Block& b,
                  Span<double> H, Span<double> g);
 

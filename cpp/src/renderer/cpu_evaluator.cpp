@@ -8,6 +8,7 @@ CpuEvaluator::CpuEvaluator(Scene scene, RendererOptions options)
       workspaces_(static_cast<std::size_t>(pool_->threads())) {
   all_tiles_.resize(static_cast<std::size_t>(grid_.tiles()));
   for (std::size_t i = 0; i < all_tiles_.size(); ++i) all_tiles_[i] = static_cast<int>(i);
+  if (exact()) blocks_ = make_blocks(groups_);
   for (Workspace& work : workspaces_) work.resize(channels_, std::max(widest_, 1));
 }
 

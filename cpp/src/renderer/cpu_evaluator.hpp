@@ -31,7 +31,7 @@ class CpuEvaluator : public Evaluator {
   // What is placed becomes triangles, and the tiles that it touches.
   void prepare();
   TileContext context() const {
-    return {kernels_, grid_, state_, groups_, outputs_, channels_, camera_slots_, widest_};
+    return {kernels_, grid_, state_, groups_, blocks_, outputs_, channels_, camera_slots_, widest_};
   }
 
   // Calls body(tile, workspace of its thread) for each of the tiles.
@@ -71,6 +71,7 @@ class CpuEvaluator : public Evaluator {
   const kernels::Table& kernels_;
   std::vector<Workspace> workspaces_;
   std::vector<int> all_tiles_;
+  std::vector<PrimitiveBlock> blocks_;
 
   // Of the evaluation at hand.
   Couplings couplings_;

@@ -57,28 +57,32 @@ void CpuEvaluator::sum_tile(const TileContext& context, int t, Workspace& work) 
 // The products of the rows of crossed pixels whose first entry lies in this group's planes.
 void CpuEvaluator::couple(int g, int planes, int t, Workspace& work) {
   const Group& group = groups_[static_cast<std::size_t>(g)];
+  const Span<const CrossedRow> others = work.silhouettes.other_rows();
+  if (others.empty()) return;
+  const auto describe = [&](Couplings::Entry& entry, const PrimitiveBlock& block, const RowValues& row,
+                            int camera_plane) {
+    entry.id = block.first_id, entry.group = block.group;
+    entry.values = row.values;
+    entry.channel_stride = row.channel_stride, entry.plane_stride = row.plane_stride;
+    entry.own_slots = groups_[static_cast<std::size_t>(block.group)].slots;
+    entry.camera_slots = camera_slots_, entry.camera_plane = camera_plane;
+  };
+  std::vector<Couplings::Entry>& entries = work.entries;
   for (const CrossedPixel& crossed : work.silhouettes.pixels()) {
     const int pixel = crossed.pixel;
     const std::int32_t id = work.ids[static_cast<std::size_t>(pixel)];
-    if (!group.owns(id)) continue;
-    std::vector<Couplings::Entry>& entries = work.entries;
-    entries.clear();
-    const auto add = [&](std::int32_t of, int number, const float* values, std::ptrdiff_t channel_stride,
-                         std::ptrdiff_t plane_stride, int camera_plane) {
-      const Group& its = groups_[static_cast<std::size_t>(number)];
-      Couplings::Entry& entry = entries.emplace_back();
-      entry.id = its.kind == GroupKind::rigid_mesh ? its.first_id : of, entry.group = number;
-      entry.values = values, entry.channel_stride = channel_stride, entry.plane_stride = plane_stride;
-      entry.own_slots = its.slots, entry.camera_slots = camera_slots_, entry.camera_plane = camera_plane;
-    };
-    add(id, g, work.rows.data() + pixel, static_cast<std::ptrdiff_t>(planes) * tile_pixels, tile_pixels,
-        planes - camera_slots_);
-    work.silhouettes.for_each_other_row(crossed, [&](const CrossedRow& row) {
-      add(row.id, row.group, row.values, row.channel_stride, row.plane_stride, widest_ - camera_slots_);
-    });
-    if (entries.size() == 1) continue;
-    couplings_.add(t, entries.data(), static_cast<int>(entries.size()), true, channels_,
-                   work.robust.data() + pixel, work.residual.data() + pixel, tile_pixels);
+    if (crossed.first_other == crossed.end_other || !group.owns(id)) continue;
+    const auto count = static_cast<std::size_t>(1 + crossed.end_other - crossed.first_other);
+    if (entries.size() < count) entries.resize(count);
+    describe(entries[0], {group.kind == GroupKind::rigid_mesh ? group.first_id : id, g},
+             {work.rows.data() + pixel, static_cast<std::ptrdiff_t>(planes) * tile_pixels, tile_pixels},
+             planes - camera_slots_);
+    for (std::size_t k = 1; k < count; ++k) {
+      const CrossedRow& row = others[static_cast<std::size_t>(crossed.first_other) + k - 1];
+      describe(entries[k], row.block, work.silhouettes.values_at(row.place), widest_ - camera_slots_);
+    }
+    couplings_.add(t, entries.data(), static_cast<int>(count), true, channels_, work.robust.data() + pixel,
+                   work.residual.data() + pixel, tile_pixels);
   }
 }
 

@@ -21,7 +21,7 @@ int shape_of(const Group& group) { return group.kind == GroupKind::spheres ? 0 :
 void SilhouetteWork::run(const TileContext& context, int tile_index, Workspace& work, bool with_rows) {
   const Part part = part_in_image(context.grid, tile_index);
   left_ = part.left, top_ = part.top, columns_ = part.columns, lines_ = part.rows;
-  crossed_count_ = row_count_ = 0;
+  crossed_count_ = other_row_count_ = 0;
   detect(context, tile_index);
   if (entries_ == 0) return;
   cross(context, with_rows);
@@ -189,7 +189,7 @@ void SilhouetteWork::make_room_as(const TileContext& context, const SilhouetteWo
   resize(entry_primitives_, other.entry_primitives_), resize(mesh_entries_, other.mesh_entries_);
   resize(piece_pixels_, other.piece_pixels_), resize(piece_edges_, other.piece_edges_);
   reserve(regions_, other.regions_), reserve(entry_groups_, other.entry_groups_);
-  resize(rows_, other.rows_), reserve(row_values_, other.row_values_);
+  resize(rows_, other.rows_), resize(other_rows_, other.other_rows_), reserve(row_values_, other.row_values_);
   if (near_triangles_.ids.size() < other.near_triangles_.ids.size())
     near_triangles_.resize(other.near_triangles_.ids.size());
   resize(near_entries_, other.near_entries_), reserve(near_offsets_, other.near_offsets_);

@@ -32,10 +32,13 @@ struct TileContext {
   const TileGrid& grid;
   const scene::State& state;
   const std::vector<Group>& groups;
+  const std::vector<PrimitiveBlock>& blocks;  // with exact boundaries
   const std::vector<OutputChannels>& outputs;
   int channels = 1;      // of all outputs
   int camera_slots = 0;  // 0, or kernels::camera_slots
   int planes = 0;        // slots of the widest group, the camera's among them
+
+  const PrimitiveBlock& block_of(std::int32_t id) const { return blocks[static_cast<std::size_t>(id + 1)]; }
 };
 
 // Whether any primitive may touch a tile.
