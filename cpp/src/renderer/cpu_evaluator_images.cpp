@@ -75,7 +75,7 @@ void CpuEvaluator::store_rows(const TileContext& context, int t, Workspace& work
     if (exact() && group.touches(t)) work.silhouettes.patch(context, group, widest_, work);
   }
   if (!dense_rows_) {
-    if (exact()) store_extras(t, work, extras);
+    if (exact()) store_extras(context, t, work, extras);
     for (int plane = 0; plane < widest_ * channels_; ++plane) {
       store_plane(grid_, t, work.rows.data() + plane * tile_pixels, plane_at(plane), grid_.width, 1);
     }
@@ -94,7 +94,8 @@ void CpuEvaluator::store_rows(const TileContext& context, int t, Workspace& work
 }
 
 // The rows of crossed pixels that their planes do not hold.
-void CpuEvaluator::store_extras(int t, const Workspace& work, RowExtras& extras) const {
+void CpuEvaluator::store_extras(const TileContext& context, int t, const Workspace& work,
+                                RowExtras& extras) const {
   const Span<const CrossedRow> rows = work.silhouettes.other_rows();
   const int corner = t / grid_.across * tile * grid_.width + t % grid_.across * tile;
   extras.resize(rows.size(), static_cast<std::size_t>(channels_ * widest_));
@@ -119,7 +120,7 @@ void CpuEvaluator::store_extras(int t, const Workspace& work, RowExtras& extras)
     store_all(all, [&](const CrossedRow&) { return all; });
   } else {
     store_all(widest_, [&](const CrossedRow& row) {
-      return groups_[static_cast<std::size_t>(row.block.group)].slots;
+      return groups_[static_cast<std::size_t>(context.block_of(row.id).group)].slots;
     });
   }
 }

@@ -48,14 +48,14 @@ void CpuEvaluator::sum_tile(const TileContext& context, int t, Workspace& work) 
     differentiate(context, group, planes, t, work);
     if (exact()) {
       work.silhouettes.patch(context, group, planes, work);
-      couple(static_cast<int>(g), planes, t, work);
+      couple(context, static_cast<int>(g), planes, t, work);
     }
     accumulate(context, group, t, work, records_[g].data());
   }
 }
 
 // The products of the rows of crossed pixels whose first entry lies in this group's planes.
-void CpuEvaluator::couple(int g, int planes, int t, Workspace& work) {
+void CpuEvaluator::couple(const TileContext& context, int g, int planes, int t, Workspace& work) {
   const Group& group = groups_[static_cast<std::size_t>(g)];
   const Span<const CrossedRow> others = work.silhouettes.other_rows();
   if (others.empty()) return;
@@ -79,7 +79,8 @@ void CpuEvaluator::couple(int g, int planes, int t, Workspace& work) {
              planes - camera_slots_);
     for (std::size_t k = 1; k < count; ++k) {
       const CrossedRow& row = others[static_cast<std::size_t>(crossed.first_other) + k - 1];
-      describe(entries[k], row.block, work.silhouettes.values_at(row.place), widest_ - camera_slots_);
+      describe(entries[k], context.block_of(row.id), work.silhouettes.values_at(row.place),
+               widest_ - camera_slots_);
     }
     couplings_.add(t, entries.data(), static_cast<int>(count), true, channels_, work.robust.data() + pixel,
                    work.residual.data() + pixel, tile_pixels);

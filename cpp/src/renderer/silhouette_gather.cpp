@@ -12,7 +12,13 @@ void SilhouetteWork::gather_rows(const TileContext& context, Workspace& work) {
   find_sources(context);
   weigh_partials(context);
   other_row_count_ = 0;
-  const int first_shared = gather_singles(context, work);
+  const PrimitiveBlock* blocks = context.blocks.data() + 1;  // of id -1, too
+  const int first_shared =
+      context.blocks_are_primitives
+          ? gather_singles(
+                context.channels, [](std::int32_t id) { return id; }, work)
+          : gather_singles(
+                context.channels, [=](std::int32_t id) { return blocks[id].first_id; }, work);
   if (first_shared < crossed_count_) gather_sums(context, first_shared, work);
 }
 
@@ -36,12 +42,13 @@ void SilhouetteWork::find_sources(const TileContext& context) {
 }
 
 // Of silhouettes that are alone in their pixels, the rows as they lie in the kernels' arrays: of two
-// primitives. Which side a centre lies on, and whether anything is behind, is as good as random: hence few
-// branches. Returns the first pixel that is another's.
-int SilhouetteWork::gather_singles(const TileContext& context, Workspace& work) {
-  const PrimitiveBlock* blocks = context.blocks.data() + 1;  // of id -1, too
+// primitives, whose blocks of S are block_of(id), -1 if theta does not move them. Which side a centre lies
+// on, and whether anything is behind, is as good as random: hence few branches. Returns the first pixel that
+// is another's.
+template <class Blocks>
+int SilhouetteWork::gather_singles(int channels, Blocks block_of, Workspace& work) {
   const std::int32_t *ids_front = sample_ids_.data(), *ids_behind = ids_front + stride_;
-  const int channels = context.channels, count = crossed_count_;
+  const int *next_entry = next_entry_.data(), first_mesh = first_mesh_, count = crossed_count_;
   std::int32_t* ids = work.ids.data();
   std::uint8_t* keeps_centre = keeps_centre_.data();
   CrossedPixel* pixels = crossed_.data();
@@ -49,29 +56,28 @@ int SilhouetteWork::gather_singles(const TileContext& context, Workspace& work) 
   int first_shared = count, other = 0;
   for (int k = 0; k < count; ++k) {
     CrossedPixel& crossed = pixels[k];
-    if (!has_single_entry(crossed)) {
+    const int e = crossed.first_entry, pixel = crossed.pixel;
+    const std::int32_t id_front = ids_front[e], id_behind = ids_behind[e], id = ids[pixel];
+    if (e >= first_mesh || next_entry[e] >= 0 || id_front == id_behind) {
       first_shared = std::min(first_shared, k);
       continue;
     }
-    const int e = crossed.first_entry, pixel = crossed.pixel;
-    const std::int32_t id_front = ids_front[e], id_behind = ids_behind[e], id = ids[pixel];
-    const PrimitiveBlock block_front = blocks[id_front], block_behind = blocks[id_behind];
-    const bool front_moves = block_front.first_id >= 0, behind_moves = block_behind.first_id >= 0;
-    // The centre of a pixel that sees nothing gets an id.
+    const std::int32_t block_front = block_of(id_front), block_behind = block_of(id_behind);
+    const bool front_moves = block_front >= 0, behind_moves = block_behind >= 0;
+    // The centre of a pixel that sees nothing gets the id of a row, if there is one.
     const std::int32_t id_given = front_moves ? id_front : id_behind, unseen = id >> 31;
-    const std::int32_t id_now =
-        id ^ ((id ^ id_given) & unseen & -static_cast<int>(front_moves | behind_moves));
-    const std::int32_t block = blocks[id_now].first_id;
-    const bool front_is_own = front_moves & (block == block_front.first_id),
-               behind_is_own = behind_moves & (block == block_behind.first_id);
-    const auto place_front = e * source_count + front, place_behind = e * source_count + behind;
+    const std::int32_t given = unseen & -static_cast<int>(front_moves | behind_moves);
+    const std::int32_t id_now = id ^ ((id ^ id_given) & given), block = block_of(id_now);
+    const bool front_is_own = front_moves & (block == block_front),
+               behind_is_own = behind_moves & (block == block_behind);
     ids[pixel] = id_now;
     for (int c = 0; c < channels; ++c) keeps_centre[c * tile_pixels + pixel] &= 1 + unseen;
+    const int place_front = e * source_count + front, place_behind = e * source_count + behind;
     crossed.own_place = front_is_own ? place_front : behind_is_own ? place_behind : zeros;
     crossed.first_other = other;
-    others[other] = {id_behind, block_behind, pixel, place_behind};
+    others[other] = {id_behind, pixel, place_behind};
     other += behind_moves & !behind_is_own ? 1 : 0;
-    others[other] = {id_front, block_front, pixel, place_front};
+    others[other] = {id_front, pixel, place_front};
     other += front_moves & !front_is_own ? 1 : 0;
     crossed.end_other = other;
   }
@@ -113,10 +119,10 @@ void SilhouetteWork::part_rows(const TileContext& context, CrossedPixel& crossed
   for (int r = first; r >= 0; r = rows_[static_cast<std::size_t>(r)].next) {
     const SharedRow& row = rows_[static_cast<std::size_t>(r)];
     const int place = row.start * source_count + sums;
-    if (row.block.first_id == block) {
+    if (row.block == block) {
       crossed.own_place = place;
     } else {
-      other_rows_[static_cast<std::size_t>(other_row_count_++)] = {row.id, row.block, crossed.pixel, place};
+      other_rows_[static_cast<std::size_t>(other_row_count_++)] = {row.id, crossed.pixel, place};
     }
   }
   crossed.end_other = other_row_count_;
@@ -205,11 +211,11 @@ void SilhouetteWork::gather_pieces(const TileContext& context) {
 
 // The sums of a pixel for the block of a primitive, in row_values_.
 float* SilhouetteWork::row_of(const TileContext& context, int pixel, std::int32_t id) {
-  const PrimitiveBlock& block = context.block_of(id);
+  const std::int32_t block = context.block_of(id).first_id;
   int& first = first_row_[static_cast<std::size_t>(pixel)];
   for (int r = first; r >= 0; r = rows_[static_cast<std::size_t>(r)].next) {
     const SharedRow& row = rows_[static_cast<std::size_t>(r)];
-    if (row.block.first_id == block.first_id) return row_values_.data() + row.start;
+    if (row.block == block) return row_values_.data() + row.start;
   }
   const std::size_t start = row_values_.size();
   row_values_.resize(start + static_cast<std::size_t>(context.channels * context.planes), 0.0f);

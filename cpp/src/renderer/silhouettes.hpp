@@ -31,7 +31,6 @@ struct RowValues {
 // are.
 struct CrossedRow {
   std::int32_t id;
-  PrimitiveBlock block;
   int pixel, place;
 };
 
@@ -139,7 +138,8 @@ class SilhouetteWork {
     return crossed.first_entry < first_mesh_ && next_entry_[i] < 0 &&
            sample_ids_[i] != sample_ids_[i + static_cast<std::size_t>(stride_)];
   }
-  int gather_singles(const TileContext& context, Workspace& work);
+  template <class Blocks>
+  int gather_singles(int channels, Blocks block_of, Workspace& work);
   void gather_sums(const TileContext& context, int first_crossed, Workspace& work);
   void part_rows(const TileContext& context, CrossedPixel& crossed, Workspace& work);
   // The centre of a pixel that sees nothing gets the rows of `id`.
@@ -219,8 +219,7 @@ class SilhouetteWork {
   int other_row_count_ = 0;
   // Sums by block of the pixels with several entries, linked by pixel.
   struct SharedRow {
-    std::int32_t id;
-    PrimitiveBlock block;
+    std::int32_t id, block;
     int start, next;  // in row_values_; row of the same pixel
   };
   std::vector<SharedRow> rows_;

@@ -32,7 +32,8 @@ struct TileContext {
   const TileGrid& grid;
   const scene::State& state;
   const std::vector<Group>& groups;
-  const std::vector<PrimitiveBlock>& blocks;  // with exact boundaries
+  const std::vector<PrimitiveBlock>& blocks;  // of each id, with exact boundaries
+  bool blocks_are_primitives;                 // whether theta moves all of them, and none with another
   const std::vector<OutputChannels>& outputs;
   int channels = 1;      // of all outputs
   int camera_slots = 0;  // 0, or kernels::camera_slots
