@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "diffrt_kernels.hpp"
-
 namespace diffrt::renderer {
 namespace {
 
@@ -88,12 +86,8 @@ void add_product(double* rows, int count, int width, double factor, const double
 
 void Couplings::start(int tiles) {
   tiles_.resize(static_cast<std::size_t>(tiles));
-  for (TileSums& tile : tiles_) tile.clear();
-}
-
-void Couplings::TileSums::clear() {
-  keys.clear(), records.clear(), sums.clear(), ids.clear(), pairs.clear();
-  places[0] = places[1] = Places();
+  for (TileSums& tile : tiles_)
+    tile.keys.clear(), tile.records.clear(), tile.sums.clear(), tile.ids.clear(), tile.pairs.clear();
 }
 
 std::size_t Couplings::TileSums::find_or_add(const Entry& a, const Entry& b) {
@@ -123,39 +117,6 @@ bool Couplings::TileSums::same_as_last(const Entry* entries, int count, int firs
   return false;
 }
 
-const Couplings::Places& Couplings::TileSums::places_of(const Entry& primary, const Entry& other) {
-  const std::uint64_t key = key_of(primary, other);
-  if (places[last_places].key != key) last_places = 1 - last_places;
-  Places& at = places[last_places];
-  if (at.key == key) return at;
-  const bool ordered = primary.id < other.id;
-  const std::size_t both = ordered ? find_or_add(primary, other) : find_or_add(other, primary);
-  at = {key, records[both].start, records[find_or_add(other, other)].start};
-  return at;
-}
-
-// Two primitives with the fewest slots, the first one the pixel's primary entry: most pixels of scenes
-// without meshes are so.
-void Couplings::add_two(TileSums& tile, const Entry* entries, int channels, const float* weights,
-                        const float* residuals, std::ptrdiff_t stride) {
-  constexpr int N = kernels::slots_sphere;
-  const Places& at = tile.places_of(entries[0], entries[1]);
-  double *both = tile.sums.data() + at.both, *other = tile.sums.data() + at.other;
-  const int a = entries[0].id < entries[1].id ? 0 : 1;
-  for (int c = 0; c < channels; ++c) {
-    const auto weight = static_cast<double>(weights[c * stride]);
-    if (weight == 0) continue;
-    const double gradient = weight * static_cast<double>(residuals[c * stride]);
-    double values[2][N];
-    for (int i = 0; i < 2; ++i)
-      load_slots<N, 0>(entries[i], entries[i].values + c * entries[i].channel_stride, values[i]);
-    add_product<N>(both, N, weight, values[a], values[1 - a]);
-    add_product<N>(other, N, weight, values[1], values[1]);
-    for (int k = 0; k < N; k += 2)
-      put(get(other + N * N + k) + gradient * get(values[1] + k), other + N * N + k);
-  }
-}
-
 void Couplings::add(int tile_index, const Entry* entries, int count, bool first_is_primary, int channels,
                     const float* weights, const float* residuals, std::ptrdiff_t stride) {
   bool any = false;
@@ -163,10 +124,6 @@ void Couplings::add(int tile_index, const Entry* entries, int count, bool first_
   if (!any) return;
   TileSums& tile = tiles_[static_cast<std::size_t>(tile_index)];
   const int first = first_is_primary ? 1 : 0;
-  const auto is_small = [](const Entry& entry) { return slots_of(entry) == kernels::slots_sphere; };
-  if (count == 2 && first_is_primary && entries[0].id != entries[1].id && is_small(entries[0]) &&
-      is_small(entries[1]))
-    return add_two(tile, entries, channels, weights, residuals, stride);
   if (!tile.same_as_last(entries, count, first)) {  // neighbours mostly see the same primitives
     tile.pairs.clear();
     for (int j = first; j < count; ++j) {
@@ -196,6 +153,81 @@ void Couplings::add(int tile_index, const Entry* entries, int count, bool first_
       for (int k = 0; k < pair.stride; k += 2) put(get(sums + k) + gradient * get(v + k), sums + k);
     }
   }
+}
+
+// The record of two of its entries, and no other's sums until the next.
+double* Couplings::TileSums::sums_of(const TwoEntries& pixel, int a, int b) {
+  const auto entry = [&](int i) {
+    Entry its;
+    its.id = pixel.ids[i], its.group = pixel.groups[i], its.own_slots = TwoEntries::slots;
+    return its;
+  };
+  const std::size_t place = find_or_add(entry(a), entry(b));  // may move the sums
+  return sums.data() + records[place].start;
+}
+
+void Couplings::add(int tile_index, const TwoEntries* pixels, int count) {
+  for (int first = 0; first < count; first += most_in_turn)
+    add_runs(tiles_[static_cast<std::size_t>(tile_index)], pixels + first,
+             std::min(count - first, most_in_turn));
+}
+
+// Pixels of the same two primitives are summed in one go, in registers.
+void Couplings::add_runs(TileSums& tile, const TwoEntries* pixels, int count) {
+  int run[most_in_turn], rest[most_in_turn];
+  for (int i = 0; i < count; ++i) rest[i] = i;
+  while (count > 0) {
+    const TwoEntries& first = pixels[rest[0]];
+    int taken = 0, left = 0;
+    for (int i = 0; i < count; ++i) {
+      const int k = rest[i];
+      const bool same = (pixels[k].ids[0] == first.ids[0]) & (pixels[k].ids[1] == first.ids[1]);
+      run[taken] = rest[left] = k;
+      taken += same ? 1 : 0, left += same ? 0 : 1;
+    }
+    add_run(tile, pixels, run, taken);
+    count = left;
+  }
+}
+
+void Couplings::add_run(TileSums& tile, const TwoEntries* pixels, const int* run, int count) {
+  constexpr int N = TwoEntries::slots, half = N / 2;
+  const auto two = [](const float* from) {
+    return Two{static_cast<double>(from[0]), static_cast<double>(from[1])};
+  };
+  Two rows[N][half], gradient[half];
+  const auto sum = [&](int a, int b) {
+    for (auto& row : rows) {
+      for (Two& part : row) part = Two{};
+    }
+    for (int i = 0; i < count; ++i) {
+      const TwoEntries& pixel = pixels[run[i]];
+      const auto weight = static_cast<double>(pixel.weight);
+      for (int s = 0; s < N; ++s) {
+        const double scaled = weight * static_cast<double>(pixel.partials[a][s]);
+        for (int k = 0; k < half; ++k) rows[s][k] += scaled * two(pixel.partials[b] + 2 * k);
+      }
+    }
+  };
+  const auto add_rows = [&](double* to) {
+    for (int s = 0; s < N; ++s) {
+      for (int k = 0; k < half; ++k, to += 2) put(get(to) + rows[s][k], to);
+    }
+    return to;
+  };
+  const TwoEntries& first = pixels[run[0]];
+  const int lower = first.ids[0] < first.ids[1] ? 0 : 1;
+  sum(lower, 1 - lower);
+  add_rows(tile.sums_of(first, lower, 1 - lower));
+  sum(1, 1);
+  for (Two& part : gradient) part = Two{};
+  for (int i = 0; i < count; ++i) {
+    const TwoEntries& pixel = pixels[run[i]];
+    const double factor = static_cast<double>(pixel.weight) * static_cast<double>(pixel.residual);
+    for (int k = 0; k < half; ++k) gradient[k] += factor * two(pixel.partials[1] + 2 * k);
+  }
+  double* to = add_rows(tile.sums_of(first, 1, 1));
+  for (int k = 0; k < half; ++k, to += 2) put(get(to) + gradient[k], to);
 }
 
 void Couplings::add_sums(int tile_index, const Entry& a, const Entry& b, const float* sums, int planes) {

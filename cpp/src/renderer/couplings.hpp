@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "diffrt_kernels.hpp"
 #include "renderer/linearization.hpp"
 
 namespace diffrt::renderer {
@@ -28,12 +29,24 @@ class Couplings {
     int camera_slots = 0, camera_plane = 0;  // planes [camera_plane, camera_plane + camera_slots)
   };
 
+  // One channel of a pixel of two primitives with the fewest slots, without the camera's: the primary entry's
+  // partials and the other's. Most pixels of scenes without meshes are so.
+  struct TwoEntries {
+    static constexpr int slots = kernels::slots_sphere;
+    std::int32_t ids[2];
+    int groups[2];
+    float weight, residual;
+    float partials[2][slots];
+  };
+
   // Forgets all sums; their memory is used again.
   void start(int tiles);
   // Adds a pixel of a tile, whose weights and residuals of channel c are at [c * stride]. Channels with
   // weight 0 are not looked at. Different threads may add to different tiles.
   void add(int tile_index, const Entry* entries, int count, bool first_is_primary, int channels,
            const float* weights, const float* residuals, std::ptrdiff_t stride);
+  // The same for many pixels of a tile. None has weight 0, nor is of one primitive twice.
+  void add(int tile_index, const TwoEntries* pixels, int count);
   // Adds sums that were made elsewhere, for each pair of a tile once: rows of `planes` numbers, of a's planes
   // by b's, and one more for a = b.
   void add_sums(int tile_index, const Entry& a, const Entry& b, const float* sums, int planes);
@@ -55,11 +68,6 @@ class Couplings {
     std::size_t start;
     double factor;
   };
-  // Where the products of a pixel of two primitives are added: w v_a v_b' and w v_b v_b', w r v_b.
-  struct Places {
-    std::uint64_t key = 0;  // the primary one's id, the other's
-    std::size_t both = 0, other = 0;
-  };
   struct TileSums {
     std::vector<std::uint64_t> keys;  // of the records: id_a, id_b
     std::vector<Record> records;
@@ -69,24 +77,21 @@ class Couplings {
     int last_first = 0;
     std::vector<Pair> pairs;
     std::vector<double> values;
-    // Of the last pixels of two primitives, each of which may be the primary one in turn.
-    Places places[2];
-    int last_places = 0;
 
-    void clear();
     // Whether the ids are the last pixel's; now they are.
     bool same_as_last(const Entry* entries, int count, int first);
-    const Places& places_of(const Entry& primary, const Entry& other);
     std::size_t find_or_add(const Entry& a, const Entry& b);
+    double* sums_of(const TwoEntries& pixel, int a, int b);
     std::size_t add(const Entry& a, const Entry& b);
   };
-  struct Reference {  // a record and whose it is, to be sorted
+  static constexpr int most_in_turn = 256;  // pixels that are sorted into runs together
+  struct Reference {                        // a record and whose it is, to be sorted
     std::uint64_t key;
     int position, record;  // of the tile in assemble's list, in the tile
   };
 
-  void add_two(TileSums& tile, const Entry* entries, int channels, const float* weights,
-               const float* residuals, std::ptrdiff_t stride);
+  void add_runs(TileSums& tile, const TwoEntries* pixels, int count);
+  void add_run(TileSums& tile, const TwoEntries* pixels, const int* run, int count);
   void transform(const Record& record, bool same, const double* sums, const Block& a, const Block& b,
                  Span<double> H, Span<double> g);
 

@@ -66,6 +66,10 @@ class CpuEvaluator : public Evaluator {
   // Records of sum w J'J and sum w J'r of a tile.
   void sum_tile(const TileContext& context, int t, Workspace& work);
   void couple(const TileContext& context, int g, int planes, int t, Workspace& work);
+  int couple_two(const TileContext& context, int g, const CrossedRow& other, int count,
+                 Workspace& work) const;
+  void couple_several(const TileContext& context, const CrossedPixel& crossed, int g, int planes, int t,
+                      Workspace& work);
   // A group's records, added in the order of their entries: local_ has one for each distinct block.
   void add_records(std::size_t g);
 

@@ -58,33 +58,76 @@ void CpuEvaluator::sum_tile(const TileContext& context, int t, Workspace& work) 
 void CpuEvaluator::couple(const TileContext& context, int g, int planes, int t, Workspace& work) {
   const Group& group = groups_[static_cast<std::size_t>(g)];
   const Span<const CrossedRow> others = work.silhouettes.other_rows();
-  if (others.empty()) return;
-  const auto describe = [&](Couplings::Entry& entry, const PrimitiveBlock& block, const RowValues& row,
-                            int camera_plane) {
+  const auto is_small = [&](int number) {
+    return groups_[static_cast<std::size_t>(number)].slots + camera_slots_ == Couplings::TwoEntries::slots;
+  };
+  const bool small = is_small(g);
+  int count = 0;
+  for (const CrossedPixel& crossed : work.silhouettes.pixels()) {
+    const int more = crossed.end_other - crossed.first_other;
+    if (more == 0 || !group.owns(work.ids[static_cast<std::size_t>(crossed.pixel)])) continue;
+    const CrossedRow& other = others[static_cast<std::size_t>(crossed.first_other)];
+    if (more == 1 && small && is_small(context.block_of(other.id).group)) {
+      count = couple_two(context, g, other, count, work);
+    } else {
+      couple_several(context, crossed, g, planes, t, work);
+    }
+  }
+  couplings_.add(t, work.twos.data(), count);
+}
+
+// A pixel of two primitives, of which `other` is not in the planes: appended to work.twos, of which there are
+// `count`.
+int CpuEvaluator::couple_two(const TileContext& context, int g, const CrossedRow& other, int count,
+                             Workspace& work) const {
+  constexpr int slots = Couplings::TwoEntries::slots;
+  const int pixel = other.pixel;
+  const PrimitiveBlock block = context.block_of(other.id);
+  const RowValues values = work.silhouettes.values_at(other.place);
+  for (int c = 0; c < channels_; ++c) {
+    const float weight = work.robust[static_cast<std::size_t>(c * tile_pixels + pixel)];
+    const float *own = work.rows.data() + static_cast<std::ptrdiff_t>(c) * slots * tile_pixels + pixel,
+                *from = values.values + c * values.channel_stride;
+    Couplings::TwoEntries& two = work.twos[static_cast<std::size_t>(count)];
+    two.ids[0] = work.ids[static_cast<std::size_t>(pixel)], two.ids[1] = block.first_id;
+    two.groups[0] = g, two.groups[1] = block.group;
+    two.weight = weight, two.residual = work.residual[static_cast<std::size_t>(c * tile_pixels + pixel)];
+    for (int k = 0; k < slots; ++k) {
+      two.partials[0][k] = own[k * tile_pixels];
+      two.partials[1][k] = from[k * values.plane_stride];
+    }
+    count += weight != 0 ? 1 : 0;
+  }
+  return count;
+}
+
+void CpuEvaluator::couple_several(const TileContext& context, const CrossedPixel& crossed, int g, int planes,
+                                  int t, Workspace& work) {
+  const int pixel = crossed.pixel;
+  const auto describe = [&](const PrimitiveBlock& block, const RowValues& row, int camera_plane) {
+    Couplings::Entry entry;
     entry.id = block.first_id, entry.group = block.group;
     entry.values = row.values;
     entry.channel_stride = row.channel_stride, entry.plane_stride = row.plane_stride;
     entry.own_slots = groups_[static_cast<std::size_t>(block.group)].slots;
     entry.camera_slots = camera_slots_, entry.camera_plane = camera_plane;
+    return entry;
   };
   std::vector<Couplings::Entry>& entries = work.entries;
-  for (const CrossedPixel& crossed : work.silhouettes.pixels()) {
-    const int pixel = crossed.pixel;
-    const std::int32_t id = work.ids[static_cast<std::size_t>(pixel)];
-    if (crossed.first_other == crossed.end_other || !group.owns(id)) continue;
-    const auto count = static_cast<std::size_t>(1 + crossed.end_other - crossed.first_other);
-    if (entries.size() < count) entries.resize(count);
-    describe(entries[0], {group.kind == GroupKind::rigid_mesh ? group.first_id : id, g},
-             {work.rows.data() + pixel, static_cast<std::ptrdiff_t>(planes) * tile_pixels, tile_pixels},
-             planes - camera_slots_);
-    for (std::size_t k = 1; k < count; ++k) {
-      const CrossedRow& row = others[static_cast<std::size_t>(crossed.first_other) + k - 1];
-      describe(entries[k], context.block_of(row.id), work.silhouettes.values_at(row.place),
-               widest_ - camera_slots_);
-    }
-    couplings_.add(t, entries.data(), static_cast<int>(count), true, channels_, work.robust.data() + pixel,
-                   work.residual.data() + pixel, tile_pixels);
+  entries.clear();
+  const Group& group = groups_[static_cast<std::size_t>(g)];
+  const std::int32_t id =
+      group.kind == GroupKind::rigid_mesh ? group.first_id : work.ids[static_cast<std::size_t>(pixel)];
+  const RowValues own{work.rows.data() + pixel, static_cast<std::ptrdiff_t>(planes) * tile_pixels,
+                      tile_pixels};
+  entries.push_back(describe({id, g}, own, planes - camera_slots_));
+  for (int k = crossed.first_other; k < crossed.end_other; ++k) {
+    const CrossedRow& row = work.silhouettes.other_rows()[static_cast<std::size_t>(k)];
+    entries.push_back(
+        describe(context.block_of(row.id), work.silhouettes.values_at(row.place), widest_ - camera_slots_));
   }
+  couplings_.add(t, entries.data(), static_cast<int>(entries.size()), true, channels_,
+                 work.robust.data() + pixel, work.residual.data() + pixel, tile_pixels);
 }
 
 void CpuEvaluator::start_products(const Observation& observation, const KernelLoss& loss, Products products,

@@ -21,7 +21,8 @@ struct Workspace {
   runtime::Buffer<float> inverse_depth, rendered, observed, weights, residual, robust, costs, rows;
   runtime::Buffer<std::int32_t> ids;
   SilhouetteWork silhouettes;
-  std::vector<Couplings::Entry> entries;  // of one pixel
+  std::vector<Couplings::Entry> entries;    // of one pixel
+  std::vector<Couplings::TwoEntries> twos;  // of a tile
 
   void resize(int channels, int planes);
 };
