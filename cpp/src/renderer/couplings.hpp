@@ -33,11 +33,15 @@ class Couplings {
   // partials and the other's. Most pixels of scenes without meshes are so.
   struct TwoEntries {
     static constexpr int slots = kernels::slots_sphere;
-    std::int32_t ids[2];
+    std::uint64_t key;  // of their ids
     int groups[2];
     float weight, residual;
     float partials[2][slots];
   };
+
+  static std::uint64_t key_of(std::int32_t a, std::int32_t b) {
+    return static_cast<std::uint64_t>(static_cast<std::uint32_t>(a)) << 32 | static_cast<std::uint32_t>(b);
+  }
 
   // Forgets all sums; their memory is used again.
   void start(int tiles);

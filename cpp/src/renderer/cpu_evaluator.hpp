@@ -68,8 +68,8 @@ class CpuEvaluator : public Evaluator {
   void couple(const TileContext& context, int g, int planes, int t, Workspace& work);
   int couple_two(const TileContext& context, int g, const CrossedRow& other, int count,
                  Workspace& work) const;
-  void couple_several(const TileContext& context, const CrossedPixel& crossed, int g, int planes, int t,
-                      Workspace& work);
+  void couple_several(const TileContext& context, const CrossedRow* first, const CrossedRow* last, int g,
+                      int planes, int t, Workspace& work);
   // A group's records, added in the order of their entries: local_ has one for each distinct block.
   void add_records(std::size_t g);
 

@@ -57,27 +57,28 @@ void CpuEvaluator::sum_tile(const TileContext& context, int t, Workspace& work) 
 // The products of the rows of crossed pixels whose first entry lies in this group's planes.
 void CpuEvaluator::couple(const TileContext& context, int g, int planes, int t, Workspace& work) {
   const Group& group = groups_[static_cast<std::size_t>(g)];
-  const Span<const CrossedRow> others = work.silhouettes.other_rows();
   const auto is_small = [&](int number) {
     return groups_[static_cast<std::size_t>(number)].slots + camera_slots_ == Couplings::TwoEntries::slots;
   };
-  const bool small = is_small(g);
-  int count = 0;
-  for (const CrossedPixel& crossed : work.silhouettes.pixels()) {
-    const int more = crossed.end_other - crossed.first_other;
-    if (more == 0 || !group.owns(work.ids[static_cast<std::size_t>(crossed.pixel)])) continue;
-    const CrossedRow& other = others[static_cast<std::size_t>(crossed.first_other)];
-    if (more == 1 && small && is_small(context.block_of(other.id).group)) {
-      count = couple_two(context, g, other, count, work);
+  const bool small = is_small(g), all_small = widest_ == Couplings::TwoEntries::slots;
+  int twos = 0;
+  const Span<const CrossedRow> others = work.silhouettes.other_rows();
+  const CrossedRow *row = others.begin(), *last = others.end();
+  while (row != last) {
+    const CrossedRow* const first = row;
+    while (row != last && row->pixel == first->pixel) ++row;
+    if (!group.owns(work.ids[static_cast<std::size_t>(first->pixel)])) continue;
+    if (row == first + 1 && small && (all_small || is_small(context.block_of(first->id).group))) {
+      twos = couple_two(context, g, *first, twos, work);
     } else {
-      couple_several(context, crossed, g, planes, t, work);
+      couple_several(context, first, row, g, planes, t, work);
     }
   }
-  couplings_.add(t, work.twos.data(), count);
+  couplings_.add(t, work.twos.data(), twos);
 }
 
 // A pixel of two primitives, of which `other` is not in the planes: appended to work.twos, of which there are
-// `count`.
+// `count` already.
 int CpuEvaluator::couple_two(const TileContext& context, int g, const CrossedRow& other, int count,
                              Workspace& work) const {
   constexpr int slots = Couplings::TwoEntries::slots;
@@ -89,7 +90,7 @@ int CpuEvaluator::couple_two(const TileContext& context, int g, const CrossedRow
     const float *own = work.rows.data() + static_cast<std::ptrdiff_t>(c) * slots * tile_pixels + pixel,
                 *from = values.values + c * values.channel_stride;
     Couplings::TwoEntries& two = work.twos[static_cast<std::size_t>(count)];
-    two.ids[0] = work.ids[static_cast<std::size_t>(pixel)], two.ids[1] = block.first_id;
+    two.key = Couplings::key_of(work.ids[static_cast<std::size_t>(pixel)], block.first_id);
     two.groups[0] = g, two.groups[1] = block.group;
     two.weight = weight, two.residual = work.residual[static_cast<std::size_t>(c * tile_pixels + pixel)];
     for (int k = 0; k < slots; ++k) {
@@ -101,9 +102,9 @@ int CpuEvaluator::couple_two(const TileContext& context, int g, const CrossedRow
   return count;
 }
 
-void CpuEvaluator::couple_several(const TileContext& context, const CrossedPixel& crossed, int g, int planes,
-                                  int t, Workspace& work) {
-  const int pixel = crossed.pixel;
+void CpuEvaluator::couple_several(const TileContext& context, const CrossedRow* first, const CrossedRow* last,
+                                  int g, int planes, int t, Workspace& work) {
+  const int pixel = first->pixel;
   const auto describe = [&](const PrimitiveBlock& block, const RowValues& row, int camera_plane) {
     Couplings::Entry entry;
     entry.id = block.first_id, entry.group = block.group;
@@ -121,10 +122,9 @@ void CpuEvaluator::couple_several(const TileContext& context, const CrossedPixel
   const RowValues own{work.rows.data() + pixel, static_cast<std::ptrdiff_t>(planes) * tile_pixels,
                       tile_pixels};
   entries.push_back(describe({id, g}, own, planes - camera_slots_));
-  for (int k = crossed.first_other; k < crossed.end_other; ++k) {
-    const CrossedRow& row = work.silhouettes.other_rows()[static_cast<std::size_t>(k)];
+  for (const CrossedRow* row = first; row != last; ++row) {
     entries.push_back(
-        describe(context.block_of(row.id), work.silhouettes.values_at(row.place), widest_ - camera_slots_));
+        describe(context.block_of(row->id), work.silhouettes.values_at(row->place), widest_ - camera_slots_));
   }
   couplings_.add(t, entries.data(), static_cast<int>(entries.size()), true, channels_,
                  work.robust.data() + pixel, work.residual.data() + pixel, tile_pixels);

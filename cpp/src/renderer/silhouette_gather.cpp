@@ -74,12 +74,10 @@ int SilhouetteWork::gather_singles(int channels, Blocks block_of, Workspace& wor
     for (int c = 0; c < channels; ++c) keeps_centre[c * tile_pixels + pixel] &= 1 + unseen;
     const int place_front = e * source_count + front, place_behind = e * source_count + behind;
     crossed.own_place = front_is_own ? place_front : behind_is_own ? place_behind : zeros;
-    crossed.first_other = other;
     others[other] = {id_behind, pixel, place_behind};
     other += behind_moves & !behind_is_own ? 1 : 0;
     others[other] = {id_front, pixel, place_front};
     other += front_moves & !front_is_own ? 1 : 0;
-    crossed.end_other = other;
   }
   other_row_count_ = other;
   return first_shared;
@@ -111,7 +109,7 @@ void SilhouetteWork::give_id(int channels, int pixel, std::int32_t id, Workspace
 // The sums of a pixel: its own, and others.
 void SilhouetteWork::part_rows(const TileContext& context, CrossedPixel& crossed, Workspace& work) {
   const auto p = static_cast<std::size_t>(crossed.pixel);
-  crossed.own_place = zeros, crossed.first_other = other_row_count_;
+  crossed.own_place = zeros;
   const int first = first_row_[p];
   if (first >= 0 && work.ids[p] < 0)
     give_id(context.channels, crossed.pixel, rows_[static_cast<std::size_t>(first)].id, work);
@@ -125,7 +123,6 @@ void SilhouetteWork::part_rows(const TileContext& context, CrossedPixel& crossed
       other_rows_[static_cast<std::size_t>(other_row_count_++)] = {row.id, crossed.pixel, place};
     }
   }
-  crossed.end_other = other_row_count_;
 }
 
 // Partials of what either side of a mesh's silhouettes shows, times the rule's derivatives: of spheres and

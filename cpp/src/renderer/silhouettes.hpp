@@ -35,12 +35,11 @@ struct CrossedRow {
 };
 
 // A pixel that shows something else than what its centre sees, and the first of its entries. Its rows: what
-// belongs into the planes of the primitive that its centre sees, zeros if there is nothing; and others, of
-// SilhouetteWork::other_rows().
+// belongs into the planes of the primitive that its centre sees, zeros if there is nothing; and perhaps
+// others, in SilhouetteWork::other_rows().
 struct CrossedPixel {
   int pixel, first_entry;
   int own_place;
-  int first_other, end_other;
 };
 
 class SilhouetteWork {
