@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "diffrt_kernels.hpp"
-
 namespace diffrt::renderer {
 namespace {
 
@@ -15,10 +13,6 @@ constexpr int widest = padded(kernels::slots_free_triangle + kernels::camera_slo
 static_assert(kernels::slots_plane == kernels::slots_sphere && widest == 16);
 
 int slots_of(const Couplings::Entry& entry) { return entry.own_slots + entry.camera_slots; }
-std::uint64_t key_of(const Couplings::Entry& a, const Couplings::Entry& b) {
-  return static_cast<std::uint64_t>(static_cast<std::uint32_t>(a.id)) << 32 |
-         static_cast<std::uint32_t>(b.id);
-}
 std::int32_t id_a(std::uint64_t key) { return static_cast<std::int32_t>(key >> 32); }
 std::int32_t id_b(std::uint64_t key) { return static_cast<std::int32_t>(key & 0xffffffffu); }
 
@@ -93,7 +87,7 @@ void Couplings::start(int tiles) {
 }
 
 std::size_t Couplings::TileSums::find_or_add(const Entry& a, const Entry& b) {
-  const std::uint64_t key = key_of(a, b);
+  const std::uint64_t key = key_of(a.id, b.id);
   for (std::size_t k = keys.size(); k-- > 0;) {
     if (keys[k] == key) return k;
   }
@@ -104,7 +98,7 @@ std::size_t Couplings::TileSums::add(const Entry& a, const Entry& b) {
   Record record{a.group, b.group, slots_of(a), slots_of(b), padded(slots_of(b)), sums.size(), 0};
   record.size = static_cast<std::size_t>((record.slots_a + (a.id == b.id ? 1 : 0)) * record.stride);
   sums.resize(sums.size() + record.size, 0.0);
-  keys.push_back(key_of(a, b));
+  keys.push_back(key_of(a.id, b.id));
   records.push_back(record);
   return keys.size() - 1;
 }
@@ -155,6 +149,82 @@ void Couplings::add(int tile_index, const Entry* entries, int count, bool first_
       for (int k = 0; k < pair.stride; k += 2) put(get(sums + k) + gradient * get(v + k), sums + k);
     }
   }
+}
+
+// The record of two of its entries, and no other's sums until the next.
+double* Couplings::TileSums::sums_of(const TwoEntries& pixel, int a, int b) {
+  const auto entry = [&](int i) {
+    Entry its;
+    its.id = i == 0 ? id_a(pixel.key) : id_b(pixel.key), its.group = pixel.groups[i],
+    its.own_slots = TwoEntries::slots;
+    return its;
+  };
+  const std::size_t place = find_or_add(entry(a), entry(b));  // may move the sums
+  return sums.data() + records[place].start;
+}
+
+void Couplings::add(int tile_index, const TwoEntries* pixels, int count) {
+  for (int first = 0; first < count; first += most_in_turn)
+    add_runs(tiles_[static_cast<std::size_t>(tile_index)], pixels + first,
+             std::min(count - first, most_in_turn));
+}
+
+// Pixels of the same two primitives are summed in one go, in registers.
+void Couplings::add_runs(TileSums& tile, const TwoEntries* pixels, int count) {
+  int run[most_in_turn], rest[most_in_turn];
+  for (int i = 0; i < count; ++i) rest[i] = i;
+  while (count > 0) {
+    const std::uint64_t key = pixels[rest[0]].key;
+    int taken = 0, left = 0;
+    for (int i = 0; i < count; ++i) {
+      const int k = rest[i];
+      const bool same = pixels[k].key == key;
+      run[taken] = rest[left] = k;
+      taken += same ? 1 : 0, left += same ? 0 : 1;
+    }
+    add_run(tile, pixels, run, taken);
+    count = left;
+  }
+}
+
+void Couplings::add_run(TileSums& tile, const TwoEntries* pixels, const int* run, int count) {
+  constexpr int N = TwoEntries::slots, half = N / 2;
+  const auto two = [](const float* from) {
+    return Two{static_cast<double>(from[0]), static_cast<double>(from[1])};
+  };
+  Two rows[N][half], gradient[half];
+  const auto sum = [&](int a, int b) {
+    for (auto& row : rows) {
+      for (Two& part : row) part = Two{};
+    }
+    for (int i = 0; i < count; ++i) {
+      const TwoEntries& pixel = pixels[run[i]];
+      const auto weight = static_cast<double>(pixel.weight);
+      for (int s = 0; s < N; ++s) {
+        const double scaled = weight * static_cast<double>(pixel.partials[a][s]);
+        for (int k = 0; k < half; ++k) rows[s][k] += scaled * two(pixel.partials[b] + 2 * k);
+      }
+    }
+  };
+  const auto add_rows = [&](double* to) {
+    for (int s = 0; s < N; ++s) {
+      for (int k = 0; k < half; ++k, to += 2) put(get(to) + rows[s][k], to);
+    }
+    return to;
+  };
+  const TwoEntries& first = pixels[run[0]];
+  const int lower = id_a(first.key) < id_b(first.key) ? 0 : 1;
+  sum(lower, 1 - lower);
+  add_rows(tile.sums_of(first, lower, 1 - lower));
+  sum(1, 1);
+  for (Two& part : gradient) part = Two{};
+  for (int i = 0; i < count; ++i) {
+    const TwoEntries& pixel = pixels[run[i]];
+    const double factor = static_cast<double>(pixel.weight) * static_cast<double>(pixel.residual);
+    for (int k = 0; k < half; ++k) gradient[k] += factor * two(pixel.partials[1] + 2 * k);
+  }
+  double* to = add_rows(tile.sums_of(first, 1, 1));
+  for (int k = 0; k < half; ++k, to += 2) put(get(to) + gradient[k], to);
 }
 
 void Couplings::add_sums(int tile_index, const Entry& a, const Entry& b, const float* sums, int planes) {

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "diffrt_kernels.hpp"
 #include "renderer/linearization.hpp"
 
 namespace diffrt::renderer {
@@ -28,12 +29,28 @@ class Couplings {
     int camera_slots = 0, camera_plane = 0;  // planes [camera_plane, camera_plane + camera_slots)
   };
 
+  // One channel of a pixel of two primitives with the fewest slots, without the camera's: the primary entry's
+  // partials and the other's. Most pixels of scenes without meshes are so.
+  struct TwoEntries {
+    static constexpr int slots = kernels::slots_sphere;
+    std::uint64_t key;  // of their ids
+    int groups[2];
+    float weight, residual;
+    float partials[2][slots];
+  };
+
+  static std::uint64_t key_of(std::int32_t a, std::int32_t b) {
+    return static_cast<std::uint64_t>(static_cast<std::uint32_t>(a)) << 32 | static_cast<std::uint32_t>(b);
+  }
+
   // Forgets all sums; their memory is used again.
   void start(int tiles);
   // Adds a pixel of a tile, whose weights and residuals of channel c are at [c * stride]. Channels with
   // weight 0 are not looked at. Different threads may add to different tiles.
   void add(int tile_index, const Entry* entries, int count, bool first_is_primary, int channels,
            const float* weights, const float* residuals, std::ptrdiff_t stride);
+  // The same for many pixels of a tile. None has weight 0, nor is of one primitive twice.
+  void add(int tile_index, const TwoEntries* pixels, int count);
   // Adds sums that were made elsewhere, for each pair of a tile once: rows of `planes` numbers, of a's planes
   // by b's, and one more for a = b.
   void add_sums(int tile_index, const Entry& a, const Entry& b, const float* sums, int planes);
@@ -68,13 +85,17 @@ class Couplings {
     // Whether the ids are the last pixel's; now they are.
     bool same_as_last(const Entry* entries, int count, int first);
     std::size_t find_or_add(const Entry& a, const Entry& b);
+    double* sums_of(const TwoEntries& pixel, int a, int b);
     std::size_t add(const Entry& a, const Entry& b);
   };
-  struct Reference {  // a record and whose it is, to be sorted
+  static constexpr int most_in_turn = 256;  // pixels that are sorted into runs together
+  struct Reference {                        // a record and whose it is, to be sorted
     std::uint64_t key;
     int position, record;  // of the tile in assemble's list, in the tile
   };
 
+  void add_runs(TileSums& tile, const TwoEntries* pixels, int count);
+  void add_run(TileSums& tile, const TwoEntries* pixels, const int* run, int count);
   void transform(const Record& record, bool same, const double* sums, const Block& a, const Block& b,
                  Span<double> H, Span<double> g);
 

@@ -8,6 +8,10 @@ CpuEvaluator::CpuEvaluator(Scene scene, RendererOptions options)
       workspaces_(static_cast<std::size_t>(pool_->threads())) {
   all_tiles_.resize(static_cast<std::size_t>(grid_.tiles()));
   for (std::size_t i = 0; i < all_tiles_.size(); ++i) all_tiles_[i] = static_cast<int>(i);
+  if (exact()) blocks_ = make_blocks(groups_);
+  for (std::size_t i = 1; i < blocks_.size(); ++i)
+    blocks_are_primitives_ =
+        blocks_are_primitives_ && blocks_[i].first_id == static_cast<std::int32_t>(i) - 1;
   for (Workspace& work : workspaces_) work.resize(channels_, std::max(widest_, 1));
   runs_.reserve(all_tiles_.size());
 }

@@ -31,7 +31,8 @@ class CpuEvaluator : public Evaluator {
   // What is placed becomes triangles, and the tiles that it touches.
   void prepare();
   TileContext context() const {
-    return {kernels_, grid_, state_, groups_, outputs_, channels_, camera_slots_, widest_};
+    return {kernels_, grid_,     state_,        groups_, blocks_, blocks_are_primitives_,
+            outputs_, channels_, camera_slots_, widest_};
   }
 
   // Calls body(tile, workspace of its thread) for each of the tiles, which are in ascending order. What the
@@ -66,7 +67,7 @@ class CpuEvaluator : public Evaluator {
   void share_room();
   // Of tiles shown with rows.
   void store_rows(const TileContext& context, int t, Workspace& work, RowStorage& rows) const;
-  void store_extras(int t, const Workspace& work, RowExtras& extras) const;
+  void store_extras(const TileContext& context, int t, const Workspace& work, RowExtras& extras) const;
   // Sum over the slots of one column; where it is one slot as it stands, nothing is computed.
   const float* mix_column(const Block& block, int k, const float* slots, float* mixed) const;
 
@@ -75,7 +76,11 @@ class CpuEvaluator : public Evaluator {
   Totals evaluate_cost(const Observation& observation, const KernelLoss& loss, bool with_rows, F&& after);
   // Records of sum w J'J and sum w J'r of a tile.
   void sum_tile(const TileContext& context, int t, Workspace& work);
-  void couple(int g, int planes, int t, Workspace& work);
+  void couple(const TileContext& context, int g, int planes, int t, Workspace& work);
+  int couple_two(const TileContext& context, int g, const CrossedRow& other, int count,
+                 Workspace& work) const;
+  void couple_several(const TileContext& context, const CrossedRow* first, const CrossedRow* last, int g,
+                      int planes, int t, Workspace& work);
   // A group's records, added in the order of their entries: local_ has one for each distinct block.
   void add_records(std::size_t g);
 
@@ -83,6 +88,8 @@ class CpuEvaluator : public Evaluator {
   std::vector<Workspace> workspaces_;
   std::vector<int> all_tiles_;
   std::vector<TileRun> runs_;
+  std::vector<PrimitiveBlock> blocks_;
+  bool blocks_are_primitives_ = true;
 
   // Of the evaluation at hand.
   Couplings couplings_;

@@ -1,4 +1,6 @@
 // Images and Jacobian rows.
+#include <type_traits>
+
 #include "renderer/cpu_evaluator.hpp"
 
 namespace diffrt::renderer {
@@ -41,8 +43,9 @@ void CpuEvaluator::store_rows(const TileContext& context, int t, Workspace& work
     return rows.planes.get() + static_cast<std::size_t>(plane) * pixels();
   };
   std::uint8_t& dirty = rows.dirty[static_cast<std::size_t>(t)];
-  rows.extras[static_cast<std::size_t>(t)].clear();
+  RowExtras& extras = rows.extras[static_cast<std::size_t>(t)];
   if (!touched(context, t)) {
+    extras.clear();
     if (dirty == 0) return;
     for (int plane = 0; plane < row_planes_ * channels_; ++plane)
       fill_plane(grid_, t, 0.0f, plane_at(plane), grid_.width, 1);
@@ -61,7 +64,7 @@ void CpuEvaluator::store_rows(const TileContext& context, int t, Workspace& work
     if (exact() && group.touches(t)) work.silhouettes.patch(context, group, widest_, work);
   }
   if (!dense_rows_) {
-    if (exact()) store_extras(t, work, rows.extras[static_cast<std::size_t>(t)]);
+    if (exact()) store_extras(context, t, work, extras);
     for (int plane = 0; plane < widest_ * channels_; ++plane) {
       store_plane(grid_, t, work.rows.data() + plane * tile_pixels, plane_at(plane), grid_.width, 1);
     }
@@ -80,28 +83,33 @@ void CpuEvaluator::store_rows(const TileContext& context, int t, Workspace& work
 }
 
 // The rows of crossed pixels that their planes do not hold.
-void CpuEvaluator::store_extras(int t, const Workspace& work, RowExtras& extras) const {
-  if (work.silhouettes.pixels().empty()) return;
-  const auto width = static_cast<std::size_t>(channels_ * widest_);
-  std::size_t others = 0;
-  for (const CrossedPixel& crossed : work.silhouettes.pixels())
-    work.silhouettes.for_each_other_row(crossed, [&](const CrossedRow&) { ++others; });
-  extras.pixels.resize(others), extras.ids.resize(others), extras.values.resize(others * width);
-  std::size_t count = 0;
-  float* to = extras.values.data();
-  for (const CrossedPixel& crossed : work.silhouettes.pixels()) {
-    const int x = t % grid_.across * tile + crossed.pixel % tile,
-              y = t / grid_.across * tile + crossed.pixel / tile;
-    work.silhouettes.for_each_other_row(crossed, [&](const CrossedRow& row) {
-      const Group& group = groups_[static_cast<std::size_t>(row.group)];
-      extras.pixels[count] = y * grid_.width + x;
-      extras.ids[count] = row.id;
-      ++count;
-      for (int c = 0; c < channels_; ++c, to += widest_) {
-        const float* from = row.values + c * row.channel_stride;
-        for (int k = 0; k < group.slots; ++k) to[k] = from[k * row.plane_stride];
-        for (int k = widest_ - camera_slots_; k < widest_; ++k) to[k] = from[k * row.plane_stride];
+void CpuEvaluator::store_extras(const TileContext& context, int t, const Workspace& work,
+                                RowExtras& extras) const {
+  const Span<const CrossedRow> rows = work.silhouettes.other_rows();
+  const int corner = t / grid_.across * tile * grid_.width + t % grid_.across * tile;
+  extras.resize(rows.size(), static_cast<std::size_t>(channels_ * widest_));
+  const auto store_all = [&](auto planes, auto slots_of) {
+    std::int32_t *pixel = extras.pixels.data(), *id = extras.ids.data();
+    float* to = extras.values.data();
+    for (const CrossedRow& row : rows) {
+      *pixel++ = corner + row.pixel / tile * grid_.width + row.pixel % tile;
+      *id++ = row.id;
+      const RowValues values = work.silhouettes.values_at(row.place);
+      const auto slots = slots_of(row);
+      for (int c = 0; c < channels_; ++c, to += planes) {
+        const float* from = values.values + c * values.channel_stride;
+        for (int k = 0; k < planes; ++k)
+          to[k] = k < slots || k >= planes - camera_slots_ ? from[k * values.plane_stride] : 0;
       }
+    }
+  };
+  // Of known length where most are.
+  if (widest_ == kernels::slots_sphere) {
+    constexpr auto all = std::integral_constant<int, kernels::slots_sphere>();
+    store_all(all, [&](const CrossedRow&) { return all; });
+  } else {
+    store_all(widest_, [&](const CrossedRow& row) {
+      return groups_[static_cast<std::size_t>(context.block_of(row.id).group)].slots;
     });
   }
 }

@@ -48,38 +48,86 @@ void CpuEvaluator::sum_tile(const TileContext& context, int t, Workspace& work) 
     differentiate(context, group, planes, t, work);
     if (exact()) {
       work.silhouettes.patch(context, group, planes, work);
-      couple(static_cast<int>(g), planes, t, work);
+      couple(context, static_cast<int>(g), planes, t, work);
     }
     accumulate(context, group, t, work, records_[g].data());
   }
 }
 
 // The products of the rows of crossed pixels whose first entry lies in this group's planes.
-void CpuEvaluator::couple(int g, int planes, int t, Workspace& work) {
+void CpuEvaluator::couple(const TileContext& context, int g, int planes, int t, Workspace& work) {
   const Group& group = groups_[static_cast<std::size_t>(g)];
-  for (const CrossedPixel& crossed : work.silhouettes.pixels()) {
-    const int pixel = crossed.pixel;
-    const std::int32_t id = work.ids[static_cast<std::size_t>(pixel)];
-    if (!group.owns(id)) continue;
-    std::vector<Couplings::Entry>& entries = work.entries;
-    entries.clear();
-    const auto add = [&](std::int32_t of, int number, const float* values, std::ptrdiff_t channel_stride,
-                         std::ptrdiff_t plane_stride, int camera_plane) {
-      const Group& its = groups_[static_cast<std::size_t>(number)];
-      Couplings::Entry& entry = entries.emplace_back();
-      entry.id = its.kind == GroupKind::rigid_mesh ? its.first_id : of, entry.group = number;
-      entry.values = values, entry.channel_stride = channel_stride, entry.plane_stride = plane_stride;
-      entry.own_slots = its.slots, entry.camera_slots = camera_slots_, entry.camera_plane = camera_plane;
-    };
-    add(id, g, work.rows.data() + pixel, static_cast<std::ptrdiff_t>(planes) * tile_pixels, tile_pixels,
-        planes - camera_slots_);
-    work.silhouettes.for_each_other_row(crossed, [&](const CrossedRow& row) {
-      add(row.id, row.group, row.values, row.channel_stride, row.plane_stride, widest_ - camera_slots_);
-    });
-    if (entries.size() == 1) continue;
-    couplings_.add(t, entries.data(), static_cast<int>(entries.size()), true, channels_,
-                   work.robust.data() + pixel, work.residual.data() + pixel, tile_pixels);
+  const auto is_small = [&](int number) {
+    return groups_[static_cast<std::size_t>(number)].slots + camera_slots_ == Couplings::TwoEntries::slots;
+  };
+  const bool small = is_small(g), all_small = widest_ == Couplings::TwoEntries::slots;
+  int twos = 0;
+  const Span<const CrossedRow> others = work.silhouettes.other_rows();
+  const CrossedRow *row = others.begin(), *last = others.end();
+  while (row != last) {
+    const CrossedRow* const first = row;
+    while (row != last && row->pixel == first->pixel) ++row;
+    if (!group.owns(work.ids[static_cast<std::size_t>(first->pixel)])) continue;
+    if (row == first + 1 && small && (all_small || is_small(context.block_of(first->id).group))) {
+      twos = couple_two(context, g, *first, twos, work);
+    } else {
+      couple_several(context, first, row, g, planes, t, work);
+    }
   }
+  couplings_.add(t, work.twos.data(), twos);
+}
+
+// A pixel of two primitives, of which `other` is not in the planes: appended to work.twos, of which there are
+// `count` already.
+int CpuEvaluator::couple_two(const TileContext& context, int g, const CrossedRow& other, int count,
+                             Workspace& work) const {
+  constexpr int slots = Couplings::TwoEntries::slots;
+  const int pixel = other.pixel;
+  const PrimitiveBlock block = context.block_of(other.id);
+  const RowValues values = work.silhouettes.values_at(other.place);
+  for (int c = 0; c < channels_; ++c) {
+    const float weight = work.robust[static_cast<std::size_t>(c * tile_pixels + pixel)];
+    const float *own = work.rows.data() + static_cast<std::ptrdiff_t>(c) * slots * tile_pixels + pixel,
+                *from = values.values + c * values.channel_stride;
+    Couplings::TwoEntries& two = work.twos[static_cast<std::size_t>(count)];
+    two.key = Couplings::key_of(work.ids[static_cast<std::size_t>(pixel)], block.first_id);
+    two.groups[0] = g, two.groups[1] = block.group;
+    two.weight = weight, two.residual = work.residual[static_cast<std::size_t>(c * tile_pixels + pixel)];
+    for (int k = 0; k < slots; ++k) {
+      two.partials[0][k] = own[k * tile_pixels];
+      two.partials[1][k] = from[k * values.plane_stride];
+    }
+    count += weight != 0 ? 1 : 0;
+  }
+  return count;
+}
+
+void CpuEvaluator::couple_several(const TileContext& context, const CrossedRow* first, const CrossedRow* last,
+                                  int g, int planes, int t, Workspace& work) {
+  const int pixel = first->pixel;
+  const auto describe = [&](const PrimitiveBlock& block, const RowValues& row, int camera_plane) {
+    Couplings::Entry entry;
+    entry.id = block.first_id, entry.group = block.group;
+    entry.values = row.values;
+    entry.channel_stride = row.channel_stride, entry.plane_stride = row.plane_stride;
+    entry.own_slots = groups_[static_cast<std::size_t>(block.group)].slots;
+    entry.camera_slots = camera_slots_, entry.camera_plane = camera_plane;
+    return entry;
+  };
+  std::vector<Couplings::Entry>& entries = work.entries;
+  entries.clear();
+  const Group& group = groups_[static_cast<std::size_t>(g)];
+  const std::int32_t id =
+      group.kind == GroupKind::rigid_mesh ? group.first_id : work.ids[static_cast<std::size_t>(pixel)];
+  const RowValues own{work.rows.data() + pixel, static_cast<std::ptrdiff_t>(planes) * tile_pixels,
+                      tile_pixels};
+  entries.push_back(describe({id, g}, own, planes - camera_slots_));
+  for (const CrossedRow* row = first; row != last; ++row) {
+    entries.push_back(
+        describe(context.block_of(row->id), work.silhouettes.values_at(row->place), widest_ - camera_slots_));
+  }
+  couplings_.add(t, entries.data(), static_cast<int>(entries.size()), true, channels_,
+                 work.robust.data() + pixel, work.residual.data() + pixel, tile_pixels);
 }
 
 void CpuEvaluator::start_products(const Observation& observation, const KernelLoss& loss, Products products,

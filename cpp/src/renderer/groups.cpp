@@ -161,4 +161,16 @@ std::vector<Group> make_groups(const Scene& scene, const scene::Parameters& para
   return groups;
 }
 
+std::vector<PrimitiveBlock> make_blocks(const std::vector<Group>& groups) {
+  std::vector<PrimitiveBlock> blocks(1);
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    const Group& group = groups[g];
+    for (int k = 0; k < group.count; ++k) {
+      const int first = group.kind == GroupKind::rigid_mesh ? 0 : k;
+      blocks.push_back({group.depends_on_theta(k) ? group.first_id + first : -1, static_cast<int>(g)});
+    }
+  }
+  return blocks;
+}
+
 }  // namespace diffrt::renderer

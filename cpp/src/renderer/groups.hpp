@@ -102,6 +102,15 @@ struct Group {
   const float* reach() const { return exact && mesh != nullptr ? wide_bounds.data() : bounds.data(); }
 };
 
+// The block of S that a primitive's slots belong to: the first id that has it, all of a rigid mesh's; -1 if
+// theta does not move them.
+struct PrimitiveBlock {
+  std::int32_t first_id = -1;
+  int group = -1;
+};
+// Of each id, that of id -1 before all others.
+std::vector<PrimitiveBlock> make_blocks(const std::vector<Group>& groups);
+
 // The groups of a scene in the order of their ids: spheres, planes, meshes.
 std::vector<Group> make_groups(const Scene& scene, const scene::Parameters& parameters, const TileGrid& grid,
                                const RendererOptions& options);

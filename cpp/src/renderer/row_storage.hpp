@@ -25,6 +25,10 @@ struct RowExtras {
   std::vector<float> values;  // per entry: channels x planes, with slots in the planes of RowStorage
 
   std::size_t count() const { return ids.size(); }
+  // What was there before is not cleared.
+  void resize(std::size_t entries, std::size_t numbers) {
+    pixels.resize(entries), ids.resize(entries), values.resize(entries * numbers);
+  }
   void clear() { pixels.clear(), ids.clear(), values.clear(); }
 };
 

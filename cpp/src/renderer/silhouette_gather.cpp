@@ -1,4 +1,7 @@
 // From entries to rows: what crossed pixels depend on, primitive by primitive.
+#include <algorithm>
+#include <type_traits>
+
 #include "renderer/launch_arguments.hpp"
 #include "renderer/silhouettes.hpp"
 
@@ -6,53 +9,119 @@ namespace diffrt::renderer {
 
 void SilhouetteWork::gather_rows(const TileContext& context, Workspace& work) {
   if (crossed_count_ == 0) return;
-  row_count_ = 0;
-  row_size_ = context.channels * context.planes;
-  row_values_.clear();
-  first_row_.assign(tile_pixels, -1);
-  // Rows are referred to by address: room for all that there can be.
+  make_row_room(context);
+  find_sources(context);
+  weigh_partials(context);
+  const PrimitiveBlock* blocks = context.blocks.data() + 1;  // of id -1, too
+  const int first_shared =
+      context.blocks_are_primitives
+          ? gather_singles(
+                context.channels, [](std::int32_t id) { return id; }, work)
+          : gather_singles(
+                context.channels, [=](std::int32_t id) { return blocks[id].first_id; }, work);
+  if (first_shared < crossed_count_) gather_sums(context, first_shared, work);
+}
+
+void SilhouetteWork::make_row_room(const TileContext& context) {
+  // Values are referred to by address: room for all that there can be. A row is written before it is known
+  // whether it is needed.
   const auto pieces = static_cast<std::size_t>(piece_segments_.empty() ? 0 : count_);
   const std::size_t most = 2 * static_cast<std::size_t>(entries_) + pieces;
-  row_values_.reserve(most * static_cast<std::size_t>(row_size_));
+  row_values_.reserve(most * static_cast<std::size_t>(context.channels * context.planes));
   if (rows_.size() < most) rows_.resize(2 * most);
-  weigh_partials(context);
-  const auto single = [&](int e) {
-    const auto i = static_cast<std::size_t>(e);
-    return e < first_mesh_ && next_entry_[i] < 0 &&
-           sample_ids_[i] != sample_ids_[i + static_cast<std::size_t>(stride_)];
-  };
-  for (int k = 0; k < crossed_count_; ++k) {
-    CrossedPixel& crossed = crossed_[static_cast<std::size_t>(k)];
-    if (single(crossed.first_entry)) {
-      gather_single(context, crossed, work);
+  if (other_rows_.size() < most + 1) other_rows_.resize(2 * most + 1);
+}
+
+void SilhouetteWork::find_sources(const TileContext& context) {
+  static constexpr float zero = 0;
+  const std::ptrdiff_t planes = context.planes, sampled_planes = planes + kernels::image_slots;
+  sources_[behind] = {sampled_partials_.data() + stride_, sampled_planes * 2 * stride_, 2 * stride_};
+  sources_[front] = {silhouette_rows_.data(), planes * stride_, stride_};
+  sources_[sums] = {row_values_.data(), planes, 1};
+  sources_[zeros] = {&zero, 0, 0};
+}
+
+// Of silhouettes that are alone in their pixels, the rows as they lie in the kernels' arrays: of two
+// primitives, whose blocks of S are block_of(id), -1 if theta does not move them. Which side a centre lies
+// on, and whether anything is behind, is as good as random: hence few branches. Returns the first pixel that
+// is another's.
+template <class Blocks>
+int SilhouetteWork::gather_singles(int channels, Blocks block_of, Workspace& work) {
+  const std::int32_t *ids_front = sample_ids_.data(), *ids_behind = ids_front + stride_;
+  const int *next_entry = next_entry_.data(), first_mesh = first_mesh_, count = crossed_count_;
+  std::int32_t* ids = work.ids.data();
+  std::uint8_t* keeps_centre = keeps_centre_.data();
+  CrossedPixel* pixels = crossed_.data();
+  CrossedRow* others = other_rows_.data();
+  int first_shared = count, other = 0;
+  for (int k = 0; k < count; ++k) {
+    CrossedPixel& crossed = pixels[k];
+    const int e = crossed.first_entry, pixel = crossed.pixel;
+    const std::int32_t id_front = ids_front[e], id_behind = ids_behind[e], id = ids[pixel];
+    if (e >= first_mesh || next_entry[e] >= 0 || id_front == id_behind) {
+      first_shared = std::min(first_shared, k);
       continue;
     }
+    const std::int32_t block_front = block_of(id_front), block_behind = block_of(id_behind);
+    const bool front_moves = block_front >= 0, behind_moves = block_behind >= 0;
+    // The centre of a pixel that sees nothing gets the id of a row, if there is one.
+    const std::int32_t id_given = front_moves ? id_front : id_behind, unseen = id >> 31;
+    const std::int32_t given = unseen & -static_cast<int>(front_moves | behind_moves);
+    const std::int32_t id_now = id ^ ((id ^ id_given) & given), block = block_of(id_now);
+    const bool front_is_own = front_moves & (block == block_front),
+               behind_is_own = behind_moves & (block == block_behind);
+    ids[pixel] = id_now;
+    for (int c = 0; c < channels; ++c) keeps_centre[c * tile_pixels + pixel] &= 1 + unseen;
+    const int place_front = e * source_count + front, place_behind = e * source_count + behind;
+    crossed.own_place = front_is_own ? place_front : behind_is_own ? place_behind : zeros;
+    others[other] = {id_behind, pixel, place_behind};
+    other += behind_moves & !behind_is_own ? 1 : 0;
+    others[other] = {id_front, pixel, place_front};
+    other += front_moves & !front_is_own ? 1 : 0;
+  }
+  other_row_count_ = other;
+  return first_shared;
+}
+
+// Of the pixels that have several entries, or a mesh's.
+void SilhouetteWork::gather_sums(const TileContext& context, int first_crossed, Workspace& work) {
+  row_count_ = 0, row_values_.clear();
+  first_row_.assign(tile_pixels, -1);
+  const auto for_each = [&](auto&& body) {
+    for (int k = first_crossed; k < crossed_count_; ++k) {
+      CrossedPixel& crossed = crossed_[static_cast<std::size_t>(k)];
+      if (!has_single_entry(crossed)) body(crossed);
+    }
+  };
+  for_each([&](const CrossedPixel& crossed) {
     for (int e = crossed.first_entry; e >= 0; e = next_entry_[static_cast<std::size_t>(e)])
       gather_shared(context, e);
-  }
+  });
   gather_pieces(context);
-  for (int k = 0; k < crossed_count_; ++k) {
-    CrossedPixel& crossed = crossed_[static_cast<std::size_t>(k)];
-    if (!single(crossed.first_entry)) find_own_row(context, crossed, work);
-  }
+  for_each([&](CrossedPixel& crossed) { part_rows(context, crossed, work); });
 }
 
-void SilhouetteWork::give_id(const TileContext& context, int pixel, std::int32_t id, Workspace& work) {
+void SilhouetteWork::give_id(int channels, int pixel, std::int32_t id, Workspace& work) {
   work.ids[static_cast<std::size_t>(pixel)] = id;
-  for (int c = 0; c < context.channels; ++c)
-    keeps_centre_[static_cast<std::size_t>(c * tile_pixels + pixel)] = 0;
+  for (int c = 0; c < channels; ++c) keeps_centre_[static_cast<std::size_t>(c * tile_pixels + pixel)] = 0;
 }
 
-void SilhouetteWork::find_own_row(const TileContext& context, CrossedPixel& crossed, Workspace& work) {
+// The sums of a pixel: its own, and others.
+void SilhouetteWork::part_rows(const TileContext& context, CrossedPixel& crossed, Workspace& work) {
   const auto p = static_cast<std::size_t>(crossed.pixel);
-  crossed.first_row = first_row_[p];
-  if (crossed.first_row < 0) return;
-  if (work.ids[p] < 0)
-    give_id(context, crossed.pixel, rows_[static_cast<std::size_t>(crossed.first_row)].id, work);
-  for (int r = crossed.first_row; r >= 0; r = rows_[static_cast<std::size_t>(r)].next) {
-    const CrossedRow& row = rows_[static_cast<std::size_t>(r)];
-    const Group& group = context.groups[static_cast<std::size_t>(row.group)];
-    if (group.owns(work.ids[p]) && same_block(group, row.id, work.ids[p])) crossed.own_row = r;
+  crossed.own_place = zeros;
+  const int first = first_row_[p];
+  if (first >= 0 && work.ids[p] < 0)
+    give_id(context.channels, crossed.pixel, rows_[static_cast<std::size_t>(first)].id, work);
+  const std::int32_t block = context.block_of(work.ids[p]).first_id;
+  for (int r = first; r >= 0; r = rows_[static_cast<std::size_t>(r)].next) {
+    const SharedRow& row = rows_[static_cast<std::size_t>(r)];
+    const int place = row.start * source_count + sums;
+    if (row.block == block) {
+      crossed.own_place = place;
+    } else {
+      other_rows_[static_cast<std::size_t>(other_row_count_++)] = {row.id, crossed.pixel, place};
+    }
   }
 }
 
@@ -74,42 +143,16 @@ void SilhouetteWork::weigh_partials(const TileContext& context) {
   }
 }
 
-// Of a silhouette that is alone in its pixel, the rows as they lie in the kernels' arrays: two primitives'.
-void SilhouetteWork::gather_single(const TileContext& context, CrossedPixel& crossed, Workspace& work) {
-  const int e = crossed.first_entry, S = context.planes + kernels::image_slots;
-  const auto i = static_cast<std::size_t>(e);
-  const std::int32_t behind = sample_ids_[i + static_cast<std::size_t>(stride_)], front = sample_ids_[i];
-  const std::int32_t id = work.ids[static_cast<std::size_t>(crossed.pixel)];
-  if (behind >= 0) {
-    const int g = group_of(context, behind);
-    const Group& group = context.groups[static_cast<std::size_t>(g)];
-    if (group.depends_on_theta(behind - group.first_id)) {
-      crossed.first_row = add_row(-1, g, behind, sampled_partials_.data() + stride_ + e,
-                                  static_cast<std::ptrdiff_t>(S) * 2 * stride_, 2 * stride_);
-      const bool own = group.owns(id) && same_block(group, behind, id);
-      crossed.own_row = own ? crossed.first_row : -1;
-    }
-  }
-  const int g = entry_groups_[i];
-  if (context.groups[static_cast<std::size_t>(g)].depends_on_theta(entry_primitives_[i])) {
-    crossed.first_row = add_row(crossed.first_row, g, front, silhouette_rows_.data() + e,
-                                static_cast<std::ptrdiff_t>(context.planes) * stride_, stride_);
-    if (front == id) crossed.own_row = crossed.first_row;
-  }
-  if (id >= 0 || crossed.first_row < 0) return;
-  crossed.own_row = crossed.first_row;
-  give_id(context, crossed.pixel, rows_[static_cast<std::size_t>(crossed.first_row)].id, work);
-}
-
 // Of several in a pixel, sums by primitive.
 void SilhouetteWork::gather_shared(const TileContext& context, int e) {
   const auto i = static_cast<std::size_t>(e);
   const int channels = context.channels, planes = context.planes, cameras = context.camera_slots;
-  const auto add = [&](int g, std::int32_t id, const float* from, std::ptrdiff_t channel_stride,
+  const auto add = [&](std::int32_t id, const float* from, std::ptrdiff_t channel_stride,
                        std::ptrdiff_t plane_stride) {
-    const Group& group = context.groups[static_cast<std::size_t>(g)];
-    if (!group.depends_on_theta(id - group.first_id)) return;
-    float* row = row_of(context, entry_pixels_[i] % tile_pixels, g, id);
+    const PrimitiveBlock& block = context.block_of(id);
+    if (block.first_id < 0) return;
+    const Group& group = context.groups[static_cast<std::size_t>(block.group)];
+    float* row = row_of(context, entry_pixels_[i] % tile_pixels, id);
     for (int c = 0; c < channels; ++c) {
       const float* values = from + c * channel_stride;
       for (int k = 0; k < group.slots; ++k) row[c * planes + k] += values[k * plane_stride];
@@ -118,7 +161,7 @@ void SilhouetteWork::gather_shared(const TileContext& context, int e) {
   };
   if (e < first_mesh_) {
     const Group& group = context.groups[static_cast<std::size_t>(entry_groups_[i])];
-    add(entry_groups_[i], group.first_id + entry_primitives_[i], silhouette_rows_.data() + e,
+    add(group.first_id + entry_primitives_[i], silhouette_rows_.data() + e,
         static_cast<std::ptrdiff_t>(planes) * stride_, stride_);
   }
   const std::ptrdiff_t sampled = static_cast<std::ptrdiff_t>(planes + kernels::image_slots) * 2 * stride_;
@@ -129,7 +172,7 @@ void SilhouetteWork::gather_shared(const TileContext& context, int e) {
     bool any = false;
     for (int c = 0; c < channels; ++c)
       any = any || factors[static_cast<std::size_t>(c * 2 * stride_ + e)] != 0;
-    if (any) add(group_of(context, id), id, sampled_partials_.data() + side + e, sampled, 2 * stride_);
+    if (any) add(id, sampled_partials_.data() + side + e, sampled, 2 * stride_);
   }
 }
 
@@ -145,8 +188,8 @@ void SilhouetteWork::gather_pieces(const TileContext& context) {
       if (e < 0 || !active(e)) continue;
       const int half_edge =
           group.silhouettes.half_edges[static_cast<std::size_t>(piece_edges_[static_cast<std::size_t>(i)])];
-      float* row = row_of(context, piece_pixels_[static_cast<std::size_t>(i)], s.group,
-                          group.first_id + half_edge / 3);
+      float* row =
+          row_of(context, piece_pixels_[static_cast<std::size_t>(i)], group.first_id + half_edge / 3);
       for (int c = 0; c < channels; ++c) {
         const auto value = [&](int k) {
           return piece_rows_[static_cast<std::size_t>((c * piece_planes + k) * piece_stride_ + i)];
@@ -163,46 +206,52 @@ void SilhouetteWork::gather_pieces(const TileContext& context) {
   }
 }
 
-int SilhouetteWork::group_of(const TileContext& context, std::int32_t id) {
-  const std::vector<Group>& groups = context.groups;
-  while (id < groups[last_group_].first_id) --last_group_;
-  while (id >= groups[last_group_].first_id + groups[last_group_].count) ++last_group_;
-  return static_cast<int>(last_group_);
-}
-
-// The sums of a pixel for a primitive, in row_values_.
-float* SilhouetteWork::row_of(const TileContext& context, int pixel, int g, std::int32_t id) {
-  const Group& group = context.groups[static_cast<std::size_t>(g)];
-  for (int r = first_row_[static_cast<std::size_t>(pixel)]; r >= 0;
-       r = rows_[static_cast<std::size_t>(r)].next) {
-    const CrossedRow& row = rows_[static_cast<std::size_t>(r)];
-    if (row.group == g && same_block(group, row.id, id)) return row.values;
-  }
-  const std::size_t place = row_values_.size();
-  row_values_.resize(place + static_cast<std::size_t>(row_size_), 0.0f);
+// The sums of a pixel for the block of a primitive, in row_values_.
+float* SilhouetteWork::row_of(const TileContext& context, int pixel, std::int32_t id) {
+  const std::int32_t block = context.block_of(id).first_id;
   int& first = first_row_[static_cast<std::size_t>(pixel)];
-  first = add_row(first, g, id, row_values_.data() + place, context.planes, 1);
-  return row_values_.data() + place;
+  for (int r = first; r >= 0; r = rows_[static_cast<std::size_t>(r)].next) {
+    const SharedRow& row = rows_[static_cast<std::size_t>(r)];
+    if (row.block == block) return row_values_.data() + row.start;
+  }
+  const std::size_t start = row_values_.size();
+  row_values_.resize(start + static_cast<std::size_t>(context.channels * context.planes), 0.0f);
+  rows_[static_cast<std::size_t>(row_count_)] = {id, block, static_cast<int>(start), first};
+  first = row_count_++;
+  return row_values_.data() + start;
 }
 
 void SilhouetteWork::patch(const TileContext& context, const Group& group, int planes,
                            Workspace& work) const {
-  const int cameras = context.camera_slots;
-  for (const CrossedPixel& crossed : pixels()) {
-    const int pixel = crossed.pixel;
-    if (!group.owns(work.ids[static_cast<std::size_t>(pixel)])) continue;
-    const CrossedRow* mine =
-        crossed.own_row < 0 ? nullptr : &rows_[static_cast<std::size_t>(crossed.own_row)];
-    for (int c = 0; c < context.channels; ++c) {
-      float* to = work.rows.data() + static_cast<std::ptrdiff_t>(c) * planes * tile_pixels + pixel;
-      const bool keeps = keeps_centre_[static_cast<std::size_t>(c * tile_pixels + pixel)] != 0;
-      for (int k = 0; k < planes && !keeps; ++k) to[k * tile_pixels] = 0;
-      if (mine == nullptr) continue;
-      const float* from = mine->values + c * mine->channel_stride;
-      for (int k = 0; k < group.slots; ++k) to[k * tile_pixels] += from[k * mine->plane_stride];
-      for (int k = 1; k <= cameras; ++k)
-        to[(planes - k) * tile_pixels] += from[(context.planes - k) * mine->plane_stride];
+  const int first_id = group.first_id, end_id = first_id + group.count;
+  const std::int32_t* ids = work.ids.data();
+  // Planes: of the group's own slots, others that are zero, the camera's.
+  const auto patch_all = [&](auto own_slots, auto none, auto cameras) {
+    for (const CrossedPixel& crossed : pixels()) {
+      const int pixel = crossed.pixel;
+      if (ids[pixel] < first_id || ids[pixel] >= end_id) continue;
+      const RowValues own = values_at(crossed.own_place);
+      for (int c = 0; c < context.channels; ++c) {
+        float* to = work.rows.data() + static_cast<std::ptrdiff_t>(c) * planes * tile_pixels + pixel;
+        const float* from = own.values + c * own.channel_stride;
+        const bool keeps = keeps_centre_[static_cast<std::size_t>(c * tile_pixels + pixel)] != 0;
+        const auto add = [&](float more) {
+          *to = (keeps ? *to : 0) + more;
+          to += tile_pixels;
+        };
+        for (int k = 0; k < own_slots; ++k) add(from[k * own.plane_stride]);
+        for (int k = 0; k < none; ++k) add(0);
+        for (int k = context.planes - cameras; k < context.planes; ++k) add(from[k * own.plane_stride]);
+      }
     }
+  };
+  const int none = planes - group.slots - context.camera_slots;
+  // Of known length where most are.
+  if (group.slots == kernels::slots_sphere && none == 0 && context.camera_slots == 0) {
+    constexpr auto nothing = std::integral_constant<int, 0>();
+    patch_all(std::integral_constant<int, kernels::slots_sphere>(), nothing, nothing);
+  } else {
+    patch_all(group.slots, none, context.camera_slots);
   }
 }
 

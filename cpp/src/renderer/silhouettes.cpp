@@ -51,7 +51,7 @@ void SilhouetteWork::run(const TileContext& context, TileRun run, Workspace& wor
 void SilhouetteWork::select(const TileContext& context, int j) {
   const auto n = static_cast<std::size_t>(j),
              planes = static_cast<std::size_t>(context.channels * tile_pixels);
-  crossed_count_ = crossed_counts_[n];
+  crossed_count_ = crossed_counts_[n], other_row_count_ = 0;
   if (crossed_count_ == 0) return;
   crossed_ = {all_crossed_.data() + n * tile_pixels, tile_pixels};
   keeps_centre_ = {all_keep_centre_.data() + n * planes, planes};
@@ -176,7 +176,7 @@ void SilhouetteWork::make_room_as(const TileContext& context, const SilhouetteWo
   resize(entry_primitives_, other.entry_primitives_), resize(mesh_entries_, other.mesh_entries_);
   resize(piece_pixels_, other.piece_pixels_), resize(piece_edges_, other.piece_edges_);
   regions_.make_room_as(other.regions_), reserve(entry_groups_, other.entry_groups_);
-  resize(rows_, other.rows_), reserve(row_values_, other.row_values_);
+  resize(rows_, other.rows_), resize(other_rows_, other.other_rows_), reserve(row_values_, other.row_values_);
   if (near_triangles_.ids.size() < other.near_triangles_.ids.size())
     near_triangles_.resize(other.near_triangles_.ids.size());
   resize(near_entries_, other.near_entries_), reserve(near_offsets_, other.near_offsets_);

@@ -22,21 +22,26 @@ inline constexpr int tile_pixels = tile * tile;
 struct OutputChannels;
 struct Workspace;
 
-// Partials of a crossed pixel by the slots of one primitive: of channel c and plane k at values[c *
-// channel_stride + k * plane_stride], the primitive's own slots first, the camera's last.
-struct CrossedRow {
-  std::int32_t id = 0;
-  int group = 0;
-  int next = -1;  // row of the same pixel
-  float* values = nullptr;
-  std::ptrdiff_t channel_stride = 0, plane_stride = 1;
+// Partials by the slots of one primitive: of channel c and plane k at values[c * channel_stride + k *
+// plane_stride], the primitive's own slots first, the camera's last.
+struct RowValues {
+  const float* values = nullptr;
+  std::ptrdiff_t channel_stride = 0, plane_stride = 0;
 };
 
-// A pixel (its number in the tile) that shows something else than what its centre sees, and the first of its
-// entries. Its rows: the first one, and the one that lies in the planes of the primitive that its centre
-// sees; -1 if there is none.
+// What a crossed pixel (its number in the tile) depends on by one primitive. `place` says where its values
+// are.
+struct CrossedRow {
+  std::int32_t id;
+  int pixel, place;
+};
+
+// A pixel that shows something else than what its centre sees, and the first of its entries. Its rows: what
+// belongs into the planes of the primitive that its centre sees, zeros if there is nothing; and perhaps
+// others, in SilhouetteWork::other_rows().
 struct CrossedPixel {
-  int pixel, first_entry, first_row, own_row;
+  int pixel, first_entry;
+  int own_place;
 };
 
 class SilhouetteWork {
@@ -45,12 +50,15 @@ class SilhouetteWork {
     return {crossed_.data(), static_cast<std::size_t>(crossed_count_)};
   }
 
-  // Calls body(row) for each row of a pixel but its own.
-  template <class F>
-  void for_each_other_row(const CrossedPixel& crossed, F&& body) const {
-    for (int r = crossed.first_row; r >= 0; r = rows_[static_cast<std::size_t>(r)].next) {
-      if (r != crossed.own_row) body(rows_[static_cast<std::size_t>(r)]);
-    }
+  // Rows of all these pixels but what is their own, those of one pixel one after another.
+  Span<const CrossedRow> other_rows() const {
+    return {other_rows_.data(), static_cast<std::size_t>(other_row_count_)};
+  }
+
+  RowValues values_at(int place) const {
+    const auto number = static_cast<unsigned>(place);
+    const RowValues& source = sources_[number % source_count];
+    return {source.values + number / source_count, source.channel_stride, source.plane_stride};
   }
 
   // Finds where silhouettes of spheres and planes are in a run of tiles: first of all.
@@ -77,11 +85,6 @@ class SilhouetteWork {
 
   // After differentiate: rows of crossed pixels that see `group`, in planes as there.
   void patch(const TileContext& context, const Group& group, int planes, Workspace& work) const;
-
-  // Whether a row belongs to the block of S of a primitive of the same group.
-  static bool same_block(const Group& group, std::int32_t a, std::int32_t b) {
-    return a == b || group.kind == GroupKind::rigid_mesh;
-  }
 
  private:
   struct Segment {    // entries found by one kind of kernels
@@ -135,7 +138,6 @@ class SilhouetteWork {
     const auto j = static_cast<std::size_t>(pixel / tile_pixels);
     CrossedPixel& crossed = all_crossed_[j * tile_pixels + static_cast<std::size_t>(crossed_counts_[j]++)];
     crossed.pixel = pixel % tile_pixels, crossed.first_entry = first_entry;
-    crossed.first_row = crossed.own_row = -1;
   }
   bool combine_channels(const TileContext& context, int pixel, int first, float* rendered);
   bool combine_pixel(std::size_t shown_at, int first, int channel, float background, float* rendered);
@@ -148,23 +150,23 @@ class SilhouetteWork {
   void differentiate(const TileContext& context);
   void differentiate_pieces(const TileContext& context);
   void weigh_partials(const TileContext& context);
-  // Adds a row before the row `next`, and returns its number.
-  int add_row(int next, int group, std::int32_t id, float* values, std::ptrdiff_t channel_stride,
-              std::ptrdiff_t plane_stride) {
-    CrossedRow& row = rows_[static_cast<std::size_t>(row_count_)];
-    row.id = id, row.group = group, row.next = next;
-    row.values = values, row.channel_stride = channel_stride, row.plane_stride = plane_stride;
-    return row_count_++;
+  void make_row_room(const TileContext& context);
+  void find_sources(const TileContext& context);
+  // Whether the rows of a pixel are those of one entry, as they lie in the kernels' arrays.
+  bool has_single_entry(const CrossedPixel& crossed) const {
+    const auto i = static_cast<std::size_t>(crossed.first_entry);
+    return crossed.first_entry < first_mesh_ && next_entry_[i] < 0 &&
+           sample_ids_[i] != sample_ids_[i + static_cast<std::size_t>(stride_)];
   }
-  void gather_single(const TileContext& context, CrossedPixel& crossed, Workspace& work);
-  void find_own_row(const TileContext& context, CrossedPixel& crossed, Workspace& work);
+  template <class Blocks>
+  int gather_singles(int channels, Blocks block_of, Workspace& work);
+  void gather_sums(const TileContext& context, int first_crossed, Workspace& work);
+  void part_rows(const TileContext& context, CrossedPixel& crossed, Workspace& work);
   // The centre of a pixel that sees nothing gets the rows of `id`.
-  void give_id(const TileContext& context, int pixel, std::int32_t id, Workspace& work);
+  void give_id(int channels, int pixel, std::int32_t id, Workspace& work);
   void gather_shared(const TileContext& context, int e);
   void gather_pieces(const TileContext& context);
-  float* row_of(const TileContext& context, int pixel, int group, std::int32_t id);
-  // The group that an id belongs to; mostly that of the last one.
-  int group_of(const TileContext& context, std::int32_t id);
+  float* row_of(const TileContext& context, int pixel, std::int32_t id);
 
   float& crossing(int component, int e) {
     return crossings_[static_cast<std::size_t>(component * stride_ + e)];
@@ -233,11 +235,20 @@ class SilhouetteWork {
   // [tiles, channels, 256]: whether the row of the pixel's centre is part of its row.
   std::vector<std::uint8_t> all_keep_centre_;
   Span<std::uint8_t> keeps_centre_;  // of the tile at hand
-  std::vector<CrossedRow> rows_;
+  // Where values of rows are: behind and in front of silhouettes that are alone in their pixels, in the
+  // arrays of the kernels; sums; zeros. Number i of source s is place i * source_count + s.
+  enum Source { behind, front, sums, zeros, source_count };
+  std::array<RowValues, source_count> sources_;
+  std::vector<CrossedRow> other_rows_;
+  int other_row_count_ = 0;
+  // Sums by block of the pixels with several entries, linked by pixel.
+  struct SharedRow {
+    std::int32_t id, block;
+    int start, next;  // in row_values_; row of the same pixel
+  };
+  std::vector<SharedRow> rows_;
   int row_count_ = 0;
   std::vector<float> row_values_;
-  std::ptrdiff_t row_size_ = 0;
-  std::size_t last_group_ = 0;
 };
 
 }  // namespace diffrt::renderer

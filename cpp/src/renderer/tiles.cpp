@@ -21,6 +21,7 @@ void Workspace::resize(int channels, int planes) {
   for (runtime::Buffer<float>* block : {&observed, &weights, &residual, &robust, &costs})
     block->resize(pixels);
   rows.resize(pixels * static_cast<std::size_t>(planes));
+  twos.resize(pixels + 1);  // one is written before it is known whether it is needed
   select(0);
 }
 

@@ -22,7 +22,8 @@ struct Workspace {
   Span<std::int32_t> ids;
   runtime::Buffer<float> observed, weights, residual, robust, costs, rows;
   SilhouetteWork silhouettes;
-  std::vector<Couplings::Entry> entries;  // of one pixel
+  std::vector<Couplings::Entry> entries;    // of one pixel
+  std::vector<Couplings::TwoEntries> twos;  // of a tile
 
   void resize(int channels, int planes);
   // Tile `j` of the run is at hand.
@@ -35,10 +36,14 @@ struct TileContext {
   const TileGrid& grid;
   const scene::State& state;
   const std::vector<Group>& groups;
+  const std::vector<PrimitiveBlock>& blocks;  // of each id, with exact boundaries
+  bool blocks_are_primitives;                 // whether theta moves all of them, and none with another
   const std::vector<OutputChannels>& outputs;
   int channels = 1;      // of all outputs
   int camera_slots = 0;  // 0, or kernels::camera_slots
   int planes = 0;        // slots of the widest group, the camera's among them
+
+  const PrimitiveBlock& block_of(std::int32_t id) const { return blocks[static_cast<std::size_t>(id + 1)]; }
 };
 
 // Whether any primitive may touch a tile.
