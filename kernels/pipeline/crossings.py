@@ -16,6 +16,7 @@ from kernels.pipeline.target import TILE
 from kernels.pipeline.visibility import PLANE_COMPONENTS, SPHERE_COMPONENTS
 from kernels.silhouettes.conic import FAR, Conic, cross_conic, interval_inside
 from kernels.silhouettes.ellipse import cross_ellipse
+from kernels.silhouettes.gentle import cross_gentle
 from kernels.silhouettes.spread import mean_root
 
 # Components of a crossing. `CENTRE` is q at the pixel's centre, `LONGEST` is 0 where nothing crosses; `SPREAD` and its
@@ -134,7 +135,7 @@ def crossing_of(target, shape, kind, with_nodes, table, ids, x, y, intrinsics):
     if KINDS[kind] == "small":
         result = cross_ellipse(conic)
     else:
-        result = cross_conic(conic, with_nodes, 2 if KINDS[kind] == "gentle" else 4)
+        result = (cross_gentle if KINDS[kind] == "gentle" else cross_conic)(conic, with_nodes)
     spread = mean_root(seed(result.area, "area")) if shape is sphere_conic else Dual(result.area * 0.0 + 1.0, {})
     slope = spread.value * 0.0 + partial_of(spread, "area")
     beside = [STEP * n for n in result.outward]
