@@ -95,7 +95,7 @@ def lines(target, shape, branched):
 
 def cross(target, shape, kind, with_nodes):
     """The Crossing of each pair: numbers [begin, end) of pairs. Without nodes it is a little less work."""
-    numbers, scalars, indices = target.numbers, target.scalars, target.indices
+    numbers, rows, indices = target.numbers, target.rows, target.indices
 
     @ti.kernel
     def kernel(
@@ -108,7 +108,7 @@ def cross(target, shape, kind, with_nodes):
         fy: ti.f32,
         cx: ti.f32,
         cy: ti.f32,
-        table: scalars,
+        table: rows,
         pixels: indices,
         primitives: indices,
         crossings: numbers,
@@ -167,7 +167,7 @@ def pixel_centres(target, i, left, top, pixels):
 def gather_conic(target, shape, table, ids, direction, fx, fy):
     """The conic of the primitive of each lane."""
     if shape is sphere_conic:
-        x, y, z, radius = (target.gather(table, [k * SPHERE_COMPONENTS + c for k in ids]) for c in range(4))
+        x, y, z, radius = target.gather_row(table, ids, SPHERE_COMPONENTS, 4)
         return conic_of_sphere(direction, Vec3(x, y, z), radius, fx, fy)
-    x, y, z, offset = (target.gather(table, [k * PLANE_COMPONENTS + c for k in ids]) for c in range(4))
+    x, y, z, offset = target.gather_row(table, ids, PLANE_COMPONENTS, 4)
     return conic_of_plane(direction, Vec3(x, y, z), where(offset > 0.0, 1.0, -1.0), fx, fy)

@@ -29,6 +29,8 @@ def samples(target, output, surface, camera, seeded):
     """Samples of one output on one shape, on both sides; without `seeded` no partials are written."""
     numbers, integers, scalars, indices = target.numbers, target.integers, target.scalars, target.indices
 
+    table_type = surface.table(target)
+
     @ti.kernel
     def kernel(
         begin: ti.i32,
@@ -49,7 +51,7 @@ def samples(target, output, surface, camera, seeded):
         count: ti.i32,
         stride: ti.i32,
         vertex_stride: ti.i32,
-        table: scalars,
+        table: table_type,
         faces: indices,
         vertices_camera: scalars,
         points: numbers,

@@ -49,7 +49,7 @@ def _node(target, crossings, stride, i, first, k):
 
 def load_sphere(target, table, ids):
     """q of the lanes' spheres as a function of the direction; slots seeded."""
-    values = [target.gather(table, [k * SPHERE_COMPONENTS + c for k in ids]) for c in range(4)]
+    values = target.gather_row(table, ids, SPHERE_COMPONENTS, 4)
     x, y, z, radius = (seed(v, k) for k, v in enumerate(values))
     scale = 1.0 / (values[3] * values[3])
     return lambda direction: silhouette_sphere(direction, Vec3(x, y, z), radius, scale)
@@ -57,7 +57,7 @@ def load_sphere(target, table, ids):
 
 def load_plane(target, table, ids):
     """q of the lanes' planes; the offset does not move the horizon."""
-    values = [target.gather(table, [k * PLANE_COMPONENTS + c for k in ids]) for c in range(4)]
+    values = target.gather_row(table, ids, PLANE_COMPONENTS, 4)
     x, y, z = (seed(v, k) for k, v in enumerate(values[:3]))
     side = where(values[3] > 0.0, 1.0, -1.0)
     return lambda direction: silhouette_plane(direction, Vec3(x, y, z), side)
@@ -69,7 +69,7 @@ def silhouette_rows(target, load, kind, camera):
     `by_*` and `partials` (pipeline/samples.py) have both sides of a channel, `stride` numbers each. The partials of the
     outer side are multiplied by the rule's derivative in place.
     """
-    numbers, scalars, indices = target.numbers, target.scalars, target.indices
+    numbers, table_rows, indices = target.numbers, target.rows, target.indices
     slots = 4
 
     @ti.kernel
@@ -85,7 +85,7 @@ def silhouette_rows(target, load, kind, camera):
         fy: ti.f32,
         cx: ti.f32,
         cy: ti.f32,
-        table: scalars,
+        table: table_rows,
         pixels: indices,
         primitives: indices,
         crossings: numbers,
