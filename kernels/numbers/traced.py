@@ -235,7 +235,6 @@ class Traced:
         a, b = (x.splat(lanes) if isinstance(x, Traced) else Traced(splat(float(x), lanes), lanes) for x in (a, b))
         return Traced(ti.select(condition.expression, a.expression, b.expression), lanes)
 
-
     def anywhere(self):
         """Whether this condition holds in any lane, as a Taichi expression."""
         if self.lanes == 1:

@@ -32,6 +32,8 @@ LEAST_AREA = 1e-6
 # Kinds of silhouettes: gently curved, a small ellipse, one that reaches the camera plane.
 KINDS = ("gentle", "small", "open")
 KIND_NODES = (4, 32, 8)
+# Of a gently curved silhouette those of its first arc, which are followed by those of a second one.
+ARC_NODES = 2
 CROSSING_COMPONENTS = NODES + 3 * max(KIND_NODES)
 
 

@@ -14,9 +14,19 @@ from kernels.cameras.pinhole import pinhole_direction
 from kernels.geometry.plane import silhouette_plane
 from kernels.geometry.sphere import silhouette_sphere
 from kernels.geometry.triangle import move_edge, silhouette_edge
-from kernels.numbers import Vec3, partial_of, seed, where
+from kernels.numbers import Vec3, partial_of, rarely, seed, where
 from kernels.numbers.traced import Traced, element, keep
-from kernels.pipeline.crossings import AREA, KIND_NODES, LEAST_AREA, MOMENT, NODES, SPREAD_SLOPE, pixel_centres
+from kernels.pipeline.crossings import (
+    ARC_NODES,
+    AREA,
+    KIND_NODES,
+    KINDS,
+    LEAST_AREA,
+    MOMENT,
+    NODES,
+    SPREAD_SLOPE,
+    pixel_centres,
+)
 from kernels.pipeline.edges import LINE, PIECE_NODES
 from kernels.pipeline.rows import CAMERA_SLOTS
 from kernels.pipeline.samples import IMAGE_SLOTS
@@ -136,12 +146,20 @@ def silhouette_rows(target, load, kind, camera):
         moment = (component(MOMENT), component(MOMENT + 1))
         constant, by_x, by_y = jump_of(component(AREA), moment, component(SPREAD_SLOPE), rule, *image)
         total = slots + (CAMERA_SLOTS if camera else 0)
-        sums = [0.0] * total
-        for k in range(KIND_NODES[kind]):
-            x, y, weight = _node(target, crossings, stride, i, NODES, k)
-            q = q_of(pinhole_direction(x0 + x, y0 + y, *camera_numbers))
-            weight = weight * (constant + by_x * x + by_y * y)
-            sums = [partial_of(q, s) * weight + term for s, term in enumerate(sums)]
+
+        def add(sums, nodes):
+            for k in nodes:
+                x, y, weight = _node(target, crossings, stride, i, NODES, k)
+                q = q_of(pinhole_direction(x0 + x, y0 + y, *camera_numbers))
+                weight = weight * (constant + by_x * x + by_y * y)
+                sums = [partial_of(q, s) * weight + term for s, term in enumerate(sums)]
+            return sums
+
+        certain = ARC_NODES if KINDS[kind] == "gentle" else KIND_NODES[kind]
+        sums = add([0.0] * total, range(certain))
+        if certain < KIND_NODES[kind]:  # a second arc is rare
+            there = component(NODES + 3 * certain + 2) > 0.0
+            sums = rarely(there, lambda: add(sums, range(certain, KIND_NODES[kind])), sums)
         for k, term in enumerate(sums):
             plane = k if k < slots else planes - (total - k)
             shown = Traced(weigh(rule[1].expression, partial(plane, 0).expression), target.lanes)

@@ -154,10 +154,15 @@ SURFACES = (
 
 
 def concerns(target, id_expression, first_id, count):
-    """Whether a step has to look at its pixel: on a GPU where it sees one of these ids, on the CPU always."""
-    if target.serial:
-        return True
-    return keep((id_expression >= first_id) & (id_expression < first_id + count))
+    """Whether one of the lanes sees a primitive with an id in [first_id, first_id + count)."""
+    return lanes_in(target, id_expression, first_id, count).anywhere()
+
+
+def lanes_in(target, id_expression, first_id, count):
+    """Which of the lanes' ids lie in [first_id, first_id + count)."""
+    lower, upper = target.splat(first_id, ti.i32), target.splat(first_id + count, ti.i32)
+    ids = keep(id_expression)
+    return Traced((ids >= lower) & (ids < upper), target.lanes)
 
 
 def lanes_seen(target, id_expression, first_id, count):
@@ -165,11 +170,9 @@ def lanes_seen(target, id_expression, first_id, count):
 
     A lane that sees something else gets index 0: what it fetches is thrown away.
     """
-    ids = Traced(id_expression, target.lanes)
-    lower, upper = target.splat(first_id, ti.i32), target.splat(first_id + count, ti.i32)
-    mine = Traced((ids.expression >= lower) & (ids.expression < upper), target.lanes)
-    local = Traced(ti.select(mine.expression, ids.expression - lower, target.splat(0, ti.i32)), target.lanes)
-    return mine, target.lanes_of(local.expression)
+    mine = lanes_in(target, id_expression, first_id, count)
+    local = id_expression - target.splat(first_id, ti.i32)
+    return mine, target.lanes_of(keep(ti.select(mine.expression, local, target.splat(0, ti.i32))))
 
 
 def differentiate(surface, target, tables, ids, direction, inverse_depth, seen, seeded):

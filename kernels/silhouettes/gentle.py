@@ -105,9 +105,7 @@ def one_arc(q, start, end, inside, mirror, with_nodes):
     area = low + dy * cx + segment
     moment_x = (0.5 * dy) * (cx * (cx - 1.0) + dx * dx * (1.0 / 12.0)) + segment * (cx - 0.5 + 0.4 * across)
     moment_y = (
-        (0.5 * low) * (low - 1.0)
-        + dy * (cx * (cy - 0.5) + dx * dy * (1.0 / 12.0))
-        + segment * (cy - 0.5 + 0.4 * up)
+        (0.5 * low) * (low - 1.0) + dy * (cx * (cy - 0.5) + dx * dy * (1.0 / 12.0)) + segment * (cy - 0.5 + 0.4 * up)
     )
     inverse = 1.0 / sqrt(where(there, square, 1.0))
 
