@@ -222,6 +222,18 @@ def where(condition, a, b):
     return type(leader).where(condition, a, b) if _rank(leader) else np.where(condition, a, b)[()]
 
 
+def rarely(condition, function, otherwise):
+    """The plain numbers of `function()` where the condition holds, else those of `otherwise`, lane by lane as `where`.
+
+    The function is evaluated only if the condition holds in one of the lanes: for what is long, and seldom needed.
+    """
+    if _rank(condition):
+        return condition.rarely(function, otherwise)
+    if not np.any(condition):
+        return list(otherwise)
+    return [where(condition, a, b) for a, b in zip(function(), otherwise, strict=True)]
+
+
 def clip(x, low, high):
     """x kept within [low, high]; outside, the derivative is that of the bound."""
     return minimum(maximum(x, low), high)

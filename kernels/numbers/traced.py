@@ -15,6 +15,7 @@ from numbers import Integral, Real
 
 import numpy as np
 import taichi as ti
+from taichi._lib import core
 from taichi.lang import impl
 
 # Taichi's own functions of a scalar, which call libm's.
@@ -233,6 +234,32 @@ class Traced:
         lanes = max(getattr(x, "lanes", 1) for x in (condition, a, b))
         a, b = (x.splat(lanes) if isinstance(x, Traced) else Traced(splat(float(x), lanes), lanes) for x in (a, b))
         return Traced(ti.select(condition.expression, a.expression, b.expression), lanes)
+
+    def anywhere(self):
+        """Whether this condition holds in any lane, as a Taichi expression."""
+        if self.lanes == 1:
+            return self.expression
+        found, one, none = 0, splat(1, self.lanes, ti.i32), splat(0, self.lanes, ti.i32)
+        bits = keep(ti.select(self.expression, one, none))
+        for k in range(self.lanes):
+            found = keep(element(bits, k) | found)
+        return keep(found != 0)
+
+    def rarely(self, function, otherwise):
+        """functions.py: in a kernel, a branch."""
+        numbers = [x if isinstance(x, Traced) else Traced(float(x)) for x in otherwise]
+        lanes = max(self.lanes, *(x.lanes for x in numbers))
+        results = [Traced(x.splat(lanes).expression, lanes) for x in numbers]
+        runtime = impl.get_runtime()
+        builder = runtime.compiling_callable.ast_builder()
+        impl.begin_frontend_if(builder, self.anywhere(), core.DebugInfo(runtime.get_current_src_info()))
+        builder.begin_frontend_if_true()
+        for result, number in zip(results, function(), strict=True):
+            result.expression._assign(Traced.where(self, number, result).expression)
+        builder.pop_scope()
+        builder.begin_frontend_if_false()
+        builder.pop_scope()
+        return results
 
 
 # --- functions made of others, on scalars and packets alike

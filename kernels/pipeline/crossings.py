@@ -7,7 +7,7 @@ stride + i, and the points from which one looks and at which one evaluates.
 
 import taichi as ti
 
-from kernels.cameras.pinhole import pinhole_direction
+from kernels.cameras.pinhole import pinhole_direction, pinhole_ray
 from kernels.geometry.plane import conic_of_plane
 from kernels.geometry.sphere import conic_of_sphere
 from kernels.numbers import Dual, Vec3, clip, partial_of, seed, where
@@ -16,6 +16,7 @@ from kernels.pipeline.target import TILE, TILE_BITS
 from kernels.pipeline.visibility import PLANE_COMPONENTS, SPHERE_COMPONENTS
 from kernels.silhouettes.conic import FAR, Conic, cross_conic, interval_inside
 from kernels.silhouettes.ellipse import cross_ellipse
+from kernels.silhouettes.gentle import cross_gentle
 from kernels.silhouettes.spread import mean_root
 
 # Components of a crossing. `CENTRE` is q at the pixel's centre, `LONGEST` is 0 where nothing crosses; `SPREAD` and its
@@ -31,6 +32,8 @@ LEAST_AREA = 1e-6
 # Kinds of silhouettes: gently curved, a small ellipse, one that reaches the camera plane.
 KINDS = ("gentle", "small", "open")
 KIND_NODES = (4, 32, 8)
+# Of a gently curved silhouette those of its first arc, which are followed by those of a second one.
+ARC_NODES = 2
 CROSSING_COMPONENTS = NODES + 3 * max(KIND_NODES)
 
 
@@ -94,7 +97,7 @@ def lines(target, shape, branched):
 
 def cross(target, shape, kind, with_nodes):
     """The Crossing of each pair: numbers [begin, end) of pairs. Without nodes it is a little less work."""
-    numbers, scalars, indices = target.numbers, target.scalars, target.indices
+    numbers, rows, indices = target.numbers, target.rows, target.indices
 
     @ti.kernel
     def kernel(
@@ -107,7 +110,7 @@ def cross(target, shape, kind, with_nodes):
         fy: ti.f32,
         cx: ti.f32,
         cy: ti.f32,
-        table: scalars,
+        table: rows,
         pixels: indices,
         primitives: indices,
         crossings: numbers,
@@ -128,31 +131,35 @@ def cross(target, shape, kind, with_nodes):
 def crossing_of(target, shape, kind, with_nodes, table, ids, x, y, intrinsics):
     """The components of the crossing of the pixels at (x, y) and the primitives of the lanes."""
     fx, fy, cx, cy = (Traced(a) for a in intrinsics)
-    conic = gather_conic(target, shape, table, ids, pinhole_direction(x, y, fx, fy, cx, cy), fx, fy)
+    conic = gather_conic(target, shape, table, ids, pinhole_ray(x, y, fx, fy, cx, cy), fx, fy)
     if KINDS[kind] != "open":
         conic = Conic(conic.value, conic.gradient, conic.hessian)
     if KINDS[kind] == "small":
         result = cross_ellipse(conic)
     else:
-        result = cross_conic(conic, with_nodes, 2 if KINDS[kind] == "gentle" else 4)
+        result = (cross_gentle if KINDS[kind] == "gentle" else cross_conic)(conic, with_nodes)
     spread = mean_root(seed(result.area, "area")) if shape is sphere_conic else Dual(result.area * 0.0 + 1.0, {})
     slope = spread.value * 0.0 + partial_of(spread, "area")
     beside = [STEP * n for n in result.outward]
     edge = [c + e for c, e in zip((x, y), result.edge_point, strict=True)]
     inner = [e - b for e, b in zip(edge, beside, strict=True)]
     outer = [e + b for e, b in zip(edge, beside, strict=True)]
-    inside = centroid(result.area, (x, y), result.moment, 1.0, inner)
-    outside = centroid(1.0 - result.area, (x, y), result.moment, -1.0, outer)
+    inside, outside = centroids(result.area, (x, y), result.moment, inner, outer)
     values = [result.area, *result.moment, conic.value, result.longest, spread.value, slope]
     values += [*inner, *outer, *inside, *outside]
     return values + [number for node in result.nodes for number in node]
 
 
-def centroid(area, centre, moment, sign, otherwise):
-    """Of the part of a pixel with this area; where that is too small, another point."""
-    there = area > LEAST_AREA
-    inverse = sign / where(there, area, 1.0)
-    return [where(there, c + m * inverse, o) for c, m, o in zip(centre, moment, otherwise, strict=True)]
+def centroids(area, centre, moment, inner, outer):
+    """Of the covered part of a pixel and of the rest; where a part is too small, `inner` or `outer`."""
+    rest = 1.0 - area
+    both = area * rest
+    inverse = 1.0 / where(both > 0.5 * LEAST_AREA, both, 1.0)
+    results = []
+    for part, factor, otherwise in ((area, rest * inverse, inner), (rest, 0.0 - area * inverse, outer)):
+        there = part > LEAST_AREA
+        results.append([where(there, c + m * factor, o) for c, m, o in zip(centre, moment, otherwise, strict=True)])
+    return results
 
 
 def pixel_centres(target, i, left, top, pixels):
@@ -172,7 +179,7 @@ def pixel_centres(target, i, left, top, pixels):
 def gather_conic(target, shape, table, ids, direction, fx, fy):
     """The conic of the primitive of each lane."""
     if shape is sphere_conic:
-        x, y, z, radius = (target.gather(table, [k * SPHERE_COMPONENTS + c for k in ids]) for c in range(4))
+        x, y, z, radius = target.gather_row(table, ids, SPHERE_COMPONENTS, 4)
         return conic_of_sphere(direction, Vec3(x, y, z), radius, fx, fy)
-    x, y, z, offset = (target.gather(table, [k * PLANE_COMPONENTS + c for k in ids]) for c in range(4))
+    x, y, z, offset = target.gather_row(table, ids, PLANE_COMPONENTS, 4)
     return conic_of_plane(direction, Vec3(x, y, z), where(offset > 0.0, 1.0, -1.0), fx, fy)

@@ -21,6 +21,8 @@ def rows(target, output, surface, camera):
     numbers, integers, scalars, indices = target.numbers, target.integers, target.scalars, target.indices
     slots = len(surface.slots)
 
+    table_type = surface.table(target)
+
     @ti.kernel
     def kernel(
         begin: ti.i32,
@@ -41,7 +43,7 @@ def rows(target, output, surface, camera):
         count: ti.i32,
         stride: ti.i32,
         vertex_stride: ti.i32,
-        table: scalars,
+        table: table_type,
         faces: indices,
         vertices_camera: scalars,
         inverse_depth: numbers,

@@ -15,11 +15,11 @@ numbers on. Of the outer side spread is 1. Where another group, or nothing, is s
 
 import taichi as ti
 
-from kernels.cameras.pinhole import pinhole_direction
+from kernels.cameras.pinhole import pinhole_ray
 from kernels.numbers import partial_of, seed, value_of, where
 from kernels.numbers.traced import Traced, element
 from kernels.pipeline.rows import CAMERA_SLOTS
-from kernels.pipeline.surfaces import Tables, lanes_seen
+from kernels.pipeline.surfaces import Tables, concerns, lanes_seen
 
 # Partials by x, y [px] and spread.
 IMAGE_SLOTS = 3
@@ -28,6 +28,8 @@ IMAGE_SLOTS = 3
 def samples(target, output, surface, camera, seeded):
     """Samples of one output on one shape, on both sides; without `seeded` no partials are written."""
     numbers, integers, scalars, indices = target.numbers, target.integers, target.scalars, target.indices
+
+    table_type = surface.table(target)
 
     @ti.kernel
     def kernel(
@@ -49,7 +51,7 @@ def samples(target, output, surface, camera, seeded):
         count: ti.i32,
         stride: ti.i32,
         vertex_stride: ti.i32,
-        table: scalars,
+        table: table_type,
         faces: indices,
         vertices_camera: scalars,
         points: numbers,
@@ -63,39 +65,50 @@ def samples(target, output, surface, camera, seeded):
         ti.loop_config(serialize=target.serial)
         for i in range(begin, end):
             for side in range(2):
-                ratio = spread[i]
-                if side == 1:
-                    ratio = target.splat(1.0)
-                x = 2 * side * part + i
-                run(
-                    side * part + i,
-                    (points[x], points[x + part]),
-                    (beside[x], beside[x + part]),
-                    reference[side * part + i],
-                    ratio,
-                    ids[side * part + i],
-                    (fx, fy, cx, cy),
-                    (first_id, count),
-                    Tables(table, stride, faces, vertices_camera, vertex_stride, (pivot_x, pivot_y, pivot_z)),
-                    (values, partials),
-                    (channel, planes, 2 * part),
-                    (fresh, background),
-                )
+                j = side * part + i
+                if fresh > 0:
+                    clear(j, ids[j], background, channel, planes, 2 * part, values, partials)
+                if concerns(target, ids[j], first_id, count):
+                    ratio = spread[i]
+                    if side == 1:
+                        ratio = target.splat(1.0)
+                    x = 2 * side * part + i
+                    run(
+                        j,
+                        (points[x], points[x + part]),
+                        (beside[x], beside[x + part]),
+                        reference[j],
+                        ratio,
+                        ids[j],
+                        (fx, fy, cx, cy),
+                        (first_id, count),
+                        Tables(table, stride, faces, vertices_camera, vertex_stride, (pivot_x, pivot_y, pivot_z)),
+                        (values, partials),
+                        (channel, planes, 2 * part),
+                    )
+
+    def clear(i, id_expression, background, channel, planes, stride, values, partials):
+        empty = Traced(id_expression < target.splat(0, ti.i32), target.lanes)
+        for c in range(output.channels):
+            element(values, (channel + c) * stride + i)._assign(where(empty, Traced(background), 1.0).expression)
+            for plane in written(len(surface.slots), camera, planes) if seeded else ():
+                element(partials, ((channel + c) * planes + plane) * stride + i)._assign(target.splat(0.0))
 
     run = sampler(target, output, surface, camera, seeded)
     return kernel
 
 
-def sampler(target, output, surface, camera, seeded):
-    """The function that takes number i of a list of samples and writes values and partials.
+def written(slots, camera, planes):
+    """The planes of a channel's partials: by the primitive's slots, the camera's, and those of the image."""
+    shared = IMAGE_SLOTS + (CAMERA_SLOTS if camera else 0)
+    return [*range(slots), *(planes - shared + k for k in range(shared))]
 
-    `start` is (fresh, background), or None where what is there stays in any case.
-    """
+
+def sampler(target, output, surface, camera, seeded):
+    """The function that takes number i of a list of samples and writes values and partials."""
     slots = len(surface.slots)
 
-    def run(
-        i, point, fallback, reference, spread, id_expression, intrinsics, group, tables, results, layout, start=None
-    ):
+    def run(i, point, fallback, reference, spread, id_expression, intrinsics, group, tables, results, layout):
         seen, ids = lanes_seen(target, id_expression, *group)
         at = surface.sample(target, tables, ids, seeded)
         camera_numbers = [Traced(a) for a in intrinsics]
@@ -103,7 +116,7 @@ def sampler(target, output, surface, camera, seeded):
         reference, spread = target.packet(reference), target.packet(spread)
         near = True
         if surface.extends:
-            z, _ = at(pinhole_direction(x, y, *camera_numbers), spread)
+            z, _ = at(pinhole_ray(x, y, *camera_numbers), spread)
             z = value_of(z)
             near = (reference <= 0.0) | ((z * reference < 2.0) & (z * reference > 0.5))
             x, y = (where(near, p, target.packet(q)) for p, q in zip((x, y), fallback, strict=True))
@@ -111,36 +124,21 @@ def sampler(target, output, surface, camera, seeded):
             x, y, spread = (seed(v, slots + CAMERA_SLOTS + k) for k, v in enumerate((x, y, spread)))
             if camera:
                 camera_numbers = [seed(a, slots + k) for k, a in enumerate(camera_numbers)]
-        direction = pinhole_direction(x, y, *camera_numbers)
+        direction = pinhole_ray(x, y, *camera_numbers)
         z, normal = at(direction, spread)
         channel, planes, stride = layout
+
+        def write(array, place, number):
+            place = element(array, place * stride + i)
+            place._assign(where(seen, number, target.packet(place)).expression)
+
         for c, shown in enumerate(output.function(direction, z, normal)):
-            place = element(results[0], (channel + c) * stride + i)
-            place._assign(where(seen, value_of(shown), otherwise(target, place, start, id_expression)).expression)
+            write(results[0], channel + c, value_of(shown))
             if not seeded:
                 continue
-            own = [(k, partial_of(shown, k)) for k in range(slots)]
-            if camera:
-                own += [
-                    (planes - IMAGE_SLOTS - CAMERA_SLOTS + k, partial_of(shown, slots + k)) for k in range(CAMERA_SLOTS)
-                ]
-            for k in range(IMAGE_SLOTS):
-                e = partial_of(shown, slots + CAMERA_SLOTS + k)
-                own.append((planes - IMAGE_SLOTS + k, where(near, e, 0.0)))
-            for k, e in own:
-                place = element(results[1], ((channel + c) * planes + k) * stride + i)
-                place._assign(where(seen, e, otherwise(target, place, start)).expression)
+            own = [partial_of(shown, k) for k in range(slots + (CAMERA_SLOTS if camera else 0))]
+            own += [where(near, partial_of(shown, slots + CAMERA_SLOTS + k), 0.0) for k in range(IMAGE_SLOTS)]
+            for plane, e in zip(written(slots, camera, planes), own, strict=True):
+                write(results[1], (channel + c) * planes + plane, e)
 
     return run
-
-
-def otherwise(target, place, start, id_expression=None):
-    """What a place holds whose sample is not of this group: a value, or without ids a partial."""
-    if start is None:
-        return target.packet(place)
-    fresh = target.packet(target.splat(ti.cast(start[0], ti.f32))) > 0.5
-    first = 0.0
-    if id_expression is not None:
-        empty = Traced(id_expression < target.splat(0, ti.i32), target.lanes)
-        first = where(empty, Traced(start[1]), 1.0)
-    return where(fresh, first, target.packet(place))

@@ -10,13 +10,23 @@ component) * stride + i.
 
 import taichi as ti
 
-from kernels.cameras.pinhole import pinhole_direction
+from kernels.cameras.pinhole import pinhole_direction, pinhole_ray
 from kernels.geometry.plane import silhouette_plane
 from kernels.geometry.sphere import silhouette_sphere
 from kernels.geometry.triangle import move_edge, silhouette_edge
-from kernels.numbers import Vec3, partial_of, seed, where
+from kernels.numbers import Vec3, partial_of, rarely, seed, where
 from kernels.numbers.traced import Traced, element, keep
-from kernels.pipeline.crossings import AREA, KIND_NODES, LEAST_AREA, MOMENT, NODES, SPREAD_SLOPE, pixel_centres
+from kernels.pipeline.crossings import (
+    ARC_NODES,
+    AREA,
+    KIND_NODES,
+    KINDS,
+    LEAST_AREA,
+    MOMENT,
+    NODES,
+    SPREAD_SLOPE,
+    pixel_centres,
+)
 from kernels.pipeline.edges import LINE, PIECE_NODES
 from kernels.pipeline.rows import CAMERA_SLOTS
 from kernels.pipeline.samples import IMAGE_SLOTS
@@ -49,7 +59,7 @@ def _node(target, crossings, stride, i, first, k):
 
 def load_sphere(target, table, ids):
     """q of the lanes' spheres as a function of the direction; slots seeded."""
-    values = [target.gather(table, [k * SPHERE_COMPONENTS + c for k in ids]) for c in range(4)]
+    values = target.gather_row(table, ids, SPHERE_COMPONENTS, 4)
     x, y, z, radius = (seed(v, k) for k, v in enumerate(values))
     scale = 1.0 / (values[3] * values[3])
     return lambda direction: silhouette_sphere(direction, Vec3(x, y, z), radius, scale)
@@ -57,7 +67,7 @@ def load_sphere(target, table, ids):
 
 def load_plane(target, table, ids):
     """q of the lanes' planes; the offset does not move the horizon."""
-    values = [target.gather(table, [k * PLANE_COMPONENTS + c for k in ids]) for c in range(4)]
+    values = target.gather_row(table, ids, PLANE_COMPONENTS, 4)
     x, y, z = (seed(v, k) for k, v in enumerate(values[:3]))
     side = where(values[3] > 0.0, 1.0, -1.0)
     return lambda direction: silhouette_plane(direction, Vec3(x, y, z), side)
@@ -69,7 +79,7 @@ def silhouette_rows(target, load, kind, camera):
     `by_*` and `partials` (pipeline/samples.py) have both sides of a channel, `stride` numbers each. The partials of the
     outer side are multiplied by the rule's derivative in place.
     """
-    numbers, scalars, indices = target.numbers, target.scalars, target.indices
+    numbers, table_rows, indices = target.numbers, target.rows, target.indices
     slots = 4
 
     @ti.kernel
@@ -85,7 +95,7 @@ def silhouette_rows(target, load, kind, camera):
         fy: ti.f32,
         cx: ti.f32,
         cy: ti.f32,
-        table: scalars,
+        table: table_rows,
         pixels: indices,
         primitives: indices,
         crossings: numbers,
@@ -136,12 +146,20 @@ def silhouette_rows(target, load, kind, camera):
         moment = (component(MOMENT), component(MOMENT + 1))
         constant, by_x, by_y = jump_of(component(AREA), moment, component(SPREAD_SLOPE), rule, *image)
         total = slots + (CAMERA_SLOTS if camera else 0)
-        sums = [0.0] * total
-        for k in range(KIND_NODES[kind]):
-            x, y, weight = _node(target, crossings, stride, i, NODES, k)
-            q = q_of(pinhole_direction(x0 + x, y0 + y, *camera_numbers))
-            weight = weight * (constant + by_x * x + by_y * y)
-            sums = [partial_of(q, s) * weight + term for s, term in enumerate(sums)]
+
+        def add(sums, nodes):
+            for k in nodes:
+                x, y, weight = _node(target, crossings, stride, i, NODES, k)
+                q = q_of(pinhole_ray(x0 + x, y0 + y, *camera_numbers))
+                weight = weight * (constant + by_x * x + by_y * y)
+                sums = [partial_of(q, s) * weight + term for s, term in enumerate(sums)]
+            return sums
+
+        certain = ARC_NODES if KINDS[kind] == "gentle" else KIND_NODES[kind]
+        sums = add([0.0] * total, range(certain))
+        if certain < KIND_NODES[kind]:  # a second arc is rare
+            there = component(NODES + 3 * certain + 2) > 0.0
+            sums = rarely(there, lambda: add(sums, range(certain, KIND_NODES[kind])), sums)
         for k, term in enumerate(sums):
             plane = k if k < slots else planes - (total - k)
             shown = Traced(weigh(rule[1].expression, partial(plane, 0).expression), target.lanes)

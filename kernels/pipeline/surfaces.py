@@ -47,6 +47,11 @@ class Surface:
     function: object
     sample: object
     extends: bool = True
+    by_rows: bool = True
+
+    def table(self, target):
+        """The type of a group's table: a primitive's numbers lie side by side, or those of one kind do."""
+        return target.rows if self.by_rows else target.scalars
 
 
 def _seeded(values, seeded):
@@ -54,19 +59,15 @@ def _seeded(values, seeded):
 
 
 def sphere(target, tables, ids, direction, z, seeded):
-    table = tables.table
-    first = [k * SPHERE_COMPONENTS for k in ids]
-    values = [target.gather(table, [k + c for k in first]) for c in range(4)]
-    x, y, depth, radius = _seeded(values, seeded)
-    center = Vec3(x, y, depth)
-    side = target.gather(table, [k + SIDE for k in first])
+    values = target.gather_row(tables.table, ids, SPHERE_COMPONENTS, SIDE + 1)
+    x, y, depth, radius = _seeded(values[:4], seeded)
+    center, side = Vec3(x, y, depth), values[SIDE]
     z = sphere_geometry.differentiate_sphere(z, direction, center, radius)
     return z, lambda: sphere_geometry.normal_sphere(z, direction, center, radius, side)
 
 
 def sample_sphere(target, tables, ids, seeded):
-    first = [k * SPHERE_COMPONENTS for k in ids]
-    values = [target.gather(tables.table, [k + c for k in first]) for c in range(SIDE + 1)]
+    values = target.gather_row(tables.table, ids, SPHERE_COMPONENTS, SIDE + 1)
     inverse_gap, side = values[4:]
     x, y, depth, radius = _seeded(values[:4], seeded)
     center = Vec3(x, y, depth)
@@ -89,18 +90,14 @@ def _sample_plane(normal, offset):
 
 
 def plane(target, tables, ids, direction, z, seeded):
-    table = tables.table
-    first = [k * PLANE_COMPONENTS for k in ids]
-    values = [target.gather(table, [k + c for k in first]) for c in range(4)]
-    x, y, depth, offset = _seeded(values, seeded)
+    x, y, depth, offset = _seeded(target.gather_row(tables.table, ids, PLANE_COMPONENTS, 4), seeded)
     normal = Vec3(x, y, depth)
     z = plane_geometry.differentiate_plane(z, direction, normal, offset)
     return z, lambda: plane_geometry.normal_plane(direction, normal)
 
 
 def sample_plane(target, tables, ids, seeded):
-    first = [k * PLANE_COMPONENTS for k in ids]
-    x, y, z, offset = _seeded([target.gather(tables.table, [k + c for k in first]) for c in range(4)], seeded)
+    x, y, z, offset = _seeded(target.gather_row(tables.table, ids, PLANE_COMPONENTS, 4), seeded)
     return _sample_plane(Vec3(x, y, z), offset)
 
 
@@ -151,16 +148,21 @@ def free_triangle(target, tables, ids, direction, z, seeded):
 SURFACES = (
     Surface("sphere", sphere_geometry.SLOTS, sphere, sample_sphere, extends=False),
     Surface("plane", plane_geometry.SLOTS, plane, sample_plane),
-    Surface("triangle", triangle_geometry.RIGID_SLOTS, rigid_triangle, sample_rigid_triangle),
-    Surface("free_triangle", triangle_geometry.FREE_SLOTS, free_triangle, sample_free_triangle),
+    Surface("triangle", triangle_geometry.RIGID_SLOTS, rigid_triangle, sample_rigid_triangle, by_rows=False),
+    Surface("free_triangle", triangle_geometry.FREE_SLOTS, free_triangle, sample_free_triangle, by_rows=False),
 )
 
 
 def concerns(target, id_expression, first_id, count):
-    """Whether a step has to look at its pixel: on a GPU where it sees one of these ids, on the CPU always."""
-    if target.serial:
-        return True
-    return keep((id_expression >= first_id) & (id_expression < first_id + count))
+    """Whether one of the lanes sees a primitive with an id in [first_id, first_id + count)."""
+    return lanes_in(target, id_expression, first_id, count).anywhere()
+
+
+def lanes_in(target, id_expression, first_id, count):
+    """Which of the lanes' ids lie in [first_id, first_id + count)."""
+    lower, upper = target.splat(first_id, ti.i32), target.splat(first_id + count, ti.i32)
+    ids = keep(id_expression)
+    return Traced((ids >= lower) & (ids < upper), target.lanes)
 
 
 def lanes_seen(target, id_expression, first_id, count):
@@ -168,11 +170,9 @@ def lanes_seen(target, id_expression, first_id, count):
 
     A lane that sees something else gets index 0: what it fetches is thrown away.
     """
-    ids = Traced(id_expression, target.lanes)
-    lower, upper = target.splat(first_id, ti.i32), target.splat(first_id + count, ti.i32)
-    mine = Traced((ids.expression >= lower) & (ids.expression < upper), target.lanes)
-    local = Traced(ti.select(mine.expression, ids.expression - lower, target.splat(0, ti.i32)), target.lanes)
-    return mine, target.lanes_of(local.expression)
+    mine = lanes_in(target, id_expression, first_id, count)
+    local = id_expression - target.splat(first_id, ti.i32)
+    return mine, target.lanes_of(keep(ti.select(mine.expression, local, target.splat(0, ti.i32))))
 
 
 def differentiate(surface, target, tables, ids, direction, inverse_depth, seen, seeded):

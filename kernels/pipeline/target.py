@@ -20,6 +20,8 @@ from kernels.numbers.traced import Traced, element, keep, packet_type, splat
 
 TILE = 16
 TILE_BITS = TILE.bit_length() - 1
+# Numbers that lie side by side in a table and are fetched at once.
+ROW = 4
 # Pixels of a tile: what a GPU's loops over tiles count.
 STEPS = TILE * TILE
 
@@ -94,6 +96,11 @@ class Target:
         return ti.types.ndarray(dtype=ti.f32, ndim=1)
 
     @cached_property
+    def rows(self):
+        """Array of float32 that holds `ROW` or twice as many in a row: packets fetch `ROW` at a time."""
+        return ti.types.ndarray(dtype=packet_type(ROW), ndim=1) if self.lanes > 1 else self.scalars
+
+    @cached_property
     def indices(self):
         """Array of int32."""
         return ti.types.ndarray(dtype=ti.i32, ndim=1)
@@ -117,6 +124,18 @@ class Target:
     def gather(self, array, indices):
         """array[index] of each lane, as a number."""
         return self.scalars_to_number([element(array, index) for index in indices])
+
+    def gather_row(self, array, indices, length, count):
+        """The first `count` numbers of each lane's row, rows of `length` float32 in an array of `rows`."""
+        if self.lanes == 1:
+            return [self.packet(element(array, indices[0] * length + c)) for c in range(count)]
+        numbers = []
+        for part in range(0, count, ROW):
+            pieces = [keep(element(array, k * (length // ROW) + part // ROW)) for k in indices]
+            numbers += [
+                self.scalars_to_number([element(piece, c) for piece in pieces]) for c in range(min(ROW, count - part))
+            ]
+        return numbers
 
     def scalars_to_number(self, values):
         """One scalar for each lane, as a number."""

@@ -58,6 +58,8 @@ def value_of_surface(target, output, surface):
     """An output that looks at the normal: one kernel per shape, which writes the pixels that see this group."""
     numbers, integers, scalars, indices = target.numbers, target.integers, target.scalars, target.indices
 
+    table_type = surface.table(target)
+
     @ti.kernel
     def kernel(
         begin: ti.i32,
@@ -74,7 +76,7 @@ def value_of_surface(target, output, surface):
         count: ti.i32,
         stride: ti.i32,
         vertex_stride: ti.i32,
-        table: scalars,
+        table: table_type,
         faces: indices,
         vertices_camera: scalars,
         inverse_depth: numbers,

@@ -14,9 +14,10 @@ from kernels.pipeline.bin import TOGETHER, area_of
 from kernels.pipeline.prepare import EDGES, INVERSE_OFFSET, NORMAL
 from kernels.pipeline.target import STEPS, TILE, TILE_BITS, pixel_x, pixel_y
 
-# Components of a prepared sphere (centre, radius, 1 / (c.c - r^2), side) and plane (normal, offset, 1 / offset).
-SPHERE_COMPONENTS, SIDE = 6, 5
-PLANE_COMPONENTS = 5
+# Components of a prepared sphere (centre, radius, 1 / (c.c - r^2), side) and plane (normal, offset, 1 / offset), in
+# whole rows (pipeline/target.py).
+SPHERE_COMPONENTS, SIDE = 8, 5
+PLANE_COMPONENTS = 8
 # Pixels in the bounds of a triangle from which on a GPU looks at it tile by tile, and how its rows are shared out else.
 LARGE = 256
 QUARTERS = 4

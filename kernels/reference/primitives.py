@@ -32,6 +32,7 @@ from kernels.geometry.triangle import edges_of_triangle, plane_of_triangle
 from kernels.numbers import Vec3, value_of
 from kernels.silhouettes.conic import SMALL_RADIUS, Conic, cross_conic
 from kernels.silhouettes.ellipse import cross_ellipse
+from kernels.silhouettes.gentle import cross_gentle
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Sphere:
         if center.z <= radius:
             return cross_conic(conic)
         conic = Conic(conic.value, conic.gradient, conic.hessian)
-        return cross_ellipse(conic) if _smallest_radius(conic) < SMALL_RADIUS else cross_conic(conic)
+        return cross_ellipse(conic) if _smallest_radius(conic) < SMALL_RADIUS else cross_gentle(conic)
 
 
 def _smallest_radius(conic):
@@ -121,7 +122,7 @@ class Plane:
         if value_of(self.offset) == 0.0:
             return None
         side = np.sign(value_of(self.offset))
-        return cross_conic(conic_of_plane(direction, self.normal.map(value_of), side, fx, fy))
+        return cross_gentle(conic_of_plane(direction, self.normal.map(value_of), side, fx, fy))
 
 
 @dataclass(frozen=True)

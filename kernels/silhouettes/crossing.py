@@ -24,6 +24,19 @@ class Crossing:
     outward: tuple
     longest: Any
 
+    @property
+    def numbers(self):
+        """All of it, one after the other."""
+        nodes = [number for node in self.nodes for number in node]
+        return [self.area, *self.moment, *self.edge_point, *self.outward, self.longest, *nodes]
+
+    @classmethod
+    def of(cls, numbers):
+        """The inverse of `numbers`."""
+        area, mx, my, x, y, nx, ny, longest, *rest = numbers
+        nodes = [tuple(rest[k : k + 3]) for k in range(0, len(rest), 3)]
+        return cls(area, (mx, my), nodes, (x, y), (nx, ny), longest)
+
 
 # The sides of a pixel as one walks around it, its inside on the left: middle, and direction.
 SIDES = (((0.0, -0.5), (1.0, 0.0)), ((0.5, 0.0), (0.0, 1.0)), ((0.0, 0.5), (-1.0, 0.0)), ((-0.5, 0.0), (0.0, -1.0)))
