@@ -24,9 +24,10 @@ struct SilhouetteRegion {
   int group, kind, primitive;
   RunMask crossed, full;    // it may pass through these pixels; it surrounds those
   bool crosses, surrounds;  // whether there are any
-  // Of the plane that the silhouette lies in, 1/z along a ray (x, y, 1) is the product with this; of a
-  // horizon 0.
-  float along_x, along_y, along_z;
+  // Of the plane that the silhouette lies in: 1/z at the centre of each tile, and its change by x and y in
+  // z = 1. Of a horizon 0.
+  std::array<float, most_in_run> inverse;
+  float along_x, along_y;
 
   SilhouetteRegion() {}  // nothing is set: there are many, and all is written
 };

@@ -27,7 +27,7 @@ int count_of_bits(std::uint64_t word) {
 }  // namespace
 
 void SilhouetteWork::find(const TileContext& context, TileRun run) {
-  clear();
+  crossed_counts_ = {};
   regions_.find(context, run);
 }
 

@@ -62,9 +62,6 @@ class SilhouetteWork {
   // and `with_rows` prepares gather_rows.
   void run(const TileContext& context, TileRun run, Workspace& work, bool with_rows);
 
-  // Instead, where nothing touches the tiles.
-  void clear() { crossed_counts_ = {}; }
-
   // The functions below, and `pixels`, are about one tile of the run, number `j` in it.
   void select(const TileContext& context, int j);
 
