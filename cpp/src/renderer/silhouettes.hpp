@@ -106,7 +106,7 @@ class SilhouetteWork {
   }
   void add_chain(const TileContext& context, int group, int pixel, int root);
   void describe_chain(int from, int e);
-  void make_entry_room();
+  void make_entry_room(int more);
   // A stride is a multiple of 16, so that every component begins at a cache line.
   static int whole_lines(int count) { return (count + 15) / 16 * 16; }
   void cross(const TileContext& context, bool with_nodes);
