@@ -44,7 +44,8 @@ void CpuEvaluator::cut_runs(const TileContext& context, const std::vector<int>& 
   }
 }
 
-void CpuEvaluator::show_run(const TileContext& context, TileRun run, Workspace& work, bool with_rows) const {
+void CpuEvaluator::show_run(const TileContext& context, const TileRun& run, Workspace& work,
+                            bool with_rows) const {
   if (exact()) work.silhouettes.find(context, run);
   find_visible(context, run, work);
   show(context, run, work);

@@ -59,7 +59,7 @@ class CpuEvaluator : public Evaluator {
   }
   // Into runs_. What becomes of a tile does not depend on its run.
   void cut_runs(const TileContext& context, const std::vector<int>& tiles);
-  void show_run(const TileContext& context, TileRun run, Workspace& work, bool with_rows) const;
+  void show_run(const TileContext& context, const TileRun& run, Workspace& work, bool with_rows) const;
   // Tile `j` of the run is at hand.
   void select(const TileContext& context, int j, Workspace& work, bool with_rows) const;
   void store_image(int t, bool touched, const Workspace& work, Span<float> image) const;

@@ -126,7 +126,7 @@ void find_columns(Group& group, int k) {
   }
 }
 
-void SilhouetteRegions::find(const TileContext& context, TileRun run) {
+void SilhouetteRegions::find(const TileContext& context, const TileRun& run) {
   regions_.clear(), candidates_.clear(), offsets_.clear();
   for (std::size_t g = 0; g < context.groups.size(); ++g) {
     offsets_.push_back(static_cast<int>(candidates_.size()));
@@ -136,7 +136,7 @@ void SilhouetteRegions::find(const TileContext& context, TileRun run) {
   hide(context, run);
 }
 
-void SilhouetteRegions::find_of_group(const TileContext& context, std::size_t g, TileRun run) {
+void SilhouetteRegions::find_of_group(const TileContext& context, std::size_t g, const TileRun& run) {
   const Group& group = context.groups[g];
   const Part part = part_in_image(context.grid, run);
   const bool round = group.kind == GroupKind::spheres;
@@ -171,7 +171,7 @@ void SilhouetteRegions::find_of_group(const TileContext& context, std::size_t g,
   }
 }
 
-void SilhouetteRegions::merge_candidates(const TileLists& tiles, TileRun run) {
+void SilhouetteRegions::merge_candidates(const TileLists& tiles, const TileRun& run) {
   int next[most_in_run] = {}, ends[most_in_run] = {};
   for (int j = 0; j < run.count; ++j)
     next[j] = tiles.begin(run.first + j), ends[j] = tiles.end(run.first + j);
@@ -190,7 +190,7 @@ void SilhouetteRegions::merge_candidates(const TileLists& tiles, TileRun run) {
 }
 
 // Takes out pixels where a silhouette is hidden for certain: behind a sphere whose own is not in the pixel.
-void SilhouetteRegions::hide(const TileContext& context, TileRun run) {
+void SilhouetteRegions::hide(const TileContext& context, const TileRun& run) {
   constexpr int most = 16;  // spheres tried; large ones in one tile are few
   const float half = 0.5f * static_cast<float>(tile),
               half_x = half * static_cast<float>(1 / context.state.fx),

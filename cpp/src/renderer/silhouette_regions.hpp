@@ -35,7 +35,7 @@ struct SilhouetteRegion {
 // The regions of a run of tiles.
 class SilhouetteRegions {
  public:
-  void find(const TileContext& context, TileRun run);
+  void find(const TileContext& context, const TileRun& run);
   const std::vector<SilhouetteRegion>& regions() const { return regions_; }
   // The spheres of a group that may touch any of the tiles, in their order.
   Span<const std::int32_t> candidates(std::size_t group) const {
@@ -48,9 +48,9 @@ class SilhouetteRegions {
   }
 
  private:
-  void find_of_group(const TileContext& context, std::size_t g, TileRun run);
-  void merge_candidates(const TileLists& tiles, TileRun run);
-  void hide(const TileContext& context, TileRun run);
+  void find_of_group(const TileContext& context, std::size_t g, const TileRun& run);
+  void merge_candidates(const TileLists& tiles, const TileRun& run);
+  void hide(const TileContext& context, const TileRun& run);
 
   std::vector<SilhouetteRegion> regions_;
   std::vector<std::int32_t> candidates_;

@@ -26,12 +26,12 @@ int count_of_bits(std::uint64_t word) {
 
 }  // namespace
 
-void SilhouetteWork::find(const TileContext& context, TileRun run) {
+void SilhouetteWork::find(const TileContext& context, const TileRun& run) {
   crossed_counts_ = {};
   regions_.find(context, run);
 }
 
-void SilhouetteWork::run(const TileContext& context, TileRun run, Workspace& work, bool with_rows) {
+void SilhouetteWork::run(const TileContext& context, const TileRun& run, Workspace& work, bool with_rows) {
   const Part part = part_in_image(context.grid, run.first);
   left_ = part.left, top_ = part.top;
   detect(context, run);
@@ -57,7 +57,7 @@ void SilhouetteWork::select(const TileContext& context, int j) {
   keeps_centre_ = {all_keep_centre_.data() + n * planes, planes};
 }
 
-void SilhouetteWork::detect(const TileContext& context, TileRun run) {
+void SilhouetteWork::detect(const TileContext& context, const TileRun& run) {
   segments_.clear(), piece_segments_.clear(), entry_groups_.clear();
   entries_ = 0, count_ = 0;
   once_ = shared_ = RunMask{};

@@ -40,7 +40,7 @@ bool touched(const TileContext& context, int tile_index) {
 
 namespace {
 
-bool touches(const Group& group, TileRun run) {
+bool touches(const Group& group, const TileRun& run) {
   for (int t = run.first; t < run.first + run.count; ++t) {
     if (group.touches(t)) return true;
   }
@@ -48,7 +48,7 @@ bool touches(const Group& group, TileRun run) {
 }
 
 // Spheres: where silhouettes are known, each where its own is.
-void find_visible_discs(const TileContext& context, std::size_t g, TileRun run, Workspace& work) {
+void find_visible_discs(const TileContext& context, std::size_t g, const TileRun& run, Workspace& work) {
   const Group& group = context.groups[g];
   const Part part = part_in_image(context.grid, run);
   kernels::visible_discs_arguments a;
@@ -72,7 +72,7 @@ void find_visible_discs(const TileContext& context, std::size_t g, TileRun run, 
 
 }  // namespace
 
-void find_visible(const TileContext& context, TileRun run_of_tiles, Workspace& work) {
+void find_visible(const TileContext& context, const TileRun& run_of_tiles, Workspace& work) {
   const int begin = run_of_tiles.first, end = begin + run_of_tiles.count;
   kernels::clear_visibility_arguments clear;
   clear.first_tile = begin;
@@ -106,7 +106,7 @@ void find_visible(const TileContext& context, TileRun run_of_tiles, Workspace& w
   }
 }
 
-void show(const TileContext& context, TileRun run, Workspace& work) {
+void show(const TileContext& context, const TileRun& run, Workspace& work) {
   const int begin = run.first, end = begin + run.count;
   const auto set_all = [&](auto& a, const OutputChannels& output) {
     set_pixels(a, context, begin);
