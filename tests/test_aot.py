@@ -88,7 +88,7 @@ def test_header_compiles(data, tmp_path):
 def altered(data, change):
     data = copy.deepcopy(data)
     for kernel in data["kernels"].values():
-        if kernel["family"] == "visible_spheres":
+        if kernel["family"] == "visible_planes":
             change(kernel)
     return data
 
@@ -112,8 +112,8 @@ def test_a_mismatch_fails_the_compilation(data, tmp_path, change):
 def test_a_caller_that_is_out_of_date_fails_the_compilation(data, tmp_path):
     """C++ that fills in an argument which the kernels no longer have."""
     header = manifest.to_header(altered(data, lambda k: k["arguments"][3].update(name="renamed")))
-    old = data["kernels"]["visible_spheres"]["arguments"][3]["name"]
-    caller = f"void f(diffrt::kernels::visible_spheres_arguments& a) {{ a.{old} = 0; }}"
+    old = data["kernels"]["visible_planes"]["arguments"][3]["name"]
+    caller = f"void f(diffrt::kernels::visible_planes_arguments& a) {{ a.{old} = 0; }}"
     ok, said = compiles(tmp_path, header, caller)
     assert not ok and "no member named" in said
 
@@ -188,7 +188,7 @@ def test_packets_are_simd_registers(build):
     """Pixels are computed eight at a time: in one ymm register from v3 on, in two xmm registers on v2."""
     v2, v3, v4 = (disassembly(build, level) for level in lower.LEVELS)
     for name in (
-        "visible_spheres",
+        "visible_discs",
         "visible_triangles",
         "rows_distance_sphere",
         "normal_equations_6",

@@ -49,6 +49,36 @@ def test_any_number_of_threads(name):
             assert_same_bits(everything_of(renderer, theta), expected)
 
 
+def crowd(planes: bool) -> dr.Scene:
+    """Spheres behind and beside each other, more in a tile than are tried for what they hide."""
+    rng = np.random.default_rng(5)
+    shapes: dict = {}
+    for i in range(60):
+        z = rng.uniform(3, 12)
+        centre = (*(z * rng.uniform((-0.7, -0.5), (0.7, 0.5))), z)
+        shapes[f"b{i}"] = dr.Sphere(centre, z * rng.uniform(0.004, 0.15))
+    for i in range(24):
+        shapes[f"c{i}"] = dr.Sphere((0.3, 0.2, 4 + 0.4 * i), 0.5 + 0.06 * i)
+    if planes:
+        shapes |= {"floor": dr.Plane((0, 2, 0), (0.05, -1, 0.02)), "wall": dr.Plane((0, 0, 11), (0.2, 0.1, -1))}
+    return dr.Scene(dr.PinholeCamera(96, 90, 70, 68, 45, 47), shapes)
+
+
+@pytest.mark.parametrize("planes", [False, True])
+@pytest.mark.parametrize("outputs", ["distance", ["depth", "mask"]])
+def test_any_number_of_threads_with_silhouettes(planes, outputs):
+    """Tiles are taken together; how many depends on the threads."""
+    scene = crowd(planes)
+    free = [name for name in dr.valid_free_names(scene) if name.startswith(("b", "camera.focal"))]
+    renderers = [
+        dr.Renderer(scene, free=free, output=outputs, background=20.0, threads=threads) for threads in (1, 2, 3, 5)
+    ]
+    expected = everything_of(renderers[0], renderers[0].theta0)
+    for renderer in renderers:
+        for _ in range(2):
+            assert_same_bits(everything_of(renderer, renderer.theta0), expected)
+
+
 @EVERY
 @pytest.mark.parametrize("outputs", ["depth", OUTPUTS], ids=["one channel", "all"])
 def test_whatever_was_computed_in_between(name, outputs):

@@ -9,8 +9,9 @@ crossings, edges -> see -> samples -> rules -> silhouette_rows
 tile by tile on the CPU, and in lists of all crossed pixels on a GPU (kernels/pipeline/crossed).
 
 From `visibility` on a kernel works on tiles [begin, end) of 16 x 16 pixels. What one tile hands to the next kernel
-lies in tile blocks: block number (tile - first_tile). On the CPU the runtime takes one tile through all its kernels
-before the next, so that its block stays in the first-level cache; on a GPU each kernel runs over all tiles.
+lies in tile blocks: block number (tile - first_tile). On the CPU the runtime takes one tile, or where silhouettes are
+wanted a few side by side, through all kernels before the next, so that blocks stay in the first-level cache; on a GPU
+each kernel runs over all tiles.
 
 What is a loop of one thread on the CPU, binning and sums, has other kernels on a GPU: ON_CPU and ON_GPU below. A scene
 of one primitive is drawn there in one launch after `visibility` (draw.py).
@@ -78,8 +79,9 @@ from kernels.pipeline.visibility import (
 from kernels.silhouettes.rules import RULES
 
 # Families of one kind of target only; so are those of crossed pixels, `_boundary_kernels` and `crossed_kernels`.
-ON_CPU = (bin_count, bin_fill, bin_count_parted, bin_fill_parted, visible_triangles)
+ON_CPU = (bin_count, bin_fill, bin_count_parted, bin_fill_parted, visible_discs, visible_triangles)
 ON_GPU = (
+    visible_spheres,
     chunk_boxes,
     count_candidates,
     place_chunks,
@@ -116,7 +118,7 @@ def all_kernels(target):
         bin_count_parted,
         bin_fill_parted,
         clear_visibility,
-        visible_spheres,
+        visible_discs,
         visible_planes,
         visible_triangles,
     )
@@ -156,7 +158,7 @@ def _single(target, families):
 
 def _boundary_kernels(target):
     """What the pixels of a tile need that a silhouette crosses, on the CPU."""
-    families = (visible_discs, see_spheres, see_planes, see_triangles, look_spheres)
+    families = (see_spheres, see_planes, see_triangles, look_spheres)
     families += (edges.silhouette_edges, edges.detect_edges, edges.cross_edges)
     kernels = {family.__name__: Entry(family(target), family.__name__) for family in families}
     shapes = (("sphere", crossings.sphere_conic, load_sphere), ("plane", crossings.plane_conic, load_plane))

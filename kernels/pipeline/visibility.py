@@ -58,7 +58,7 @@ def sphere_in_front(target, x, y, spheres, k, side):
 
 
 def visible_spheres(target):
-    """Spheres, over each tile's candidates."""
+    """Spheres, over each tile's candidates: on a GPU."""
     numbers, integers, scalars, indices = target.numbers, target.integers, target.scalars, target.indices
 
     @ti.kernel
@@ -104,7 +104,8 @@ def visible_spheres(target):
 
 
 def visible_discs(target):
-    """Spheres that have silhouettes: each visits the packets that its own touches, in a run of tiles on the CPU.
+    """Spheres in a run of tiles on the CPU: each visits the packets that its silhouette touches, or if that is not
+    `located` all.
 
     `columns` of row number i of sphere k, at 4 * (starts[k] + i), holds the first pixel and, three numbers on, one
     beyond the last; its rows are [first_rows[k], last_rows[k]]. The run's spheres are candidates [begin, end); its
@@ -120,6 +121,7 @@ def visible_discs(target):
         top: ti.i32,
         across: ti.i32,
         lines: ti.i32,
+        located: ti.i32,
         first_id: ti.i32,
         cx: ti.f32,
         cy: ti.f32,
@@ -139,16 +141,28 @@ def visible_discs(target):
             k = candidates[n]
             c = sphere_components(spheres, k)
             mine = target.splat(first_id + k, ti.i32)
-            for row in range(ti.max(first_rows[k] - top, 0), ti.min(last_rows[k] - top, lines - 1) + 1):
+            first_row = 0
+            last_row = lines - 1
+            if located != 0:
+                first_row = ti.max(first_rows[k] - top, 0)
+                last_row = ti.min(last_rows[k] - top, lines - 1)
+            for row in range(first_row, last_row + 1):
                 y = (ti.cast(top + row, ti.f32) - cy) * inverse_fy
-                place = 4 * (starts[k] + (top + row - first_rows[k]))
-                first = ti.max(ti.cast(columns[place], ti.i32) - left, 0)
-                last = ti.min(ti.cast(columns[place + 3], ti.i32) - left, across) - 1
+                first = 0
+                last = across - 1
+                if located != 0:
+                    place = 4 * (starts[k] + (top + row - first_rows[k]))
+                    first = ti.max(ti.cast(columns[place], ti.i32) - left, 0)
+                    last = ti.min(ti.cast(columns[place + 3], ti.i32) - left, across) - 1
                 if first <= last:
                     for q in range(first // target.lanes, last // target.lanes + 1):
                         x = (target.lane_numbers() + ti.cast(left + q * target.lanes, ti.f32) - cx) * inverse_fx
                         p = q // target.across * target.block + row * target.across + q % target.across
-                        inverse = disc_in_front(target, c, x, y)
+                        inverse = target.splat(0.0)
+                        if c[SIDE] > 0.0:
+                            inverse = disc_in_front(target, c, x, y, 1.0)
+                        else:
+                            inverse = disc_in_front(target, c, x, y, -1.0)
                         nearer = inverse > inverse_depth[p]
                         inverse_depth[p] = ti.select(nearer, inverse, inverse_depth[p])
                         ids[p] = ti.select(nearer, mine, ids[p])
@@ -157,15 +171,15 @@ def visible_discs(target):
 
 
 def sphere_components(spheres, k):
-    """Centre, radius and 1 / (c.c - r^2) of sphere k, fetched once."""
-    return Scalars([keep(element(spheres, k * SPHERE_COMPONENTS + c)) for c in range(5)])
+    """The components of sphere k, fetched once."""
+    return Scalars([keep(element(spheres, k * SPHERE_COMPONENTS + c)) for c in range(SPHERE_COMPONENTS)])
 
 
-def disc_in_front(target, c, x, y):
-    """As sphere_in_front, of a sphere with the camera outside."""
+def disc_in_front(target, c, x, y, side):
+    """As sphere_in_front."""
     direction = Vec3(target.packet(x), Traced(y), 1.0)
     center, radius, inverse_gap = Vec3(*(Traced(c[k]) for k in range(3))), Traced(c[3]), Traced(c[4])
-    return inverse_depth_sphere(direction, center, radius, inverse_gap, 1.0).expression
+    return inverse_depth_sphere(direction, center, radius, inverse_gap, side).expression
 
 
 def plane_in_front(target, x, y, planes, k):

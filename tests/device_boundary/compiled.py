@@ -28,10 +28,12 @@ def wanted(target, families):
     """
     from kernels.pipeline import ON_GPU, Entry, all_kernels
     from kernels.pipeline.crossed import crossed_kernels
+    from kernels.pipeline.visibility import visible_spheres
 
     if families:
         return {f.__name__: Entry(f(target), f.__name__) for f in ON_GPU if f.__name__ in families}
     kernels = {name: entry for name, entry in all_kernels(target).items() if not name.startswith(LEFT_OUT)}
+    kernels["visible_spheres"] = Entry(visible_spheres(target), "visible_spheres")
     return kernels | crossed_kernels(target)
 
 

@@ -23,9 +23,10 @@ struct TileGrid {
   int tiles() const { return across * down; }
 };
 
-// Tiles that a thread takes together: consecutive ones of one row.
+// Tiles that a thread takes together: consecutive ones of one row that primitives may touch, or a tile.
 struct TileRun {
   int first = 0, count = 1;
+  bool touched = true;
 };
 constexpr int most_in_run = 4;
 

@@ -22,35 +22,34 @@ void CpuEvaluator::prepare() {
 }
 
 void CpuEvaluator::cut_runs(const TileContext& context, const std::vector<int>& tiles) {
-  const auto meshes_at = [&](int t) {
+  const auto has_mesh = [&](int t) {
     for (const Group& group : groups_) {
       if (group.mesh != nullptr && group.touches(t)) return true;
     }
     return false;
   };
-  const auto joins = [&](int t) { return exact() && touched(context, t) && !meshes_at(t); };
   // Few tiles are shared out one by one.
   int most = most_in_run;
-  if (exact() && pool_->threads() > 1) {
-    const auto joined = std::count_if(tiles.begin(), tiles.end(), joins);
-    while (most > 1 && joined < 4 * most * pool_->threads()) most /= 2;
+  if (pool_->threads() > 1) {
+    const auto busy = std::count_if(tiles.begin(), tiles.end(), [&](int t) { return touched(context, t); });
+    while (most > 1 && busy < 4 * most * pool_->threads()) most /= 2;
   }
   runs_.clear();
   bool open = false;  // whether the last run may go on
   for (const int t : tiles) {
-    const bool joined = joins(t);
-    if (joined && open && runs_.back().count < most && runs_.back().first + runs_.back().count == t &&
+    const bool there = touched(context, t), joins = there && !has_mesh(t);
+    if (joins && open && runs_.back().count < most && runs_.back().first + runs_.back().count == t &&
         t % grid_.across != 0) {
       ++runs_.back().count;
     } else {
-      runs_.push_back({t, 1});
+      runs_.push_back({t, 1, there});
     }
-    open = joined;
+    open = joins;
   }
 }
 
-void CpuEvaluator::show_run(const TileContext& context, TileRun run, Workspace& work, bool with_rows) const {
-  if (!touched(context, run.first)) return work.silhouettes.clear();
+void CpuEvaluator::show_run(const TileContext& context, const TileRun& run, Workspace& work,
+                            bool with_rows) const {
   if (exact()) work.silhouettes.find(context, run);
   find_visible(context, run, work);
   show(context, run, work);
@@ -59,7 +58,6 @@ void CpuEvaluator::show_run(const TileContext& context, TileRun run, Workspace& 
 
 void CpuEvaluator::select(const TileContext& context, int j, Workspace& work, bool with_rows) const {
   work.select(j);
-  if (!exact()) return;
   work.silhouettes.select(context, j);
   if (with_rows) work.silhouettes.gather_rows(context, work);
 }

@@ -35,38 +35,39 @@ class CpuEvaluator : public Evaluator {
             outputs_, channels_, camera_slots_, widest_};
   }
 
-  // Calls body(tile, workspace of its thread) for each of the tiles, which are in ascending order. What the
-  // pixels of a tile show is in the blocks ids, inverse_depth, rendered, unless nothing touches it;
-  // `with_rows`: and what patch needs.
+  // Calls body(tile, whether it is touched, workspace of its thread) for each of the tiles, which are in
+  // ascending order. What the pixels of a tile that is touched show is in the blocks ids, inverse_depth and
+  // rendered; `with_rows`: and what patch needs.
   template <class F>
   void over_tiles(const TileContext& context, const std::vector<int>& tiles, bool with_rows, F&& body) {
-    cut_runs(context, tiles);
-    const int count = static_cast<int>(tiles.size()), runs = static_cast<int>(runs_.size());
+    if (exact()) cut_runs(context, tiles);
+    const int count = static_cast<int>(exact() ? runs_.size() : tiles.size());
     // Handing out a tile costs little, waking the others more: below a few tiles stay on this thread.
-    const int grain = count <= 4 ? runs : std::max(1, std::min(8, runs / (8 * pool_->threads())));
-    pool_->parallel_for(runs, grain, [&](int begin, int end, int thread) {
+    const int grain = tiles.size() <= 4 ? count : std::max(1, std::min(8, count / (8 * pool_->threads())));
+    pool_->parallel_for(count, grain, [&](int begin, int end, int thread) {
       Workspace& work = workspaces_[static_cast<std::size_t>(thread)];
       for (int i = begin; i < end; ++i) {
-        const TileRun run = runs_[static_cast<std::size_t>(i)];
-        show_run(context, run, work, with_rows);
+        const auto place = static_cast<std::size_t>(i);
+        const TileRun run = exact() ? runs_[place] : TileRun{tiles[place], 1, touched(context, tiles[place])};
+        if (run.touched) show_run(context, run, work, with_rows);
         for (int j = 0; j < run.count; ++j) {
-          select(context, j, work, with_rows);
-          body(run.first + j, work);
+          if (exact() && run.touched) select(context, j, work, with_rows);
+          body(run.first + j, run.touched, work);
         }
       }
     });
     if (exact() && workspaces_.size() > 1) share_room();
   }
-  // Runs of tiles, each a tile that nothing touches or tiles that are touched. What becomes of a tile does
-  // not depend on its run.
+  // Into runs_. What becomes of a tile does not depend on its run.
   void cut_runs(const TileContext& context, const std::vector<int>& tiles);
-  void show_run(const TileContext& context, TileRun run, Workspace& work, bool with_rows) const;
+  void show_run(const TileContext& context, const TileRun& run, Workspace& work, bool with_rows) const;
+  // Tile `j` of the run is at hand.
   void select(const TileContext& context, int j, Workspace& work, bool with_rows) const;
-  void store_image(const TileContext& context, int t, Workspace& work, Span<float> image) const;
+  void store_image(int t, bool touched, const Workspace& work, Span<float> image) const;
   // Which thread meets which tile is not fixed: all make room for what the fullest has met.
   void share_room();
   // Of tiles shown with rows.
-  void store_rows(const TileContext& context, int t, Workspace& work, RowStorage& rows) const;
+  void store_rows(const TileContext& context, int t, bool touched, Workspace& work, RowStorage& rows) const;
   void store_extras(const TileContext& context, int t, const Workspace& work, RowExtras& extras) const;
   // Sum over the slots of one column; where it is one slot as it stands, nothing is computed.
   const float* mix_column(const Block& block, int k, const float* slots, float* mixed) const;

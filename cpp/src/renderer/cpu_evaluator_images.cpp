@@ -9,22 +9,22 @@ void CpuEvaluator::draw(Span<float> image) {
   prepare();
   const TileContext context = this->context();
   over_tiles(context, all_tiles_, false,
-             [&](int t, Workspace& work) { store_image(context, t, work, image); });
+             [&](int t, bool touched, Workspace& work) { store_image(t, touched, work, image); });
 }
 
 void CpuEvaluator::draw_rows(Span<float> image, RowStorage& rows) {
   prepare();
   const TileContext context = this->context();
-  over_tiles(context, all_tiles_, true, [&](int t, Workspace& work) {
-    if (!image.empty()) store_image(context, t, work, image);
-    store_rows(context, t, work, rows);
+  over_tiles(context, all_tiles_, true, [&](int t, bool touched, Workspace& work) {
+    if (!image.empty()) store_image(t, touched, work, image);
+    store_rows(context, t, touched, work, rows);
   });
 }
 
-void CpuEvaluator::store_image(const TileContext& context, int t, Workspace& work, Span<float> image) const {
+void CpuEvaluator::store_image(int t, bool touched, const Workspace& work, Span<float> image) const {
   const std::ptrdiff_t column_stride = channels_,
                        row_stride = static_cast<std::ptrdiff_t>(grid_.width) * channels_;
-  if (!touched(context, t)) {
+  if (!touched) {
     for (const OutputChannels& output : outputs_) {
       for (int c = output.first; c < output.first + output.count; ++c) {
         fill_plane(grid_, t, output.background, image.data() + c, row_stride, column_stride);
@@ -38,13 +38,14 @@ void CpuEvaluator::store_image(const TileContext& context, int t, Workspace& wor
   }
 }
 
-void CpuEvaluator::store_rows(const TileContext& context, int t, Workspace& work, RowStorage& rows) const {
+void CpuEvaluator::store_rows(const TileContext& context, int t, bool touched, Workspace& work,
+                              RowStorage& rows) const {
   const auto plane_at = [&](int plane) {
     return rows.planes.get() + static_cast<std::size_t>(plane) * pixels();
   };
   std::uint8_t& dirty = rows.dirty[static_cast<std::size_t>(t)];
   RowExtras& extras = rows.extras[static_cast<std::size_t>(t)];
-  if (!touched(context, t)) {
+  if (!touched) {
     extras.clear();
     if (dirty == 0) return;
     for (int plane = 0; plane < row_planes_ * channels_; ++plane)

@@ -27,8 +27,11 @@ Evaluator::Totals CpuEvaluator::evaluate_cost(const Observation& observation, co
   }
 
   std::atomic<bool> weights_valid{true};
-  over_tiles(context, active_, with_rows, [&](int t, Workspace& work) {
-    if (!touched(context, t)) find_visible(context, {t, 1}, work), show(context, {t, 1}, work);
+  over_tiles(context, active_, with_rows, [&](int t, bool touched, Workspace& work) {
+    if (!touched) {
+      work.select(0);
+      find_visible(context, {t, 1}, work), show(context, {t, 1}, work);
+    }
     if (!load_observation(context, observation, t, work)) weights_valid = false;
     compare(context, loss, t, work, sums_.data());
     after(context, t, work);

@@ -50,7 +50,7 @@ struct Part {
   int left, top, columns, rows;
 };
 
-inline Part part_in_image(const TileGrid& grid, TileRun run) {
+inline Part part_in_image(const TileGrid& grid, const TileRun& run) {
   const int left = run.first % grid.across * tile, top = run.first / grid.across * tile;
   return {left, top, std::min(run.count * tile, grid.width - left), std::min(tile, grid.height - top)};
 }

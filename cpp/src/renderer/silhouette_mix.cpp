@@ -52,7 +52,16 @@ void SilhouetteWork::combine_singles(const TileContext& context, float* rendered
     for (int k = 0; k < count; ++k) rendered[places[k] + plane] = values[entries[k]];
     for (int k = 0; k < count && with_rows; ++k) keeps_centre[places[k] + plane] = 0;
   }
-  for (int k = 0; k < count && with_rows; ++k) add_crossed(pixels[entries[k]], entries[k]);
+  if (!with_rows) return;
+  std::array<int, most_in_run> counts = crossed_counts_;
+  CrossedPixel* crossed = all_crossed_.data();
+  for (int k = 0; k < count; ++k) {
+    const int e = entries[k];
+    const auto pixel = static_cast<std::size_t>(pixels[e]), j = pixel / tile_pixels;
+    crossed[j * tile_pixels + static_cast<std::size_t>(counts[j]++)] = {static_cast<int>(pixel % tile_pixels),
+                                                                        e, -1, -1};
+  }
+  crossed_counts_ = counts;
 }
 
 // Whether all backgrounds have a value, and so has what the centres of single entries' pixels see.

@@ -145,7 +145,7 @@ void SilhouetteWork::add_chain(const TileContext& context, int g, int pixel, int
   const bool covered = m.centre >= 0;
   if (m.area < ambiguous && covered) m.area = 1;
   if (m.area > 1 - ambiguous && !covered) m.area = 0;
-  make_entry_room();
+  make_entry_room(1);
   const auto e = static_cast<std::size_t>(entries_);
   entry_pixels_[e] = pixel, entry_primitives_[e] = s.half_edges[static_cast<std::size_t>(edge)] / 3;
   entry_groups_.push_back(g);
@@ -180,12 +180,6 @@ void SilhouetteWork::describe_chain(int from, int e) {
     crossing(centroid[side], e) = there ? x + m.moment_x / area[side] : points[side][0];
     crossing(centroid[side] + 1, e) = there ? y + m.moment_y / area[side] : points[side][1];
   }
-}
-
-void SilhouetteWork::make_entry_room() {
-  const auto needed = static_cast<std::size_t>(entries_ + lanes);
-  if (entry_pixels_.size() < needed + 1)
-    entry_pixels_.resize(2 * needed), entry_primitives_.resize(2 * needed);
 }
 
 void SilhouetteWork::differentiate_pieces(const TileContext& context) {

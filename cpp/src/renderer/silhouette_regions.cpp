@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "renderer/launch_arguments.hpp"
 
@@ -54,12 +55,6 @@ inline void put_rows(const std::uint64_t* rows, RunMask& mask) {
   }
 }
 
-bool meet(const RunMask& a, const RunMask& b) {
-  std::uint64_t both = 0;
-  for (std::size_t w = 0; w < a.size(); ++w) both |= a[w] & b[w];
-  return both != 0;
-}
-
 // Masks of primitive `k` in the part of the image that a run covers.
 void find_masks(const SilhouetteLines& lines, std::size_t k, const Part& part, SilhouetteRegion& region) {
   const int from = std::max(part.top, lines.first_rows[k]) - part.top,
@@ -88,22 +83,17 @@ void find_masks(const SilhouetteLines& lines, std::size_t k, const Part& part, S
   put_rows(crossed, region.crossed), put_rows(full, region.full);
 }
 
-// The ray through the centre of a tile, (x, y, 1), and how far it is from there to the tile's right and lower
-// border.
-struct RaysOfTile {
-  float x, y, half_x, half_y;
-};
-
-// Whether one object hides the other one's silhouette in all pixels of a tile that its own surrounds: its
-// surface is nearer than the plane of its silhouette, and that plane is nearer than the other's, all over the
-// tile.
-inline bool hides(const SilhouetteRegion& front, const SilhouetteRegion& other, const RaysOfTile& rays) {
+// In which tiles of a run, as bits, one object hides the other one's silhouette where its own surrounds a
+// pixel: its surface is nearer than the plane of its silhouette, and that plane is nearer than the other's,
+// all over the tile, whose borders are half_x and half_y from its centre in z = 1.
+inline int hides(const SilhouetteRegion& front, const SilhouetteRegion& other, float half_x, float half_y) {
   constexpr float margin = 1e-4f;  // of 1/z, for rounding
-  const float mine = front.along_x * rays.x + front.along_y * rays.y + front.along_z,
-              theirs = other.along_x * rays.x + other.along_y * rays.y + other.along_z;
-  const float change = rays.half_x * std::abs(front.along_x - other.along_x) +
-                       rays.half_y * std::abs(front.along_y - other.along_y);
-  return mine > 0 && mine * (1 - margin) - theirs > change;
+  const float change =
+      half_x * std::abs(front.along_x - other.along_x) + half_y * std::abs(front.along_y - other.along_y);
+  const __m128 mine = _mm_loadu_ps(front.inverse.data()), theirs = _mm_loadu_ps(other.inverse.data());
+  const __m128 nearer = _mm_sub_ps(_mm_mul_ps(mine, _mm_set1_ps(1 - margin)), theirs);
+  return _mm_movemask_ps(
+      _mm_and_ps(_mm_cmpgt_ps(mine, _mm_setzero_ps()), _mm_cmpgt_ps(nearer, _mm_set1_ps(change))));
 }
 
 }  // namespace
@@ -136,7 +126,7 @@ void find_columns(Group& group, int k) {
   }
 }
 
-void SilhouetteRegions::find(const TileContext& context, TileRun run) {
+void SilhouetteRegions::find(const TileContext& context, const TileRun& run) {
   regions_.clear(), candidates_.clear(), offsets_.clear();
   for (std::size_t g = 0; g < context.groups.size(); ++g) {
     offsets_.push_back(static_cast<int>(candidates_.size()));
@@ -146,13 +136,22 @@ void SilhouetteRegions::find(const TileContext& context, TileRun run) {
   hide(context, run);
 }
 
-void SilhouetteRegions::find_of_group(const TileContext& context, std::size_t g, TileRun run) {
+void SilhouetteRegions::find_of_group(const TileContext& context, std::size_t g, const TileRun& run) {
   const Group& group = context.groups[g];
   const Part part = part_in_image(context.grid, run);
   const bool round = group.kind == GroupKind::spheres;
   if (round) merge_candidates(group.tiles, run);
   const int first = round ? offsets_.back() : 0,
             last = round ? static_cast<int>(candidates_.size()) : group.count;
+  // The tiles' centres in z = 1.
+  std::array<float, most_in_run> x;
+  const float middle = 0.5f * static_cast<float>(tile) - 0.5f;
+  for (std::size_t j = 0; j < most_in_run; ++j)
+    x[j] = (static_cast<float>(part.left) + static_cast<float>(tile * static_cast<int>(j)) + middle -
+            static_cast<float>(context.state.cx)) *
+           static_cast<float>(1 / context.state.fx);
+  const float y = (static_cast<float>(part.top) + middle - static_cast<float>(context.state.cy)) *
+                  static_cast<float>(1 / context.state.fy);
   for (int entry = first; entry < last; ++entry) {
     const int k = round ? candidates_[static_cast<std::size_t>(entry)] : entry;
     const int kind = group.kinds[static_cast<std::size_t>(k)];
@@ -162,15 +161,17 @@ void SilhouetteRegions::find_of_group(const TileContext& context, std::size_t g,
     find_masks(group.lines, static_cast<std::size_t>(k), part, region);
     if (round) {
       const float* row = group.table.data() + static_cast<std::ptrdiff_t>(k) * kernels::sphere_components;
-      region.along_x = row[0] * row[4], region.along_y = row[1] * row[4], region.along_z = row[2] * row[4];
+      region.along_x = row[0] * row[4], region.along_y = row[1] * row[4];
+      for (std::size_t j = 0; j < most_in_run; ++j)
+        region.inverse[j] = region.along_x * x[j] + (region.along_y * y + row[2] * row[4]);
     } else {
-      region.along_x = region.along_y = region.along_z = 0;
+      region.along_x = region.along_y = 0, region.inverse = {};
     }
     if (!region.crosses && !(round && region.surrounds)) regions_.pop_back();
   }
 }
 
-void SilhouetteRegions::merge_candidates(const TileLists& tiles, TileRun run) {
+void SilhouetteRegions::merge_candidates(const TileLists& tiles, const TileRun& run) {
   int next[most_in_run] = {}, ends[most_in_run] = {};
   for (int j = 0; j < run.count; ++j)
     next[j] = tiles.begin(run.first + j), ends[j] = tiles.end(run.first + j);
@@ -189,34 +190,26 @@ void SilhouetteRegions::merge_candidates(const TileLists& tiles, TileRun run) {
 }
 
 // Takes out pixels where a silhouette is hidden for certain: behind a sphere whose own is not in the pixel.
-void SilhouetteRegions::hide(const TileContext& context, TileRun run) {
+void SilhouetteRegions::hide(const TileContext& context, const TileRun& run) {
   constexpr int most = 16;  // spheres tried; large ones in one tile are few
-  const auto half = 0.5f * static_cast<float>(tile);
-  const float slope_x = static_cast<float>(1 / context.state.fx),
-              slope_y = static_cast<float>(1 / context.state.fy);
-  std::array<RaysOfTile, most_in_run> rays;
-  for (int j = 0; j < run.count; ++j) {
-    const Part part = part_in_image(context.grid, run.first + j);
-    const float x = static_cast<float>(part.left) + half - 0.5f,
-                y = static_cast<float>(part.top) + half - 0.5f;
-    rays[static_cast<std::size_t>(j)] = {(x - static_cast<float>(context.state.cx)) * slope_x,
-                                         (y - static_cast<float>(context.state.cy)) * slope_y, half * slope_x,
-                                         half * slope_y};
-  }
+  const float half = 0.5f * static_cast<float>(tile),
+              half_x = half * static_cast<float>(1 / context.state.fx),
+              half_y = half * static_cast<float>(1 / context.state.fy);
   std::array<int, most_in_run> tried{};
   for (const SilhouetteRegion& front : regions_) {
     if (!front.surrounds) continue;
-    std::array<bool, most_in_run> tries;
-    for (std::size_t j = 0; j < most_in_run; ++j) {
+    int tries = 0;
+    for (std::size_t j = 0; j < static_cast<std::size_t>(run.count); ++j) {
       const std::uint64_t* full = front.full.data() + j * words_of_tile;
-      tries[j] = (full[0] | full[1] | full[2] | full[3]) != 0 && ++tried[j] <= most;
+      if ((full[0] | full[1] | full[2] | full[3]) != 0 && ++tried[j] <= most) tries |= 1 << j;
     }
     for (SilhouetteRegion& region : regions_) {
-      if (&region == &front || !region.crosses || !meet(region.crossed, front.full)) continue;
-      for (std::size_t j = 0; j < static_cast<std::size_t>(run.count); ++j) {
-        if (!tries[j] || !hides(front, region, rays[j])) continue;
-        for (std::size_t w = j * words_of_tile; w < (j + 1) * words_of_tile; ++w)
-          region.crossed[w] &= ~front.full[w];
+      if (&region == &front || !region.crosses) continue;
+      int hidden = hides(front, region, half_x, half_y) & tries;
+      for (; hidden != 0; hidden &= hidden - 1) {
+        const std::size_t first =
+            static_cast<std::size_t>(__builtin_ctz(static_cast<unsigned>(hidden))) * words_of_tile;
+        for (std::size_t w = first; w < first + words_of_tile; ++w) region.crossed[w] &= ~front.full[w];
       }
     }
   }

@@ -24,9 +24,10 @@ struct SilhouetteRegion {
   int group, kind, primitive;
   RunMask crossed, full;    // it may pass through these pixels; it surrounds those
   bool crosses, surrounds;  // whether there are any
-  // Of the plane that the silhouette lies in, 1/z along a ray (x, y, 1) is the product with this; of a
-  // horizon 0.
-  float along_x, along_y, along_z;
+  // Of the plane that the silhouette lies in: 1/z at the centre of each tile, and its change by x and y in
+  // z = 1. Of a horizon 0.
+  std::array<float, most_in_run> inverse;
+  float along_x, along_y;
 
   SilhouetteRegion() {}  // nothing is set: there are many, and all is written
 };
@@ -34,7 +35,7 @@ struct SilhouetteRegion {
 // The regions of a run of tiles.
 class SilhouetteRegions {
  public:
-  void find(const TileContext& context, TileRun run);
+  void find(const TileContext& context, const TileRun& run);
   const std::vector<SilhouetteRegion>& regions() const { return regions_; }
   // The spheres of a group that may touch any of the tiles, in their order.
   Span<const std::int32_t> candidates(std::size_t group) const {
@@ -47,9 +48,9 @@ class SilhouetteRegions {
   }
 
  private:
-  void find_of_group(const TileContext& context, std::size_t g, TileRun run);
-  void merge_candidates(const TileLists& tiles, TileRun run);
-  void hide(const TileContext& context, TileRun run);
+  void find_of_group(const TileContext& context, std::size_t g, const TileRun& run);
+  void merge_candidates(const TileLists& tiles, const TileRun& run);
+  void hide(const TileContext& context, const TileRun& run);
 
   std::vector<SilhouetteRegion> regions_;
   std::vector<std::int32_t> candidates_;

@@ -25,7 +25,7 @@ static_assert(static_cast<int>(BoundaryRule::foreground) == kernels::rule_foregr
 }  // namespace
 
 // What is seen beside the silhouettes: sample_ids_ of the visible entries, -1 of others.
-void SilhouetteWork::look(const TileContext& context, TileRun run) {
+void SilhouetteWork::look(const TileContext& context, const TileRun& run) {
   first_mesh_ = entries_;
   for (const Segment& s : segments_) {
     if (s.kind < 0) first_mesh_ = std::min(first_mesh_, s.begin);
@@ -68,7 +68,7 @@ void SilhouetteWork::look_spheres(const TileContext& context, std::size_t g) {
 }
 
 // What is seen along rays through the entries' points.
-void SilhouetteWork::see_all(const TileContext& context, TileRun run) {
+void SilhouetteWork::see_all(const TileContext& context, const TileRun& run) {
   for (int part = 0; part < 3; ++part) {
     std::fill_n(seen_inverse_.data() + static_cast<std::ptrdiff_t>(part) * stride_, entries_, 0.0f);
     std::fill_n(seen_ids_.data() + static_cast<std::ptrdiff_t>(part) * stride_, entries_, -1);

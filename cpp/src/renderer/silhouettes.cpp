@@ -26,12 +26,12 @@ int count_of_bits(std::uint64_t word) {
 
 }  // namespace
 
-void SilhouetteWork::find(const TileContext& context, TileRun run) {
-  clear();
+void SilhouetteWork::find(const TileContext& context, const TileRun& run) {
+  crossed_counts_ = {};
   regions_.find(context, run);
 }
 
-void SilhouetteWork::run(const TileContext& context, TileRun run, Workspace& work, bool with_rows) {
+void SilhouetteWork::run(const TileContext& context, const TileRun& run, Workspace& work, bool with_rows) {
   const Part part = part_in_image(context.grid, run.first);
   left_ = part.left, top_ = part.top;
   detect(context, run);
@@ -57,7 +57,7 @@ void SilhouetteWork::select(const TileContext& context, int j) {
   keeps_centre_ = {all_keep_centre_.data() + n * planes, planes};
 }
 
-void SilhouetteWork::detect(const TileContext& context, TileRun run) {
+void SilhouetteWork::detect(const TileContext& context, const TileRun& run) {
   segments_.clear(), piece_segments_.clear(), entry_groups_.clear();
   entries_ = 0, count_ = 0;
   once_ = shared_ = RunMask{};
@@ -73,8 +73,6 @@ void SilhouetteWork::detect(const TileContext& context, TileRun run) {
 // Entries of spheres and planes, by group and kind.
 void SilhouetteWork::add_entries() {
   const std::vector<SilhouetteRegion>& regions = regions_.regions();
-  const std::size_t room = regions.size() * most_in_run * tile_pixels + 4 * lanes;
-  if (entry_pixels_.size() < room) entry_pixels_.resize(2 * room), entry_primitives_.resize(2 * room);
   for (std::size_t first = 0, last = 0; first < regions.size(); first = last) {
     const int group = regions[first].group;
     unsigned kinds = 0;
@@ -94,6 +92,7 @@ void SilhouetteWork::add_entries() {
 }
 
 void SilhouetteWork::add_region(const SilhouetteRegion& region) {
+  make_entry_room(most_in_run * tile_pixels);
   constexpr std::uint64_t last = std::uint64_t{1} << 63;
   std::int32_t *pixels = entry_pixels_.data() + entries_, *first = pixels;
   for (std::size_t w = 0; w < region.crossed.size(); ++w) {
@@ -112,6 +111,12 @@ void SilhouetteWork::add_region(const SilhouetteRegion& region) {
   const auto count = static_cast<int>(pixels - first);
   std::fill_n(entry_primitives_.data() + entries_, count, region.primitive);
   entries_ += count;
+}
+
+// Room for so many entries more, and for what fills up the last packet.
+void SilhouetteWork::make_entry_room(int more) {
+  const auto needed = static_cast<std::size_t>(entries_ + more + lanes);
+  if (entry_pixels_.size() < needed) entry_pixels_.resize(2 * needed), entry_primitives_.resize(2 * needed);
 }
 
 // Whole numbers only: copies of the last entry, of no group.

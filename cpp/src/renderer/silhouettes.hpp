@@ -62,16 +62,13 @@ class SilhouetteWork {
   }
 
   // Finds where silhouettes of spheres and planes are in a run of tiles: first of all.
-  void find(const TileContext& context, TileRun run);
+  void find(const TileContext& context, const TileRun& run);
   // What was found.
   const SilhouetteRegions& regions() const { return regions_; }
 
   // Finds what silhouettes do to the run, after find_visible and show: changes the blocks `rendered`,
   // and `with_rows` prepares gather_rows.
-  void run(const TileContext& context, TileRun run, Workspace& work, bool with_rows);
-
-  // Instead, where nothing touches the tiles.
-  void clear() { crossed_counts_ = {}; }
+  void run(const TileContext& context, const TileRun& run, Workspace& work, bool with_rows);
 
   // The functions below, and `pixels`, are about one tile of the run, number `j` in it.
   void select(const TileContext& context, int j);
@@ -95,7 +92,7 @@ class SilhouetteWork {
     int group, begin, end;
   };
 
-  void detect(const TileContext& context, TileRun run);
+  void detect(const TileContext& context, const TileRun& run);
   void add_entries();
   void add_region(const SilhouetteRegion& region);
   void detect_edges(const TileContext& context, int g, int tile_index);
@@ -112,13 +109,13 @@ class SilhouetteWork {
   }
   void add_chain(const TileContext& context, int group, int pixel, int root);
   void describe_chain(int from, int e);
-  void make_entry_room();
+  void make_entry_room(int more);
   // A stride is a multiple of 16, so that every component begins at a cache line.
   static int whole_lines(int count) { return (count + 15) / 16 * 16; }
   void cross(const TileContext& context, bool with_nodes);
-  void look(const TileContext& context, TileRun run);
+  void look(const TileContext& context, const TileRun& run);
   void look_spheres(const TileContext& context, std::size_t g);
-  void see_all(const TileContext& context, TileRun run);
+  void see_all(const TileContext& context, const TileRun& run);
   void see(const TileContext& context, std::size_t g, int component, int part, int first);
   void find_near_triangles(const Group& group, int tile_index);
   void find_near_entries();

@@ -41,36 +41,39 @@ bool touched(const TileContext& context, int tile_index) {
 
 namespace {
 
-bool touches(const Group& group, TileRun run) {
+bool touches(const Group& group, const TileRun& run) {
   for (int t = run.first; t < run.first + run.count; ++t) {
     if (group.touches(t)) return true;
   }
   return false;
 }
 
-// Spheres in front of the camera whose silhouettes are known, each where it is; false if there are others.
-bool find_visible_discs(const TileContext& context, std::size_t g, TileRun run, Workspace& work) {
+// Spheres: where silhouettes are known, each where its own is.
+void find_visible_discs(const TileContext& context, std::size_t g, const TileRun& run, Workspace& work) {
   const Group& group = context.groups[g];
-  const Span<const std::int32_t> candidates = work.silhouettes.regions().candidates(g);
-  for (const std::int32_t k : candidates) {
-    if (group.kinds[static_cast<std::size_t>(k)] < 0) return false;
-  }
   const Part part = part_in_image(context.grid, run);
   kernels::visible_discs_arguments a;
   set_rays(a, context.state);
   a.left = part.left, a.top = part.top, a.across = part.columns, a.lines = part.rows;
-  a.first_id = group.first_id;
-  a.spheres = array(group.table.data()), a.candidates = array(candidates.data());
+  a.first_id = group.first_id, a.spheres = array(group.table.data());
+  a.inverse_depth = array(work.all_inverse_depth.data()), a.ids = array(work.all_ids.data());
+  if (!group.exact) {
+    a.candidates = array(group.tiles.candidates());
+    launch(context.kernels.visible_discs, a, group.tiles.begin(run.first), group.tiles.end(run.first));
+    return;
+  }
+  const Span<const std::int32_t> candidates = work.silhouettes.regions().candidates(g);
+  a.candidates = array(candidates.data());
+  a.located = std::all_of(candidates.begin(), candidates.end(),
+                          [&](std::int32_t k) { return group.kinds[static_cast<std::size_t>(k)] >= 0; });
   a.first_rows = array(group.lines.first_rows.data()), a.last_rows = array(group.lines.last_rows.data());
   a.starts = array(group.lines.offsets.data()), a.columns = array(group.lines.columns.data());
-  a.inverse_depth = array(work.all_inverse_depth.data()), a.ids = array(work.all_ids.data());
   launch(context.kernels.visible_discs, a, 0, static_cast<int>(candidates.size()));
-  return true;
 }
 
 }  // namespace
 
-void find_visible(const TileContext& context, TileRun run_of_tiles, Workspace& work) {
+void find_visible(const TileContext& context, const TileRun& run_of_tiles, Workspace& work) {
   const int begin = run_of_tiles.first, end = begin + run_of_tiles.count;
   kernels::clear_visibility_arguments clear;
   clear.first_tile = begin;
@@ -88,11 +91,7 @@ void find_visible(const TileContext& context, TileRun run_of_tiles, Workspace& w
       launch(kernel, a, begin, end);
     };
     if (group.kind == GroupKind::spheres) {
-      if (group.exact && find_visible_discs(context, g, run_of_tiles, work)) continue;
-      kernels::visible_spheres_arguments a;
-      a.spheres = array(group.table.data());
-      a.offsets = array(group.tiles.offsets()), a.candidates = array(group.tiles.candidates());
-      run(context.kernels.visible_spheres, a);
+      find_visible_discs(context, g, run_of_tiles, work);
     } else if (group.kind == GroupKind::planes) {
       kernels::visible_planes_arguments a;
       a.planes = array(group.table.data()), a.count = group.count;
@@ -108,7 +107,7 @@ void find_visible(const TileContext& context, TileRun run_of_tiles, Workspace& w
   }
 }
 
-void show(const TileContext& context, TileRun run, Workspace& work) {
+void show(const TileContext& context, const TileRun& run, Workspace& work) {
   const int begin = run.first, end = begin + run.count;
   const auto set_all = [&](auto& a, const OutputChannels& output) {
     set_pixels(a, context, begin);
