@@ -151,7 +151,7 @@ void Couplings::add(int tile_index, const Entry* entries, int count, bool first_
   }
 }
 
-// The record of two of its entries, and no other's sums until the next.
+// Where the products of two of a pixel's entries are added; until another record is.
 double* Couplings::TileSums::sums_of(const TwoEntries& pixel, int a, int b) {
   const auto entry = [&](int i) {
     Entry its;
