@@ -31,14 +31,17 @@ class Trial {
   }
   bool zero_weights = false;       // whether some are, with residuals that are not numbers
   bool representative_ids = true;  // whether faces of a rigid mesh go by the first one's id
+  bool in_runs = false;            // whether pixels of two small primitives are added together
 
   // `order`: in which the tiles are added; what each pixel is made of does not depend on it.
   Sums coupled(Couplings& couplings, const std::vector<Pixel>& pixels, const std::vector<int>& order) const {
     couplings.start(static_cast<int>(order.size()));
     for (const int t : order) {
+      std::vector<Couplings::TwoEntries> twos;
       for (std::size_t p = 0; p < pixels.size(); ++p) {
-        if (pixels[p].tile == t) add(couplings, pixels, p);
+        if (pixels[p].tile == t) add(couplings, pixels, p, twos);
       }
+      couplings.add(t, twos.data(), static_cast<int>(twos.size()));
     }
     std::vector<int> tiles = order;
     std::sort(tiles.begin(), tiles.end());
@@ -116,8 +119,29 @@ class Trial {
     }
     return made;
   }
-  void add(Couplings& couplings, const std::vector<Pixel>& pixels, std::size_t p) const {
+  bool are_two(const Pixel& pixel, const Made& made) const {
+    constexpr int few = Couplings::TwoEntries::slots;
+    return in_runs && pixel.first_is_primary && pixel.ids.size() == 2 && pixel.ids[0] != pixel.ids[1] &&
+           scene_.camera_slots() == 0 && made.own(0) == few && made.own(1) == few;
+  }
+  void add(Couplings& couplings, const std::vector<Pixel>& pixels, std::size_t p,
+           std::vector<Couplings::TwoEntries>& twos) const {
     const Made made = make(pixels[p], p);
+    if (are_two(pixels[p], made)) {
+      for (int c = 0; c < channels_; ++c) {
+        if (made.weights[c * stride] == 0) continue;
+        Couplings::TwoEntries two;
+        two.key = Couplings::key_of(pixels[p].ids[0], pixels[p].ids[1]);
+        two.weight = made.weights[c * stride], two.residual = made.residuals[c * stride];
+        for (int e = 0; e < 2; ++e) {
+          two.groups[e] = made.entries[e].group;
+          for (int k = 0; k < Couplings::TwoEntries::slots; ++k)
+            two.partials[e][k] = made.values[e][c * planes * 3 + k * 3];
+        }
+        twos.push_back(two);
+      }
+      return;
+    }
     couplings.add(pixels[p].tile, made.entries.data(), static_cast<int>(made.entries.size()),
                   pixels[p].first_is_primary, channels_, made.weights.data(), made.residuals.data(), stride);
   }
@@ -185,6 +209,30 @@ TEST_CASE("couplings of pixels with up to four entries, in many tiles") {
           check_close(trial.coupled(couplings, pixels, {0, 1, 2, 3, 4}), trial.expected(pixels));
         }
       }
+    }
+  }
+}
+
+TEST_CASE("couplings of pixels of two primitives, tile by tile") {
+  Couplings couplings;
+  const LinearizedScene scene(false);
+  std::mt19937 random(11);
+  std::vector<Pixel> pixels;
+  for (int p = 0; p < 700; ++p) {  // more in one tile than are summed in one go
+    const int first = static_cast<int>(random() % 3),
+              second = (first + 1 + static_cast<int>(random() % 2)) % 3;
+    pixels.push_back({p % 5 == 0 ? 1 : 0, true, {first, second}});
+    if (p % 7 == 0) pixels.push_back({p % 2, random() % 2 == 0, {first, second, 5}});
+  }
+  for (const int channels : {1, 3}) {
+    for (const bool zero_weights : {false, true}) {
+      Trial trial(scene, channels, 12);
+      trial.zero_weights = zero_weights, trial.in_runs = true;
+      const Sums sums = trial.coupled(couplings, pixels, {0, 1});
+      check_close(sums, trial.expected(pixels));
+      const Sums again = trial.coupled(couplings, pixels, {1, 0});
+      CHECK(sums.H == again.H);
+      CHECK(sums.g == again.g);
     }
   }
 }

@@ -151,7 +151,7 @@ void Couplings::add(int tile_index, const Entry* entries, int count, bool first_
   }
 }
 
-// The record of two of its entries, and no other's sums until the next.
+// Where the products of two of a pixel's entries are added; until another record is.
 double* Couplings::TileSums::sums_of(const TwoEntries& pixel, int a, int b) {
   const auto entry = [&](int i) {
     Entry its;
@@ -240,39 +240,53 @@ void Couplings::add_sums(int tile_index, const Entry& a, const Entry& b, const f
   }
 }
 
+// Adds the sums of a tile to those of the same pairs in tiles before it.
+void Couplings::add_to_totals(const TileSums& tile) {
+  for (std::size_t k = 0; k < tile.keys.size(); ++k) {
+    const Record& record = tile.records[k];
+    Total& total = total_of(tile.keys[k], record);
+    double* to = total_sums_.data() + total.start;
+    const double* sums = tile.sums.data() + record.start;
+    for (std::size_t i = 0; i < record.size; ++i) to[i] += sums[i];
+  }
+}
+
+// In a table of open addresses, a power of two in size.
+Couplings::Total& Couplings::total_of(std::uint64_t key, const Record& record) {
+  const std::size_t mask = table_.size() - 1;
+  std::size_t place = (key * 0x9e3779b97f4a7c15u >> 32) & mask;
+  for (; table_[place] >= 0; place = (place + 1) & mask) {
+    Total& total = totals_[static_cast<std::size_t>(table_[place])];
+    if (total.key == key) return total;
+  }
+  table_[place] = static_cast<int>(totals_.size());
+  totals_.push_back({key, &record, total_sums_.size()});
+  total_sums_.resize(total_sums_.size() + record.size, 0.0);
+  return totals_.back();
+}
+
 void Couplings::assemble(const std::vector<int>& tiles, const Linearization& linearization, Span<double> H,
                          Span<double> g) {
   // The same pair in several tiles: sum first, then transform once.
-  references_.clear();
-  for (std::size_t i = 0; i < tiles.size(); ++i) {
-    const TileSums& tile = tiles_[static_cast<std::size_t>(tiles[i])];
-    for (std::size_t k = 0; k < tile.keys.size(); ++k)
-      references_.push_back({tile.keys[k], static_cast<int>(i), static_cast<int>(k)});
-  }
-  std::sort(references_.begin(), references_.end(), [](const Reference& a, const Reference& b) {
-    return a.key != b.key ? a.key < b.key : a.position < b.position;
-  });
+  std::size_t records = 0, places = 1;
+  for (const int t : tiles) records += tiles_[static_cast<std::size_t>(t)].keys.size();
+  while (places < 2 * records) places *= 2;
+  table_.assign(places, -1);
+  totals_.clear(), total_sums_.clear();
+  for (const int t : tiles) add_to_totals(tiles_[static_cast<std::size_t>(t)]);
+  std::sort(totals_.begin(), totals_.end(), [](const Total& a, const Total& b) { return a.key < b.key; });
+
   const auto block_of = [&](int group, std::int32_t id, Block& scratch) -> const Block& {
     const GroupLinearization& linear = linearization.groups()[static_cast<std::size_t>(group)];
     return linearization.block(linear, id - linear.first_id, scratch);
   };
   const Block* a = nullptr;
   std::int32_t last_a = -1;
-  for (std::size_t first = 0, end = 0; first < references_.size(); first = end) {
-    const std::uint64_t key = references_[first].key;
-    const Record* record = nullptr;
-    for (end = first; end < references_.size() && references_[end].key == key; ++end) {
-      const TileSums& tile =
-          tiles_[static_cast<std::size_t>(tiles[static_cast<std::size_t>(references_[end].position)])];
-      record = &tile.records[static_cast<std::size_t>(references_[end].record)];
-      const double* sums = tile.sums.data() + record->start;
-      if (end == first) total_.assign(record->size, 0.0);
-      for (std::size_t k = 0; k < record->size; ++k) total_[k] += sums[k];
-    }
+  for (const auto& [key, record, start] : totals_) {
     if (id_a(key) != last_a) a = &block_of(record->group_a, id_a(key), scratch_a_), last_a = id_a(key);
     const bool same = id_a(key) == id_b(key);
     const Block& b = same ? *a : block_of(record->group_b, id_b(key), scratch_b_);
-    transform(*record, same, total_.data(), *a, b, H, g);
+    transform(*record, same, total_sums_.data() + start, *a, b, H, g);
   }
 }
 

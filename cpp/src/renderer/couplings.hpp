@@ -89,11 +89,14 @@ class Couplings {
     std::size_t add(const Entry& a, const Entry& b);
   };
   static constexpr int most_in_turn = 256;  // pixels that are sorted into runs together
-  struct Reference {                        // a record and whose it is, to be sorted
+  struct Total {                            // of a pair in all tiles
     std::uint64_t key;
-    int position, record;  // of the tile in assemble's list, in the tile
+    const Record* record;  // one of its tiles'
+    std::size_t start;     // in total_sums_
   };
 
+  void add_to_totals(const TileSums& tile);
+  Total& total_of(std::uint64_t key, const Record& record);
   void add_runs(TileSums& tile, const TwoEntries* pixels, int count);
   void add_run(TileSums& tile, const TwoEntries* pixels, const int* run, int count);
   void transform(const Record& record, bool same, const double* sums, const Block& a, const Block& b,
@@ -101,8 +104,9 @@ class Couplings {
 
   std::vector<TileSums> tiles_;
   // Of assemble.
-  std::vector<Reference> references_;
-  std::vector<double> total_, product_;
+  std::vector<Total> totals_;
+  std::vector<int> table_;  // of keys: which total, or -1
+  std::vector<double> total_sums_, product_;
   Block scratch_a_, scratch_b_;
 };
 

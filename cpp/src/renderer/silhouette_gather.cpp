@@ -43,8 +43,8 @@ void SilhouetteWork::find_sources(const TileContext& context) {
 
 // Of silhouettes that are alone in their pixels, the rows as they lie in the kernels' arrays: of two
 // primitives, whose blocks of S are block_of(id), -1 if theta does not move them. Which side a centre lies
-// on, and whether anything is behind, is as good as random: hence few branches. Returns the first pixel that
-// is another's.
+// on, and whether anything is behind, is as good as random: hence few branches. Returns the first crossed
+// pixel that is not such a one.
 template <class Blocks>
 int SilhouetteWork::gather_singles(int channels, Blocks block_of, Workspace& work) {
   const std::int32_t *ids_front = sample_ids_.data(), *ids_behind = ids_front + stride_;
@@ -64,7 +64,8 @@ int SilhouetteWork::gather_singles(int channels, Blocks block_of, Workspace& wor
     }
     const std::int32_t block_front = block_of(id_front), block_behind = block_of(id_behind);
     const bool front_moves = block_front >= 0, behind_moves = block_behind >= 0;
-    // The centre of a pixel that sees nothing gets the id of a row, if there is one.
+    // The centre of a pixel that sees nothing gets the id of a row, if there is one. As masks: all bits or
+    // none.
     const std::int32_t id_given = front_moves ? id_front : id_behind, unseen = id >> 31;
     const std::int32_t given = unseen & -static_cast<int>(front_moves | behind_moves);
     const std::int32_t id_now = id ^ ((id ^ id_given) & given), block = block_of(id_now);
