@@ -40,6 +40,7 @@ from kernels.numbers import (
     maximum,
     minimum,
     power,
+    rarely,
     sign,
     sin,
     sinh,
@@ -210,6 +211,20 @@ COMPARISONS = [
     _compare("& True", lambda a, b: (a > b) & True & (True & (b < 0.5))),
     _compare("| False", lambda a, b: (a > b) | False | (False | (b < 0.5))),
 ]
+
+
+def _rarely(x, y):
+    """Plain numbers: with a branch that some packets take, and others do not."""
+    x, y = value_of(x), value_of(y)
+    return tuple(rarely(x > 2.4, lambda: (x * y, y, 1.5), (y - x, 0.5, x)))
+
+
+def _rarely_oracle(x, y):
+    x, y = np.real(x), np.real(y)
+    return np.where(x > 2.4, x * y, y - x), np.where(x > 2.4, y, 0.5), np.where(x > 2.4, 1.5, x)
+
+
+BINARY.append(binary("rarely", _rarely, _rarely_oracle))
 
 # --- vectors: x, y, z are the arguments; NumPy's own linear algebra gives the answer
 
