@@ -214,14 +214,15 @@ COMPARISONS = [
 
 
 def _rarely(x, y):
-    """Plain numbers: with a branch that some packets take, and others do not."""
-    x, y = value_of(x), value_of(y)
-    return tuple(rarely(x > 2.4, lambda: (x * y, y, 1.5), (y - x, 0.5, x)))
+    """A branch on plain numbers that some packets take, and others do not."""
+    a, b = floor(value_of(x)), floor(value_of(y))
+    return tuple(number + x * y for number in rarely(a > 1.5, lambda: (a * b, b, 1.5), (b - a, 0.5, a)))
 
 
 def _rarely_oracle(x, y):
-    x, y = np.real(x), np.real(y)
-    return np.where(x > 2.4, x * y, y - x), np.where(x > 2.4, y, 0.5), np.where(x > 2.4, 1.5, x)
+    a, b = np.floor(np.real(x)), np.floor(np.real(y))
+    choices = (a * b, b - a), (b, np.full_like(b, 0.5)), (np.full_like(a, 1.5), a)
+    return tuple(np.where(a > 1.5, *choice) + x * y for choice in choices)
 
 
 BINARY.append(binary("rarely", _rarely, _rarely_oracle))
