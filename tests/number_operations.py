@@ -40,6 +40,7 @@ from kernels.numbers import (
     maximum,
     minimum,
     power,
+    rarely,
     sign,
     sin,
     sinh,
@@ -210,6 +211,21 @@ COMPARISONS = [
     _compare("& True", lambda a, b: (a > b) & True & (True & (b < 0.5))),
     _compare("| False", lambda a, b: (a > b) | False | (False | (b < 0.5))),
 ]
+
+
+def _rarely(x, y):
+    """A branch on plain numbers that some packets take, and others do not."""
+    a, b = floor(value_of(x)), floor(value_of(y))
+    return tuple(number + x * y for number in rarely(a > 1.5, lambda: (a * b, b, 1.5), (b - a, 0.5, a)))
+
+
+def _rarely_oracle(x, y):
+    a, b = np.floor(np.real(x)), np.floor(np.real(y))
+    choices = (a * b, b - a), (b, np.full_like(b, 0.5)), (np.full_like(a, 1.5), a)
+    return tuple(np.where(a > 1.5, *choice) + x * y for choice in choices)
+
+
+BINARY.append(binary("rarely", _rarely, _rarely_oracle))
 
 # --- vectors: x, y, z are the arguments; NumPy's own linear algebra gives the answer
 

@@ -13,8 +13,3 @@ def pinhole_direction(u, v, fx, fy, cx, cy):
     it.
     """
     return Vec3((u - cx) / fx, (v - cy) / fy, 1.0)
-
-
-def pinhole_ray(u, v, fx, fy, cx, cy):
-    """The same, to one more rounding: only the intrinsics are divided by, which is once for many image points."""
-    return Vec3((u - cx) * (1.0 / fx), (v - cy) * (1.0 / fy), 1.0)

@@ -7,7 +7,7 @@ stride + i, and the points from which one looks and at which one evaluates.
 
 import taichi as ti
 
-from kernels.cameras.pinhole import pinhole_direction, pinhole_ray
+from kernels.cameras.pinhole import pinhole_direction
 from kernels.geometry.plane import conic_of_plane
 from kernels.geometry.sphere import conic_of_sphere
 from kernels.numbers import Dual, Vec3, clip, partial_of, seed, where
@@ -131,7 +131,7 @@ def cross(target, shape, kind, with_nodes):
 def crossing_of(target, shape, kind, with_nodes, table, ids, x, y, intrinsics):
     """The components of the crossing of the pixels at (x, y) and the primitives of the lanes."""
     fx, fy, cx, cy = (Traced(a) for a in intrinsics)
-    conic = gather_conic(target, shape, table, ids, pinhole_ray(x, y, fx, fy, cx, cy), fx, fy)
+    conic = gather_conic(target, shape, table, ids, pinhole_direction(x, y, fx, fy, cx, cy), fx, fy)
     if KINDS[kind] != "open":
         conic = Conic(conic.value, conic.gradient, conic.hessian)
     if KINDS[kind] == "small":
@@ -144,22 +144,18 @@ def crossing_of(target, shape, kind, with_nodes, table, ids, x, y, intrinsics):
     edge = [c + e for c, e in zip((x, y), result.edge_point, strict=True)]
     inner = [e - b for e, b in zip(edge, beside, strict=True)]
     outer = [e + b for e, b in zip(edge, beside, strict=True)]
-    inside, outside = centroids(result.area, (x, y), result.moment, inner, outer)
+    inside = centroid(result.area, (x, y), result.moment, 1.0, inner)
+    outside = centroid(1.0 - result.area, (x, y), result.moment, -1.0, outer)
     values = [result.area, *result.moment, conic.value, result.longest, spread.value, slope]
     values += [*inner, *outer, *inside, *outside]
     return values + [number for node in result.nodes for number in node]
 
 
-def centroids(area, centre, moment, inner, outer):
-    """Of the covered part of a pixel and of the rest; where a part is too small, `inner` or `outer`."""
-    rest = 1.0 - area
-    both = area * rest
-    inverse = 1.0 / where(both > 0.5 * LEAST_AREA, both, 1.0)
-    results = []
-    for part, factor, otherwise in ((area, rest * inverse, inner), (rest, 0.0 - area * inverse, outer)):
-        there = part > LEAST_AREA
-        results.append([where(there, c + m * factor, o) for c, m, o in zip(centre, moment, otherwise, strict=True)])
-    return results
+def centroid(area, centre, moment, sign, otherwise):
+    """Of the part of a pixel with this area; where that is too small, another point."""
+    there = area > LEAST_AREA
+    inverse = sign / where(there, area, 1.0)
+    return [where(there, c + m * inverse, o) for c, m, o in zip(centre, moment, otherwise, strict=True)]
 
 
 def pixel_centres(target, i, left, top, pixels):

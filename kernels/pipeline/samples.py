@@ -15,7 +15,7 @@ numbers on. Of the outer side spread is 1. Where another group, or nothing, is s
 
 import taichi as ti
 
-from kernels.cameras.pinhole import pinhole_ray
+from kernels.cameras.pinhole import pinhole_direction
 from kernels.numbers import partial_of, seed, value_of, where
 from kernels.numbers.traced import Traced, element
 from kernels.pipeline.rows import CAMERA_SLOTS
@@ -116,7 +116,7 @@ def sampler(target, output, surface, camera, seeded):
         reference, spread = target.packet(reference), target.packet(spread)
         near = True
         if surface.extends:
-            z, _ = at(pinhole_ray(x, y, *camera_numbers), spread)
+            z, _ = at(pinhole_direction(x, y, *camera_numbers), spread)
             z = value_of(z)
             near = (reference <= 0.0) | ((z * reference < 2.0) & (z * reference > 0.5))
             x, y = (where(near, p, target.packet(q)) for p, q in zip((x, y), fallback, strict=True))
@@ -124,7 +124,7 @@ def sampler(target, output, surface, camera, seeded):
             x, y, spread = (seed(v, slots + CAMERA_SLOTS + k) for k, v in enumerate((x, y, spread)))
             if camera:
                 camera_numbers = [seed(a, slots + k) for k, a in enumerate(camera_numbers)]
-        direction = pinhole_ray(x, y, *camera_numbers)
+        direction = pinhole_direction(x, y, *camera_numbers)
         z, normal = at(direction, spread)
         channel, planes, stride = layout
 

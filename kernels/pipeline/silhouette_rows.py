@@ -10,7 +10,7 @@ component) * stride + i.
 
 import taichi as ti
 
-from kernels.cameras.pinhole import pinhole_direction, pinhole_ray
+from kernels.cameras.pinhole import pinhole_direction
 from kernels.geometry.plane import silhouette_plane
 from kernels.geometry.sphere import silhouette_sphere
 from kernels.geometry.triangle import move_edge, silhouette_edge
@@ -150,7 +150,7 @@ def silhouette_rows(target, load, kind, camera):
         def add(sums, nodes):
             for k in nodes:
                 x, y, weight = _node(target, crossings, stride, i, NODES, k)
-                q = q_of(pinhole_ray(x0 + x, y0 + y, *camera_numbers))
+                q = q_of(pinhole_direction(x0 + x, y0 + y, *camera_numbers))
                 weight = weight * (constant + by_x * x + by_y * y)
                 sums = [partial_of(q, s) * weight + term for s, term in enumerate(sums)]
             return sums

@@ -11,7 +11,8 @@ over the silhouette with dl / |grad q| in their weights: the derivative of the a
 first moments sum weight * (x, y) * dq, for every parameter alike. Nothing is differentiated but q, and that is
 ordinary AD.
 
-    conic.py    q a polynomial of degree 2, gently curved (or straight): spheres, planes' horizons
+    gentle.py   q a polynomial of degree 2, gently curved or straight: spheres, planes' horizons
+    conic.py    the same with up to four arcs: spheres that reach the camera plane
     ellipse.py  the same, strongly curved: spheres of a few pixels, or less than one
     edge.py     a straight edge with ends: meshes
 """

@@ -2,9 +2,10 @@
 
 The part of the pixel that lies in the region is convex. Its border alternates between pieces of the pixel's sides and
 arcs of the conic, at most four of each. Over each arc's chord the arc is the graph of a function h, nearly a parabola,
-and area, moments and boundary integrals are integrals over the chord. For an arc of a circle of radius R [px] in one
-pixel the area is right to 1e-4 / R^3 times 5, boundary integrals (two Gauss points) to a part of 1 / (120 R^4).
-Ellipses of a radius of curvature below `SMALL_RADIUS` go to ellipse.py.
+and area, moments and boundary integrals are integrals over the chord. For an arc of a circle of radius R [px] the area
+is right to 6e-3 / R^3 across the whole pixel, and to the fifth power of the chord's length within it; boundary
+integrals (two Gauss points) to a part of 1 / (120 R^4). Ellipses of a radius of curvature below `SMALL_RADIUS` go to
+ellipse.py, larger ones and lines to gentle.py: here they are where they cut a side of the pixel twice.
 """
 
 from dataclasses import dataclass

@@ -72,8 +72,8 @@ def mirrored(conic):
 
 
 def last_root(c0, c1, bend):
-    """The last s in [0, 1] with c0 + c1 s + bend s^2 / 2 >= 0, for c0 >= 0 and bend <= 0."""
-    w = 0.5 * (absolute(c1) + sqrt(c1 * c1 - 2.0 * c0 * bend))
+    """The last s in [0, 1] with c0 + c1 s + bend s^2 / 2 >= 0, for c0 >= 0 and bend <= 0, to rounding."""
+    w = 0.5 * (absolute(c1) + sqrt(maximum(c1 * c1 - 2.0 * c0 * bend, 0.0)))
     rising = c1 > 0.0
     return minimum(where(rising, w, c0) / maximum(where(rising, -0.5 * bend, w), LEAST), 1.0)
 
@@ -93,11 +93,10 @@ def one_arc(q, start, end, inside, mirror, with_nodes):
     slope = (gx * dy - gy * dx) + (nx * cx + ny * cy)
     middle = 0.125 * (bend - (hxx + hyy) * square)
 
-    outward = there & (slope < 0.0)
-    fall = where(outward, slope, -1.0)
-
+    falls = there & (slope < 0.0)
+    fall = where(falls, slope, -1.0)
     root = sqrt(fall * fall - 2.0 * bend * middle)
-    height = where(outward, 2.0 * middle / (root - fall), 0.0)
+    height = where(falls, 2.0 * middle / (root - fall), 0.0)
     segment = (2.0 / 3.0) * square * height
     across, up = height * dy, -(height * dx)
     # A rectangle, a trapezoid and nearly a parabola's segment; moments are those around the pixel's centre.
@@ -107,19 +106,19 @@ def one_arc(q, start, end, inside, mirror, with_nodes):
     moment_y = (
         (0.5 * low) * (low - 1.0) + dy * (cx * (cy - 0.5) + dx * dy * (1.0 / 12.0)) + segment * (cy - 0.5 + 0.4 * up)
     )
-    inverse = 1.0 / sqrt(where(there, square, 1.0))
 
     nodes = []
     for g in (-GAUSS, GAUSS) if with_nodes else ():
-        fall = where(outward, slope + g * turn, -1.0)
+        fall = where(falls, slope + g * turn, -1.0)
         root = sqrt(fall * fall - (4.0 / 3.0) * bend * middle)
         gap = root - fall
-        inverse_product = 1.0 / (root * gap)
-        height = (4.0 / 3.0) * middle * root * inverse_product
+        inverse = 1.0 / (root * gap)
+        height = (4.0 / 3.0) * middle * root * inverse
         x, y = mirror.back(cx + g * dx + height * dy - 0.5, cy + g * dy - height * dx - 0.5)
-        nodes.append((x, y, (0.5 * square) * gap * inverse_product))
+        nodes.append((x, y, (0.5 * square) * gap * inverse))
     if with_nodes:
         nodes += [(0.0, 0.0, 0.0)] * 2
+    inverse = 1.0 / sqrt(where(there, square, 1.0))
     return Crossing(
         area,
         mirror.back(moment_x, moment_y),

@@ -29,6 +29,12 @@ def padded(count):
     return (max(count, 1) + 15) // 16 * 16
 
 
+def rows(table, length):
+    """Rows of `length` numbers, of which the first are those of a table."""
+    table = np.array(table)
+    return f32(np.pad(table, ((0, 0), (0, length - table.shape[1]))))
+
+
 NO_NUMBERS, NO_INDICES = f32([0.0]), i32([0])
 
 
@@ -129,7 +135,7 @@ class Tables:
                 bounds[:, k] = box
                 if gap > 0 and self.rule(sphere.name) != "none":
                     self.kinds[k] = self._kind(c, r)
-        group = Group("sphere", 0, count, f32(table), stride=stride, bounds=f32(bounds))
+        group = Group("sphere", 0, count, rows(table, self.at.sphere_components), stride=stride, bounds=f32(bounds))
         self._bin(group, group.bounds, count, stride)
         self.groups.append(group)
 
@@ -175,7 +181,7 @@ class Tables:
             ]
             if inverse != 0 and self.rule(plane.name) != "none" and 0 < sum(x > 0 for x in corners) < 4:
                 self.kinds[first + k] = self.at.kind_gentle
-        self.groups.append(Group("plane", first, len(self.planes), f32(table)))
+        self.groups.append(Group("plane", first, len(self.planes), rows(table, self.at.plane_components)))
 
     # --- meshes
 
