@@ -72,7 +72,10 @@ int SilhouetteWork::gather_singles(int channels, Blocks block_of, Workspace& wor
     const bool front_is_own = front_moves & (block == block_front),
                behind_is_own = behind_moves & (block == block_behind);
     ids[pixel] = id_now;
-    for (int c = 0; c < channels; ++c) keeps_centre[c * tile_pixels + pixel] &= 1 + unseen;
+    for (int c = 0; c < channels; ++c) {
+      std::uint8_t& keeps = keeps_centre[c * tile_pixels + pixel];
+      keeps = unseen < 0 ? 0 : keeps;
+    }
     const int place_front = e * source_count + front, place_behind = e * source_count + behind;
     crossed.own_place = front_is_own ? place_front : behind_is_own ? place_behind : zeros;
     others[other] = {id_behind, pixel, place_behind};

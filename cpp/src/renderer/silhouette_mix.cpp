@@ -59,7 +59,7 @@ void SilhouetteWork::combine_singles(const TileContext& context, float* rendered
     const int e = entries[k];
     const auto pixel = static_cast<std::size_t>(pixels[e]), j = pixel / tile_pixels;
     crossed[j * tile_pixels + static_cast<std::size_t>(counts[j]++)] = {static_cast<int>(pixel % tile_pixels),
-                                                                        e, -1, -1};
+                                                                        e, 0};
   }
   crossed_counts_ = counts;
 }
