@@ -6,7 +6,7 @@ and between value and residuals, for the pixels that a silhouette crosses,
 
 crossings, edges -> see -> samples -> rules -> silhouette_rows
 
-tile by tile on the CPU, and in lists of all crossed pixels on a GPU (kernels/pipeline/crossed).
+for a few tiles at a time on the CPU, and in lists of all crossed pixels on a GPU (kernels/pipeline/crossed).
 
 From `visibility` on a kernel works on tiles [begin, end) of 16 x 16 pixels. What one tile hands to the next kernel
 lies in tile blocks: block number (tile - first_tile). On the CPU the runtime takes one tile, or where silhouettes are

@@ -163,12 +163,25 @@ def pixel_centres(target, i, left, top, pixels):
 
     Pixel p is number p % STEPS of tile p // STEPS.
     """
-    indices = [element(pixels, i * target.lanes + k) for k in range(target.lanes)]
     across, down = TILE - 1, (TILE - 1) << TILE_BITS
-    x = [left + ((p >> 2 * TILE_BITS) << TILE_BITS) + (p & across) for p in indices]
-    y = [top + ((p & down) >> TILE_BITS) for p in indices]
-    x = target.scalars_to_number([ti.cast(column, ti.f32) for column in x])
-    y = target.scalars_to_number([ti.cast(row, ti.f32) for row in y])
+    return _centres(
+        target,
+        i,
+        pixels,
+        lambda p: left + ((p >> 2 * TILE_BITS) << TILE_BITS) + (p & across),
+        lambda p: top + ((p & down) >> TILE_BITS),
+    )
+
+
+def pixel_centres_in_tile(target, i, left, top, pixels):
+    """The same for pixels of one tile."""
+    return _centres(target, i, pixels, lambda p: left + p % TILE, lambda p: top + p // TILE)
+
+
+def _centres(target, i, pixels, column, row):
+    indices = [element(pixels, i * target.lanes + k) for k in range(target.lanes)]
+    x = target.scalars_to_number([ti.cast(column(p), ti.f32) for p in indices])
+    y = target.scalars_to_number([ti.cast(row(p), ti.f32) for p in indices])
     return x, y
 
 

@@ -12,7 +12,7 @@ import taichi as ti
 from kernels.cameras.pinhole import pinhole_direction
 from kernels.numbers import Vec3, maximum, minimum, where
 from kernels.numbers.traced import Traced, element
-from kernels.pipeline.crossings import pixel_centres
+from kernels.pipeline.crossings import pixel_centres_in_tile
 from kernels.pipeline.prepare import OFFSET
 from kernels.pipeline.target import TILE
 from kernels.silhouettes.edge import cross_edge
@@ -250,7 +250,7 @@ def cross_edges(target):
             run(i, left, top, stride, edge_stride, (fx, fy, cx, cy), components, pixels, primitives, pieces)
 
     def run(i, left, top, stride, edge_stride, intrinsics, components, pixels, primitives, pieces):
-        x, y = pixel_centres(target, i, left, top, pixels)
+        x, y = pixel_centres_in_tile(target, i, left, top, pixels)
         ids = [element(primitives, i * target.lanes + k) for k in range(target.lanes)]
         for c, value in enumerate(piece_of(target, components, edge_stride, ids, x, y, intrinsics)):
             element(pieces, c * stride + i)._assign(value.splat(target.lanes).expression)

@@ -104,12 +104,10 @@ def visible_spheres(target):
 
 
 def visible_discs(target):
-    """Spheres in a run of tiles on the CPU: each visits the packets that its silhouette touches, or if that is not
-    `located` all.
+    """Spheres in a run of tiles on the CPU: each visits the packets within its bounds, or if it is not `bounded` all.
 
-    `columns` of row number i of sphere k, at 4 * (starts[k] + i), holds the first pixel and, three numbers on, one
-    beyond the last; its rows are [first_rows[k], last_rows[k]]. The run's spheres are candidates [begin, end); its
-    first pixel is at (left, top), and so many columns and lines are in the image.
+    The run's spheres are candidates [begin, end); its first pixel is at (left, top), and so many columns and lines are
+    in the image. Every row of a sphere has the same packets: how often a loop turns is then easy to foresee.
     """
     numbers, integers, scalars, indices = target.numbers, target.integers, target.scalars, target.indices
 
@@ -121,18 +119,16 @@ def visible_discs(target):
         top: ti.i32,
         across: ti.i32,
         lines: ti.i32,
-        located: ti.i32,
+        bounded: ti.i32,
+        stride: ti.i32,
         first_id: ti.i32,
         cx: ti.f32,
         cy: ti.f32,
         inverse_fx: ti.f32,
         inverse_fy: ti.f32,
         spheres: scalars,
+        bounds: scalars,
         candidates: indices,
-        first_rows: indices,
-        last_rows: indices,
-        starts: indices,
-        columns: scalars,
         inverse_depth: numbers,
         ids: integers,
     ):
@@ -141,21 +137,19 @@ def visible_discs(target):
             k = candidates[n]
             c = sphere_components(spheres, k)
             mine = target.splat(first_id + k, ti.i32)
-            first_row = 0
-            last_row = lines - 1
-            if located != 0:
-                first_row = ti.max(first_rows[k] - top, 0)
-                last_row = ti.min(last_rows[k] - top, lines - 1)
-            for row in range(first_row, last_row + 1):
-                y = (ti.cast(top + row, ti.f32) - cy) * inverse_fy
-                first = 0
-                last = across - 1
-                if located != 0:
-                    place = 4 * (starts[k] + (top + row - first_rows[k]))
-                    first = ti.max(ti.cast(columns[place], ti.i32) - left, 0)
-                    last = ti.min(ti.cast(columns[place + 3], ti.i32) - left, across) - 1
-                if first <= last:
-                    for q in range(first // target.lanes, last // target.lanes + 1):
+            q0 = 0
+            q1 = across - 1
+            r0 = 0
+            r1 = lines - 1
+            if bounded != 0:
+                q0 = ti.max(ti.cast(bounds[k], ti.i32) - left, 0)
+                q1 = ti.min(ti.cast(bounds[2 * stride + k], ti.i32) - left, q1)
+                r0 = ti.max(ti.cast(bounds[stride + k], ti.i32) - top, 0)
+                r1 = ti.min(ti.cast(bounds[3 * stride + k], ti.i32) - top, r1)
+            if q0 <= q1:
+                for row in range(r0, r1 + 1):
+                    y = (ti.cast(top + row, ti.f32) - cy) * inverse_fy
+                    for q in range(q0 // target.lanes, q1 // target.lanes + 1):
                         x = (target.lane_numbers() + ti.cast(left + q * target.lanes, ti.f32) - cx) * inverse_fx
                         p = q // target.across * target.block + row * target.across + q % target.across
                         inverse = target.splat(0.0)

@@ -48,7 +48,7 @@ bool touches(const Group& group, const TileRun& run) {
   return false;
 }
 
-// Spheres: where silhouettes are known, each where its own is.
+// Spheres. Without silhouettes the lists of tiles are bounds enough.
 void find_visible_discs(const TileContext& context, std::size_t g, const TileRun& run, Workspace& work) {
   const Group& group = context.groups[g];
   const Part part = part_in_image(context.grid, run);
@@ -56,6 +56,7 @@ void find_visible_discs(const TileContext& context, std::size_t g, const TileRun
   set_rays(a, context.state);
   a.left = part.left, a.top = part.top, a.across = part.columns, a.lines = part.rows;
   a.first_id = group.first_id, a.spheres = array(group.table.data());
+  a.bounded = group.exact, a.stride = group.stride, a.bounds = array(group.bounds.data());
   a.inverse_depth = array(work.all_inverse_depth.data()), a.ids = array(work.all_ids.data());
   if (!group.exact) {
     a.candidates = array(group.tiles.candidates());
@@ -64,10 +65,6 @@ void find_visible_discs(const TileContext& context, std::size_t g, const TileRun
   }
   const Span<const std::int32_t> candidates = work.silhouettes.regions().candidates(g);
   a.candidates = array(candidates.data());
-  a.located = std::all_of(candidates.begin(), candidates.end(),
-                          [&](std::int32_t k) { return group.kinds[static_cast<std::size_t>(k)] >= 0; });
-  a.first_rows = array(group.lines.first_rows.data()), a.last_rows = array(group.lines.last_rows.data());
-  a.starts = array(group.lines.offsets.data()), a.columns = array(group.lines.columns.data());
   launch(context.kernels.visible_discs, a, 0, static_cast<int>(candidates.size()));
 }
 

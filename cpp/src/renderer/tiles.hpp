@@ -1,5 +1,6 @@
 // One tile through all its kernels: visibility, values, rows, residuals, normal equations. What passes
-// between them lies in a block of the thread's own that stays in the first-level cache.
+// between them lies in a block of the thread's own that stays in the first-level cache. With silhouettes, a
+// few tiles of a row (a run) come as far as values together: each of them has few crossed pixels.
 #pragma once
 
 #include <vector>
