@@ -13,6 +13,7 @@ CpuEvaluator::CpuEvaluator(Scene scene, RendererOptions options)
     blocks_are_primitives_ =
         blocks_are_primitives_ && blocks_[i].first_id == static_cast<std::int32_t>(i) - 1;
   for (Workspace& work : workspaces_) work.resize(channels_, std::max(widest_, 1));
+  for (const Group& group : groups_) cuts_runs_ = cuts_runs_ || (exact() && group.mesh == nullptr);
   runs_.reserve(all_tiles_.size());
 }
 
@@ -22,30 +23,35 @@ void CpuEvaluator::prepare() {
 }
 
 void CpuEvaluator::cut_runs(const TileContext& context, const std::vector<int>& tiles) {
+  const int threads = pool_->threads();
+  int most = most_in_run;
+  // Few tiles are shared out one by one.
+  for (int busy = cut_runs(context, tiles, most); threads > 1 && most > 1 && busy < 4 * most * threads;)
+    busy = cut_runs(context, tiles, most /= 2);
+}
+
+int CpuEvaluator::cut_runs(const TileContext& context, const std::vector<int>& tiles, int most) {
   const auto has_mesh = [&](int t) {
     for (const Group& group : groups_) {
       if (group.mesh != nullptr && group.touches(t)) return true;
     }
     return false;
   };
-  // Few tiles are shared out one by one.
-  int most = most_in_run;
-  if (pool_->threads() > 1) {
-    const auto busy = std::count_if(tiles.begin(), tiles.end(), [&](int t) { return touched(context, t); });
-    while (most > 1 && busy < 4 * most * pool_->threads()) most /= 2;
-  }
   runs_.clear();
+  int busy = 0;
   bool open = false;  // whether the last run may go on
   for (const int t : tiles) {
-    const bool there = touched(context, t), joins = there && !has_mesh(t);
-    if (joins && open && runs_.back().count < most && runs_.back().first + runs_.back().count == t &&
-        t % grid_.across != 0) {
+    const bool there = touched(context, t), alone = has_mesh(t);
+    busy += there ? 1 : 0;
+    if (open && !alone && runs_.back().touched == there && runs_.back().count < most &&
+        runs_.back().first + runs_.back().count == t && t % grid_.across != 0) {
       ++runs_.back().count;
     } else {
       runs_.push_back({t, 1, there});
     }
-    open = joins;
+    open = !alone;
   }
+  return busy;
 }
 
 void CpuEvaluator::show_run(const TileContext& context, const TileRun& run, Workspace& work,

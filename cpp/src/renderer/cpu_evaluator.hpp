@@ -40,15 +40,17 @@ class CpuEvaluator : public Evaluator {
   // rendered; `with_rows`: and what patch needs.
   template <class F>
   void over_tiles(const TileContext& context, const std::vector<int>& tiles, bool with_rows, F&& body) {
-    if (exact()) cut_runs(context, tiles);
-    const int count = static_cast<int>(exact() ? runs_.size() : tiles.size());
+    if (cuts_runs_) cut_runs(context, tiles);
+    const int count = static_cast<int>(cuts_runs_ ? runs_.size() : tiles.size());
     // Handing out a tile costs little, waking the others more: below a few tiles stay on this thread.
-    const int grain = tiles.size() <= 4 ? count : std::max(1, std::min(8, count / (8 * pool_->threads())));
+    const int most = cuts_runs_ ? 2 : 8;
+    const int grain = tiles.size() <= 4 ? count : std::clamp(count / (8 * pool_->threads()), 1, most);
     pool_->parallel_for(count, grain, [&](int begin, int end, int thread) {
       Workspace& work = workspaces_[static_cast<std::size_t>(thread)];
       for (int i = begin; i < end; ++i) {
         const auto place = static_cast<std::size_t>(i);
-        const TileRun run = exact() ? runs_[place] : TileRun{tiles[place], 1, touched(context, tiles[place])};
+        const TileRun run =
+            cuts_runs_ ? runs_[place] : TileRun{tiles[place], 1, touched(context, tiles[place])};
         if (run.touched) show_run(context, run, work, with_rows);
         for (int j = 0; j < run.count; ++j) {
           if (exact() && run.touched) select(context, j, work, with_rows);
@@ -60,6 +62,8 @@ class CpuEvaluator : public Evaluator {
   }
   // Into runs_. What becomes of a tile does not depend on its run.
   void cut_runs(const TileContext& context, const std::vector<int>& tiles);
+  // Into runs of so many tiles at most. Returns how many tiles are touched.
+  int cut_runs(const TileContext& context, const std::vector<int>& tiles, int most);
   void show_run(const TileContext& context, const TileRun& run, Workspace& work, bool with_rows) const;
   // Tile `j` of the run is at hand.
   void select(const TileContext& context, int j, Workspace& work, bool with_rows) const;
@@ -89,6 +93,7 @@ class CpuEvaluator : public Evaluator {
   std::vector<Workspace> workspaces_;
   std::vector<int> all_tiles_;
   std::vector<TileRun> runs_;
+  bool cuts_runs_ = false;  // tiles that a mesh touches gain nothing
   std::vector<PrimitiveBlock> blocks_;
   bool blocks_are_primitives_ = true;
 
