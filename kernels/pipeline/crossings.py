@@ -174,7 +174,7 @@ def pixel_centres(target, i, left, top, pixels):
 
 
 def pixel_centres_in_tile(target, i, left, top, pixels):
-    """The same for pixels of one tile."""
+    """The same for pixels of one tile, as those of edges are: slivers of meshes feel how what follows is rounded."""
     return _centres(target, i, pixels, lambda p: left + p % TILE, lambda p: top + p // TILE)
 
 

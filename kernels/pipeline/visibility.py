@@ -51,10 +51,7 @@ def load_scalar(table, index):
 
 def sphere_in_front(target, x, y, spheres, k, side):
     """Inverse depth of sphere k, along the rays (x, y, 1). `side` is a constant: each has code of its own."""
-    direction = Vec3(target.packet(x), Traced(y), 1.0)
-    first = k * SPHERE_COMPONENTS
-    radius, inverse_gap = (load_scalar(spheres, first + c) for c in (3, 4))
-    return inverse_depth_sphere(direction, load_vector(spheres, first), radius, inverse_gap, side).expression
+    return disc_in_front(target, sphere_components(spheres, k), x, y, side)
 
 
 def visible_spheres(target):
@@ -170,7 +167,7 @@ def sphere_components(spheres, k):
 
 
 def disc_in_front(target, c, x, y, side):
-    """As sphere_in_front."""
+    """The same of a sphere whose components were fetched."""
     direction = Vec3(target.packet(x), Traced(y), 1.0)
     center, radius, inverse_gap = Vec3(*(Traced(c[k]) for k in range(3))), Traced(c[3]), Traced(c[4])
     return inverse_depth_sphere(direction, center, radius, inverse_gap, side).expression

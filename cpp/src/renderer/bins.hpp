@@ -23,7 +23,7 @@ struct TileGrid {
   int tiles() const { return across * down; }
 };
 
-// Tiles that a thread takes together: consecutive ones of one row that primitives may touch, or a tile.
+// Consecutive tiles of one row that a thread takes together: primitives may touch all of them, or none.
 struct TileRun {
   int first = 0, count = 1;
   bool touched = true;

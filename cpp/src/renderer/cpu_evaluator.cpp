@@ -24,10 +24,11 @@ void CpuEvaluator::prepare() {
 
 void CpuEvaluator::cut_runs(const TileContext& context, const std::vector<int>& tiles) {
   const int threads = pool_->threads();
-  int most = most_in_run;
+  const int busy = cut_runs(context, tiles, most_in_run);
   // Few tiles are shared out one by one.
-  for (int busy = cut_runs(context, tiles, most); threads > 1 && most > 1 && busy < 4 * most * threads;)
-    busy = cut_runs(context, tiles, most /= 2);
+  int most = most_in_run;
+  while (threads > 1 && most > 1 && busy < 4 * most * threads) most /= 2;
+  if (most < most_in_run) cut_runs(context, tiles, most);
 }
 
 int CpuEvaluator::cut_runs(const TileContext& context, const std::vector<int>& tiles, int most) {
