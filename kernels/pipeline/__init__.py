@@ -235,6 +235,8 @@ def constants(target):
         "image_slots": sampling.IMAGE_SLOTS,
     }
     reals = {"silhouette_step": crossings.STEP, "least_area": crossings.LEAST_AREA, "triangle_reach": REACH}
+    reals |= {"ambiguous_area": edges.AMBIGUOUS, "least_hole": edges.LEAST_HOLE, "as_near": edges.AS_NEAR}
+    reals["nick"] = edges.NICK
     for k, kind in enumerate(crossings.KINDS):
         numbers |= {f"kind_{kind}": k, f"nodes_{kind}": crossings.KIND_NODES[k]}
     numbers |= {f"rule_{rule.__name__}": r for r, rule in enumerate(RULES)}

@@ -19,8 +19,9 @@ from kernels.silhouettes.ellipse import cross_ellipse
 from kernels.silhouettes.gentle import cross_gentle
 from kernels.silhouettes.spread import mean_root
 
-# Components of a crossing. `CENTRE` is q at the pixel's centre, `LONGEST` is 0 where nothing crosses; `SPREAD` and its
-# slope by the area are those of the surface in front (kernels/silhouettes/spread.py). Image points (x, y) [px]:
+# Components of a crossing. `CENTRE` is positive where the pixel's centre is covered: q there, or of a mesh the distance
+# [px] to the silhouette. `LONGEST` is 0 where nothing crosses; `SPREAD` and its slope by the area are those of the
+# surface in front (kernels/silhouettes/spread.py). Image points (x, y) [px]:
 # `INNER` and `OUTER` lie beside the silhouette, `INSIDE` and `OUTSIDE` are the centroids of both parts. Each node has
 # x, y, weight.
 AREA, MOMENT, CENTRE, LONGEST, SPREAD, SPREAD_SLOPE = 0, 1, 3, 4, 5, 6

@@ -15,14 +15,20 @@ from kernels.numbers.traced import Traced, element
 from kernels.pipeline.crossings import pixel_centres_in_tile
 from kernels.pipeline.prepare import OFFSET
 from kernels.pipeline.target import TILE
-from kernels.silhouettes.edge import cross_edge
+from kernels.silhouettes.edge import NICK, cross_edge
 
 # Components of a silhouette edge: q as a vector, q = line . d; both ends [px] with 1/z there; and its bounds.
 LINE, START, END, INVERSE, EDGE_BOUNDS, EDGE_COMPONENTS = 0, 3, 5, 7, 9, 13
-# Components of a piece of an edge in a pixel; `PIECE_INVERSE` is 1/z in its middle, `PIECE_CUT` 1 where an end is cut.
+# Components of a piece of an edge in a pixel; `PIECE_INVERSE` is 1/z in its middle, `PIECE_CUT` 1 where an end is cut,
+# `PIECE_CENTRE` how far [px] the pixel's centre is from its line, positive on the covered side.
 PIECE_AREA, PIECE_MOMENT, PIECE_LENGTH, PIECE_MIDDLE, PIECE_OUTWARD, PIECE_INVERSE = 0, 1, 3, 4, 6, 8
 PIECE_CUT, PIECE_CENTRE, PIECE_NODES, PIECE_COMPONENTS = 9, 11, 12, 18
 MARGIN = 0.56
+# An area this near to 0 or 1 may be either, modulo 1; a hole smaller than LEAST_HOLE may be rounding.
+AMBIGUOUS, LEAST_HOLE = 1e-5, 1e-7
+# Of pieces whose distances differ by less than this [px], any may be the nearest. And a centre this near to a
+# silhouette is where its ray finds it to be.
+AS_NEAR = 1e-4
 
 
 def silhouette_edges(target):
@@ -276,6 +282,7 @@ def piece_of(target, components, edge_stride, ids, x, y, intrinsics):
     # cross_edge walks with the covered side on its left; `cut` is told in the order of the edge's own ends.
     forward = a[0] * line.y / fy - a[1] * line.x / fx <= b[0] * line.y / fy - b[1] * line.x / fx
     start, end = (where(cut, 1.0, 0.0) for cut in piece.cut)
+    centre = piece.outward[0] * piece.middle[0] + piece.outward[1] * piece.middle[1]
     values = [piece.area, *piece.moment, piece.length, *piece.middle, *piece.outward, inverse]
-    values += [where(forward, start, end), where(forward, end, start), value]
+    values += [where(forward, start, end), where(forward, end, start), centre]
     return values + [number for node in piece.nodes for number in node]

@@ -2,7 +2,8 @@
 
 Each sample names the primitive that is seen, so nothing is searched, and the surface may be evaluated a little beyond
 its edge. Where that would leave the neighbourhood (1/z not within a factor of 2 of `reference`, 1/z where the
-primitive was seen), the sample is taken at its fallback point instead. `spread` stands for the mean over a part of a
+primitive was seen), the sample is taken at its fallback point instead; and if it leaves it there, too, as a face does
+that is seen edge-on, its depth is that of `reference`. `spread` stands for the mean over a part of a
 pixel (geometry/sphere.py); it is 1 for a plain value. A `reference` of 0 asks for no check.
 
 Values: channel c of number i at c * stride + i. Partials: plane k of channel c at (c * planes + k) * stride + i; the
@@ -108,6 +109,9 @@ def sampler(target, output, surface, camera, seeded):
     """The function that takes number i of a list of samples and writes values and partials."""
     slots = len(surface.slots)
 
+    def in_neighbourhood(z, reference):
+        return (reference <= 0.0) | ((z * reference < 2.0) & (z * reference > 0.5))
+
     def run(i, point, fallback, reference, spread, id_expression, intrinsics, group, tables, results, layout):
         seen, ids = lanes_seen(target, id_expression, *group)
         at = surface.sample(target, tables, ids, seeded)
@@ -118,7 +122,7 @@ def sampler(target, output, surface, camera, seeded):
         if surface.extends:
             z, _ = at(pinhole_direction(x, y, *camera_numbers), spread)
             z = value_of(z)
-            near = (reference <= 0.0) | ((z * reference < 2.0) & (z * reference > 0.5))
+            near = in_neighbourhood(z, reference)
             x, y = (where(near, p, target.packet(q)) for p, q in zip((x, y), fallback, strict=True))
         if seeded:
             x, y, spread = (seed(v, slots + CAMERA_SLOTS + k) for k, v in enumerate((x, y, spread)))
@@ -126,6 +130,8 @@ def sampler(target, output, surface, camera, seeded):
                 camera_numbers = [seed(a, slots + k) for k, a in enumerate(camera_numbers)]
         direction = pinhole_direction(x, y, *camera_numbers)
         z, normal = at(direction, spread)
+        if surface.extends:
+            z = where(in_neighbourhood(value_of(z), reference), z, 1.0 / where(reference > 0.0, reference, 1.0))
         channel, planes, stride = layout
 
         def write(array, place, number):

@@ -107,16 +107,21 @@ def mixtures_of(view, entries):
     result = []
     for i, (entry, (u_in, u_out)) in enumerate(zip(entries, centroids, strict=True)):
         id_inside, id_near, id_far = int(seen_inside[1][i]), int(near[1][i]), int(far[1][i])
-        if _hidden(view, entry, id_near, far[0][i]):
+        if _hidden(view, entry, (id_near, near[0][i]), far[0][i]):
             continue
         if entry.owner is not None:
             inside = view.extended(entry.owner, u_in, mean_root(entry.area), (0.0, np.inf))
         else:
-            same = id_inside >= 0 and view.primitives[id_inside].name == entry.name
-            face, limits = (id_inside, (0.0, np.inf)) if same else (id_near, _around(near[0][i]))
+            same, beside = (k >= 0 and view.primitives[k].name == entry.name for k in (id_inside, id_near))
+            if same:
+                face, limits = id_inside, (0.0, np.inf)
+            elif beside:
+                face, limits = id_near, _around(near[0][i])
+            else:
+                face, limits = entry.edge.faces[0][0], _around(_inverse_of_edge(view, entry))
             inside = view.extended(face, u_in, 1.0, limits)
             if inside is None:
-                inside = view.extended(face, edge_points[i] - step[i], 1.0, (0.0, np.inf))
+                inside = view.extended(face, edge_points[i] - step[i], 1.0, (0.0, np.inf) if beside else limits)
         if id_far < 0:
             outside, behind = [_dual(x) for x in view.background], None
         else:
@@ -139,14 +144,21 @@ def _centroids(entry):
     return result
 
 
-def _hidden(view, entry, id_near, inverse_far):
-    """Whether a silhouette is not seen: on its covered side another shape is, or beyond it something nearer."""
-    if id_near < 0 or view.primitives[id_near].name != entry.name:
-        return True
+def _hidden(view, entry, near, inverse_far):
+    """Whether a silhouette is not seen: on its covered side another shape is, or beyond it something nearer.
+
+    Of a mesh, the covered side may be so narrow that beside the edge it is over: something nearer must be there, too.
+    """
+    id_near, inverse_near = near
+    same = id_near >= 0 and view.primitives[id_near].name == entry.name
     if entry.edge is None:
-        return False
-    direction = view.direction(entry.edge_point).map(value_of)
-    return inverse_far > entry.edge.inverse_depth(direction) * (1.0 + DEPTH_TOLERANCE)
+        return not same
+    nearest = _inverse_of_edge(view, entry) * (1.0 + DEPTH_TOLERANCE)
+    return inverse_far > nearest or not (same or inverse_near <= nearest)
+
+
+def _inverse_of_edge(view, entry):
+    return entry.edge.inverse_depth(view.direction(entry.edge_point).map(value_of))
 
 
 def _around(inverse):

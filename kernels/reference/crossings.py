@@ -7,9 +7,12 @@ import numpy as np
 
 from kernels.cameras.pinhole import pinhole_direction
 from kernels.numbers import Dual, value_of
+from kernels.silhouettes.edge import NICK
 
 # Where an area modulo 1 is as near to 0 as this, it may be rounding that makes it 0 or 1.
 UNDECIDED = 1e-9
+# Of pieces whose distances differ by less than this [px], any may be the nearest.
+AS_NEAR = 1e-4
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ def crossings_of(camera, intrinsics, primitives, edges):
             for pixel, piece in _pieces(camera, intrinsics, edge, side):
                 pieces.setdefault((edge.name, *pixel), []).append(piece)
     for (name, v, u), found in pieces.items():
-        entries += [_mesh_entry(name, v, u, component) for component in _components(found)]
+        entries += [_mesh_entry(name, v, u, component) for component in _components(found) if not _nick(component)]
     return entries
 
 
@@ -168,26 +171,56 @@ def _components(pieces):
     return components
 
 
+def _nick(component):
+    """Whether it is a corner that reaches into the pixel by no more than rounding."""
+    return len(component) > 1 and sum(piece.length for piece in component) < NICK
+
+
 def _mesh_entry(name, v, u, component):
     total = sum((piece.area for piece in component), Dual(0.0, {}))
     moment = tuple(sum((piece.moment[axis] for piece in component), Dual(0.0, {})) for axis in (0, 1))
     longest = max(component, key=lambda piece: piece.length)
+    centred = _centred(component, u, v)
+    closed = all(len(piece.links) == 2 for piece in component)
     return Entry(
         v,
         u,
         name,
-        Dual(_unwrapped(total.value, longest.value >= 0.0), total.partials),
+        Dual(_unwrapped(total.value, closed, centred), total.partials),
         moment,
         sum(piece.length for piece in component),
         longest.middle,
         longest.outward,
-        longest.value >= 0.0,
+        centred,
         edge=longest.edge,
     )
 
 
-def _unwrapped(total, centred):
-    """The area, of which `total` is known modulo 1. Near 0 and 1 the pixel's centre tells which of them it is."""
+def _centred(component, u, v):
+    """Whether the pixel's centre is covered: what the nearest piece says.
+
+    Where several are the nearest, at a vertex, and do not agree: all of them must, if it is a convex corner.
+    """
+    middles = np.array([piece.middle for piece in component]) - (u, v)
+    normals = np.array([piece.outward for piece in component])
+    covered = np.array([piece.value >= 0.0 for piece in component])
+    aside, along = (normals * middles).sum(axis=1), normals[:, 1] * middles[:, 0] - normals[:, 0] * middles[:, 1]
+    beyond = np.maximum(np.abs(along) - 0.5 * np.array([piece.length for piece in component]), 0.0)
+    distances = np.hypot(aside, beyond)
+    near = distances <= distances.min() + AS_NEAR
+    if covered[near].all() or not covered[near].any():
+        return bool(covered[near].all())
+    # Of any two pieces of a convex corner, the normals lead apart.
+    return bool(near.sum() * aside[near].sum() < normals[near].sum(axis=0) @ middles[near].sum(axis=0))
+
+
+def _unwrapped(total, closed, centred):
+    """The area, of which `total` is known modulo 1. Near 0 and 1 the pixel's centre tells which of them it is.
+
+    What is closed within the pixel lacks nothing: there `total` is the area itself, or that of a hole, negative.
+    """
+    if closed and total > -UNDECIDED:
+        return max(total, 0.0)
     area = total % 1.0
     if UNDECIDED < area < 1.0 - UNDECIDED:
         return area

@@ -19,6 +19,9 @@ from kernels.silhouettes.conic import GAUSS, triangle_moments
 # An end [px] as near as this to the pixel's border lies on it: all edges at a vertex agree on that, whatever is
 # rounded.
 ON_BORDER = 1e-5
+# Of an edge that ends about as near as this to a pixel's border, outside, what is left within the pixel [px] may be
+# rounding; and so may be a chain of edges that is as short as this.
+NICK = 1e-4
 # A direction this near to one of the axes is along it.
 PARALLEL = 1e-6
 
@@ -69,7 +72,9 @@ def cross_edge(value, gradient, a, b):
     low_y, high_y = _between(y0, ty, a[1])
     low, high = maximum(low_x, low_y), minimum(high_x, high_y)
     start, end = maximum(low, first), minimum(high, last)
-    there = (end > start) & (steepness > 0.0)
+    # Such a nick has no area, and its line, which goes on, would say that the pixel's centre is covered.
+    ends_on_border = cut_start & cut_end & (minimum(reach_a, reach_b) < 0.5 + NICK)
+    there = (end - start > where(ends_on_border, NICK, 0.0)) & (steepness > 0.0)
     start, end = where(there, start, 0.0), where(there, end, 0.0)
     p, q = (x0 + start * tx, y0 + start * ty), (x0 + end * tx, y0 + end * ty)
     area, moment_x, moment_y = triangle_moments(p, q)

@@ -100,15 +100,15 @@ bool SilhouetteWork::combine_channels(const TileContext& context, int pixel, int
     for (int c = output.first; c < output.first + output.count; ++c) {
       const auto place = static_cast<std::size_t>(place_of(pixel, context.channels) + c * tile_pixels);
       all_keep_centre_[place] = 1;
-      changed = combine_pixel(place, first, c, output.background, rendered) || changed;
+      changed = combine_pixel(context, place, first, c, output.background, rendered) || changed;
     }
   }
   return changed;
 }
 
 // One channel of a pixel. The rule's derivatives of its entries become those of the pixel.
-bool SilhouetteWork::combine_pixel(std::size_t shown_at, int first, int c, float background,
-                                   float* rendered) {
+bool SilhouetteWork::combine_pixel(const TileContext& context, std::size_t shown_at, int first, int c,
+                                   float background, float* rendered) {
   const auto place = [&](int e) { return static_cast<std::size_t>(c * 2 * stride_ + e); };
   const auto inside = [&](int e) { return sampled_[place(e)]; };
   const auto outside = [&](int e) { return sampled_[place(e) + static_cast<std::size_t>(stride_)]; };
@@ -146,7 +146,11 @@ bool SilhouetteWork::combine_pixel(std::size_t shown_at, int first, int c, float
   float low = shown, high = shown, total = shown;
   for (int e = first; e >= 0; e = next_entry_[static_cast<std::size_t>(e)]) {
     if (!applies(e)) continue;
-    const bool centre_inside = crossing(kernels::crossing_centre, e) >= 0;
+    const float centre = crossing(kernels::crossing_centre, e);
+    bool centre_inside = centre >= 0;
+    // So near to an edge, the ray through the centre may find it on the other side.
+    if (std::abs(centre) < kernels::as_near && is_chain(context, e))
+      centre_inside = std::abs(shown - inside(e)) <= std::abs(shown - outside(e));
     total += values_[place(e)] - (centre_inside ? inside(e) : outside(e));
     (centre_inside ? by_inside_ : by_outside_)[place(e)] -= 1;
     low = std::min({low, inside(e), outside(e)}), high = std::max({high, inside(e), outside(e)});

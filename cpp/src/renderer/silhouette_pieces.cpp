@@ -1,5 +1,8 @@
 // Silhouettes of meshes in a tile: pieces of edges, linked into entries.
+#include <algorithm>
 #include <cmath>
+#include <limits>
+#include <utility>
 
 #include "renderer/launch_arguments.hpp"
 #include "renderer/silhouettes.hpp"
@@ -12,8 +15,6 @@ using runtime::launch;
 namespace {
 
 constexpr int lanes = kernels::lanes;
-// An area this near to 0 or 1 may be either, modulo 1.
-constexpr float ambiguous = 1e-5f;
 
 }  // namespace
 
@@ -127,10 +128,13 @@ void SilhouetteWork::link_pieces(const TileContext& context, const PieceSegment&
 void SilhouetteWork::add_chain(const TileContext& context, int g, int pixel, int root) {
   const Silhouettes& s = context.groups[static_cast<std::size_t>(g)].silhouettes;
   MeshEntry m{};
-  float longest = 0;
-  int edge = 0;
+  float longest = 0, length = 0;
+  int edge = 0, pieces = 0;
+  bool closed = true;
   for (int i = root; i >= 0; i = next_piece_[static_cast<std::size_t>(i)]) {
     if (chain_of(i) != root) continue;
+    ++pieces, length += piece(kernels::piece_length, i);
+    closed = closed && piece(kernels::piece_cut, i) == 0 && piece(kernels::piece_cut + 1, i) == 0;
     m.area += piece(kernels::piece_area, i);
     m.moment_x += piece(kernels::piece_moment, i), m.moment_y += piece(kernels::piece_moment + 1, i);
     piece_entries_[static_cast<std::size_t>(i)] = entries_;
@@ -141,10 +145,21 @@ void SilhouetteWork::add_chain(const TileContext& context, int g, int pixel, int
     m.centre = piece(kernels::piece_centre, i), m.inverse = piece(kernels::piece_inverse, i);
     edge = piece_edges_[static_cast<std::size_t>(i)];
   }
-  m.area -= std::floor(m.area);
+  if (pieces > 1 && length < kernels::nick) {  // a corner that reaches in by no more than rounding
+    for (int i = root; i >= 0; i = next_piece_[static_cast<std::size_t>(i)]) {
+      if (chain_of(i) == root) piece_entries_[static_cast<std::size_t>(i)] = -1;
+    }
+    return;
+  }
+  if (pieces > 1) m.centre = centre_of_chain(root);
   const bool covered = m.centre >= 0;
-  if (m.area < ambiguous && covered) m.area = 1;
-  if (m.area > 1 - ambiguous && !covered) m.area = 0;
+  if (closed && m.area > -kernels::least_hole) {
+    m.area = std::max(m.area, 0.0f);  // nothing of the border belongs to it
+  } else {
+    m.area -= std::floor(m.area);
+    if (m.area < kernels::ambiguous_area && covered) m.area = 1;
+    if (m.area > 1 - kernels::ambiguous_area && !covered) m.area = 0;
+  }
   make_entry_room(1);
   const auto e = static_cast<std::size_t>(entries_);
   entry_pixels_[e] = pixel, entry_primitives_[e] = s.half_edges[static_cast<std::size_t>(edge)] / 3;
@@ -156,6 +171,44 @@ void SilhouetteWork::add_chain(const TileContext& context, int g, int pixel, int
   if (mesh_entries_.size() <= e) mesh_entries_.resize(2 * e + 1);
   mesh_entries_[e] = m;
   ++entries_;
+}
+
+// How far the pixel's centre is from a chain [px], positive on the covered side: what its nearest piece says.
+// Where several are the nearest, at a vertex, and do not agree: all of them must, if it is a convex corner.
+float SilhouetteWork::centre_of_chain(int root) {
+  const auto distance = [&](int i) {
+    const float along = piece(kernels::piece_outward + 1, i) * piece(kernels::piece_middle, i) -
+                        piece(kernels::piece_outward, i) * piece(kernels::piece_middle + 1, i);
+    return std::hypot(piece(kernels::piece_centre, i),
+                      std::max(std::abs(along) - 0.5f * piece(kernels::piece_length, i), 0.0f));
+  };
+  const auto each = [&](auto use) {
+    for (int i = root; i >= 0; i = next_piece_[static_cast<std::size_t>(i)]) {
+      if (chain_of(i) == root) use(i);
+    }
+  };
+  float nearest = std::numeric_limits<float>::max();
+  each([&](int i) { nearest = std::min(nearest, distance(i)); });
+  int count = 0, covered = 0;
+  float middle[2] = {}, outward[2] = {}, spread = 0;
+  each([&](int i) {
+    if (distance(i) > nearest + kernels::as_near) return;
+    ++count;
+    if (piece(kernels::piece_centre, i) >= 0) ++covered;
+    for (int axis = 0; axis < 2; ++axis) {
+      const float at = piece(kernels::piece_middle + axis, i),
+                  normal = piece(kernels::piece_outward + axis, i);
+      middle[axis] += at, outward[axis] += normal, spread += normal * at;
+    }
+  });
+  // Of any two pieces of a convex corner, the normals lead apart.
+  const bool convex = static_cast<float>(count) * spread >= outward[0] * middle[0] + outward[1] * middle[1];
+  return covered == count || (covered > 0 && !convex) ? nearest : -nearest;
+}
+
+bool SilhouetteWork::is_chain(const TileContext& context, int e) const {
+  const int g = entry_groups_[static_cast<std::size_t>(e)];
+  return context.groups[static_cast<std::size_t>(g)].mesh != nullptr;
 }
 
 // Components of a crossing, of entry `e` from those of chain `from`.

@@ -123,8 +123,8 @@ void SilhouetteWork::see(const TileContext& context, std::size_t g, int componen
   }
 }
 
-// Which entries are visible: the object itself is seen on its side of its silhouette, and beyond the edge of
-// a mesh nothing that is nearer. Of a mesh, what is seen at the centroid stands for what is inside.
+// Which entries are visible: the object itself is seen on its side of its silhouette; of a mesh, nothing that
+// is nearer on either side of its edge. What is seen of a mesh at the centroid stands for what is inside.
 void SilhouetteWork::decide(const TileContext& context) {
   const auto step = static_cast<std::size_t>(stride_);
   std::fill_n(sample_ids_.data(), entries_, -1), std::fill_n(sample_ids_.data() + step, entries_, -1);
@@ -140,11 +140,16 @@ void SilhouetteWork::decide(const TileContext& context) {
           continue;
         sample_ids_[i] = inner;
       } else {
-        if (!group.owns(inner) || !(seen_inverse_[i + step] <= tolerance * mesh_entries_[i].inverse))
-          continue;
-        const bool seen = group.owns(seen_ids_[i + 2 * step]);
-        sample_ids_[i] = seen ? seen_ids_[i + 2 * step] : inner;
-        reference_[i] = seen ? 0 : seen_inverse_[i];
+        const float at_edge = mesh_entries_[i].inverse, nearest = tolerance * at_edge;
+        // The mesh may be so narrow that beside its edge it is over; or something is before it.
+        const bool narrow = !group.owns(inner);
+        if (!(seen_inverse_[i + step] <= nearest) || (narrow && !(seen_inverse_[i] <= nearest))) continue;
+        if (group.owns(seen_ids_[i + 2 * step])) {
+          sample_ids_[i] = seen_ids_[i + 2 * step], reference_[i] = 0;
+        } else {
+          sample_ids_[i] = narrow ? group.first_id + entry_primitives_[i] : inner;
+          reference_[i] = narrow ? at_edge : seen_inverse_[i];
+        }
       }
       sample_ids_[i + step] = seen_ids_[i + step];
     }

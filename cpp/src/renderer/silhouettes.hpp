@@ -108,6 +108,8 @@ class SilhouetteWork {
     return piece;
   }
   void add_chain(const TileContext& context, int group, int pixel, int root);
+  float centre_of_chain(int root);
+  bool is_chain(const TileContext& context, int e) const;
   void describe_chain(int from, int e);
   void make_entry_room(int more);
   // A stride is a multiple of 16, so that every component begins at a cache line.
@@ -137,7 +139,8 @@ class SilhouetteWork {
     crossed.pixel = pixel % tile_pixels, crossed.first_entry = first_entry;
   }
   bool combine_channels(const TileContext& context, int pixel, int first, float* rendered);
-  bool combine_pixel(std::size_t shown_at, int first, int channel, float background, float* rendered);
+  bool combine_pixel(const TileContext& context, std::size_t shown_at, int first, int channel,
+                     float background, float* rendered);
   // Where the first channel of a pixel is, in the blocks of all tiles.
   static int place_of(int pixel, int channels) {
     return pixel +

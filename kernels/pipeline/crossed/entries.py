@@ -232,11 +232,17 @@ def choose_sides(target):
                     mesh = entries[at.ENTRY_MESH * n + e] * at.MESH_NUMBERS
                     first = meshes[mesh + at.MESH_FIRST_ID]
                     last = first + meshes[mesh + at.MESH_COUNT]
-                    active = first <= inner and inner < last and beyond <= TOLERANCE * crossings[EDGE_INVERSE * n + e]
+                    nearest = TOLERANCE * crossings[EDGE_INVERSE * n + e]
+                    near = inverse_depth[at.INNER_POINT * n + e]
+                    active = beyond <= nearest
+                    if inner < first or inner >= last:
+                        # The mesh may be so narrow that beside its edge it is over; or something is before it.
+                        active = active and near <= nearest
+                        inner = entries[at.ENTRY_OWNER * n + e]
+                        near = crossings[EDGE_INVERSE * n + e]
                     if first <= inside and inside < last:
                         inner = inside
-                    else:
-                        near = inverse_depth[at.INNER_POINT * n + e]
+                        near = 0.0
                 if not active:
                     inner = -1
                     outer = -1

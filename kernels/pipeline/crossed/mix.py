@@ -10,6 +10,7 @@ import taichi as ti
 from kernels.numbers.traced import element
 from kernels.pipeline.crossed import layout as at
 from kernels.pipeline.crossings import AREA, CENTRE, LEAST_AREA, MOMENT, SPREAD_SLOPE
+from kernels.pipeline.edges import AS_NEAR
 from kernels.pipeline.rules import apply_rule
 from kernels.silhouettes.rules import RULES
 
@@ -77,7 +78,9 @@ def mix_pixels(target):
                             )
                             only = mixes[(at_mix(c, VALUE)) * n + e]
                             count += 1
-                            total += only - ti.select(crossings[CENTRE * n + e] >= 0.0, inside, outside)
+                            total += only - ti.select(
+                                centre_inside(crossings, entries, n, e, shown, inside, outside), inside, outside
+                            )
                             low = ti.min(low, ti.min(inside, outside))
                             high = ti.max(high, ti.max(inside, outside))
                         else:
@@ -91,7 +94,10 @@ def mix_pixels(target):
                         for e in range(first, last):
                             there = against or entries[(at.ENTRY_SAMPLE + 1) * n + e] >= 0
                             if there and entries[at.ENTRY_ACTIVE * n + e] != 0:
-                                near = at_mix(c, ti.select(crossings[CENTRE * n + e] >= 0.0, BY_INSIDE, BY_OUTSIDE))
+                                inside = samples[2 * c * n + e]
+                                outside = samples[(2 * c + 1) * n + e]
+                                on_side = centre_inside(crossings, entries, n, e, shown, inside, outside)
+                                near = at_mix(c, ti.select(on_side, BY_INSIDE, BY_OUTSIDE))
                                 mixes[near * n + e] = mixes[near * n + e] - 1.0
                     elif count > 1:
                         # Beyond all that is mixed: the bound, and its derivative.
@@ -126,6 +132,18 @@ def mix_pixels(target):
             element(mixes, (MIX_COMPONENTS * c + k) * capacity + e)._assign(value.expression)
 
     return kernel
+
+
+@ti.func
+def centre_inside(crossings: ti.template(), entries: ti.template(), capacity, e, shown, inside, outside):
+    """Whether the pixel's centre, which shows `shown`, is on the covered side. So near to an edge of a mesh, the ray
+    through the centre may find it on the other side.
+    """
+    centre = crossings[CENTRE * capacity + e]
+    result = centre >= 0.0
+    if ti.max(centre, -centre) < AS_NEAR and entries[at.ENTRY_KIND * capacity + e] == at.KIND_CHAIN:
+        result = (shown - inside) * (shown - inside) <= (shown - outside) * (shown - outside)
+    return result
 
 
 @ti.func

@@ -22,6 +22,10 @@ from kernels.pipeline.crossings import (
     STEP,
 )
 from kernels.pipeline.edges import (
+    AMBIGUOUS,
+    AS_NEAR,
+    LEAST_HOLE,
+    NICK,
     PIECE_AREA,
     PIECE_CENTRE,
     PIECE_CUT,
@@ -32,9 +36,6 @@ from kernels.pipeline.edges import (
     PIECE_OUTWARD,
     piece_of,
 )
-
-# An area this near to 0 or 1 may be either, modulo 1.
-AMBIGUOUS = 1e-5
 
 
 def cross_pieces(target):
@@ -155,7 +156,7 @@ def link_pieces(target):
                     if pieces[PIECE_LENGTH * n + root] > 0.0 and piece_numbers[at.PIECE_CHAIN * n + root] == root:
                         count = crossed[at.CROSSED_ENTRIES * crossed_capacity + j]
                         e = crossed[at.CROSSED_FIRST_ENTRY * crossed_capacity + j] + count
-                        if e < entry_capacity:
+                        if e < entry_capacity and not is_nick(piece_numbers, pieces, n, root, last):
                             crossed[at.CROSSED_ENTRIES * crossed_capacity + j] = count + 1
                             pixel = crossed[at.CROSSED_PIXEL * crossed_capacity + j]
                             longest = add_chain(piece_numbers, pieces, n, root, last, e, crossings, entry_capacity)
@@ -174,6 +175,18 @@ def link_pieces(target):
 
 
 @ti.func
+def is_nick(piece_numbers: ti.template(), pieces: ti.template(), n, root, last):
+    """Whether a chain is a corner that reaches into the pixel by no more than rounding."""
+    count = 0
+    length = 0.0
+    for i in range(root, last):
+        if pieces[PIECE_LENGTH * n + i] > 0.0 and chain_of(piece_numbers, n, i) == root:
+            count += 1
+            length += pieces[PIECE_LENGTH * n + i]
+    return count > 1 and length < NICK
+
+
+@ti.func
 def add_chain(
     piece_numbers: ti.template(),
     pieces: ti.template(),
@@ -186,6 +199,8 @@ def add_chain(
 ):
     """Sums up the pieces of a chain, from its first on; returns the longest."""
     n = capacity
+    count = 0
+    cuts = 0.0
     area = 0.0
     moment_x = 0.0
     moment_y = 0.0
@@ -197,19 +212,67 @@ def add_chain(
             moment_x += pieces[PIECE_MOMENT * n + i]
             moment_y += pieces[(PIECE_MOMENT + 1) * n + i]
             piece_numbers[at.PIECE_ENTRY * n + i] = e
+            count += 1
+            cuts += pieces[PIECE_CUT * n + i] + pieces[(PIECE_CUT + 1) * n + i]
             if pieces[PIECE_LENGTH * n + i] > length:
                 length = pieces[PIECE_LENGTH * n + i]
                 longest = i
-    area -= ti.floor(area)
-    covered = pieces[PIECE_CENTRE * n + longest] >= 0.0
-    if area < AMBIGUOUS and covered:
-        area = 1.0
-    if area > 1.0 - AMBIGUOUS and not covered:
-        area = 0.0
+    centre = pieces[PIECE_CENTRE * n + longest]
+    if count > 1:
+        centre = centre_of_chain(piece_numbers, pieces, n, root, last)
+    if cuts == 0.0 and area > -LEAST_HOLE:
+        area = ti.max(area, 0.0)  # nothing of the border belongs to it
+    else:
+        area -= ti.floor(area)
+        if area < AMBIGUOUS and centre >= 0.0:
+            area = 1.0
+        if area > 1.0 - AMBIGUOUS and centre < 0.0:
+            area = 0.0
+    crossings[CENTRE * entry_capacity + e] = centre
     crossings[AREA * entry_capacity + e] = area
     crossings[MOMENT * entry_capacity + e] = moment_x
     crossings[(MOMENT + 1) * entry_capacity + e] = moment_y
     return longest
+
+
+@ti.func
+def centre_of_chain(piece_numbers: ti.template(), pieces: ti.template(), n, root, last):
+    """How far the pixel's centre is from the chain [px], positive on the covered side: what its nearest piece says.
+
+    Where several are the nearest, at a vertex, and do not agree: all of them must, if it is a convex corner.
+    """
+    nearest = 1e6
+    count = 0.0
+    covered = 0.0
+    along = 0.0
+    down = 0.0
+    outward_x = 0.0
+    outward_y = 0.0
+    spread = 0.0
+    for choosing in range(2):
+        for i in range(root, last):
+            if pieces[PIECE_LENGTH * n + i] > 0.0 and chain_of(piece_numbers, n, i) == root:
+                x = pieces[PIECE_MIDDLE * n + i]
+                y = pieces[(PIECE_MIDDLE + 1) * n + i]
+                normal_x = pieces[PIECE_OUTWARD * n + i]
+                normal_y = pieces[(PIECE_OUTWARD + 1) * n + i]
+                centre = pieces[PIECE_CENTRE * n + i]
+                beyond = normal_y * x - normal_x * y
+                beyond = ti.max(ti.max(beyond, -beyond) - 0.5 * pieces[PIECE_LENGTH * n + i], 0.0)
+                distance = ti.sqrt(centre * centre + beyond * beyond)
+                if choosing == 0:
+                    nearest = ti.min(nearest, distance)
+                elif distance <= nearest + AS_NEAR:
+                    count += 1.0
+                    covered += ti.select(centre >= 0.0, 1.0, 0.0)
+                    along += x
+                    down += y
+                    outward_x += normal_x
+                    outward_y += normal_y
+                    spread += normal_x * x + normal_y * y
+    # Of any two pieces of a convex corner, the normals lead apart.
+    convex = count * spread >= outward_x * along + outward_y * down
+    return ti.select(covered == count or (covered > 0.0 and not convex), nearest, -nearest)
 
 
 @ti.func
@@ -220,7 +283,6 @@ def describe_chain(
     n = entry_capacity
     x = ti.cast(at.column_of(pixel, tiles_x), ti.f32)
     y = ti.cast(at.row_of(pixel, tiles_x), ti.f32)
-    crossings[CENTRE * n + e] = pieces[PIECE_CENTRE * capacity + longest]
     crossings[LONGEST * n + e] = 1.0
     crossings[SPREAD * n + e] = 1.0
     crossings[SPREAD_SLOPE * n + e] = 0.0
