@@ -76,6 +76,7 @@ from kernels.pipeline.visibility import (
     visible_spheres,
     visible_triangles,
 )
+from kernels.silhouettes.edge import NICK
 from kernels.silhouettes.rules import RULES
 
 # Families of one kind of target only; so are those of crossed pixels, `_boundary_kernels` and `crossed_kernels`.
@@ -236,7 +237,7 @@ def constants(target):
     }
     reals = {"silhouette_step": crossings.STEP, "least_area": crossings.LEAST_AREA, "triangle_reach": REACH}
     reals |= {"ambiguous_area": edges.AMBIGUOUS, "least_hole": edges.LEAST_HOLE, "as_near": edges.AS_NEAR}
-    reals["nick"] = edges.NICK
+    reals["nick"] = NICK
     for k, kind in enumerate(crossings.KINDS):
         numbers |= {f"kind_{kind}": k, f"nodes_{kind}": crossings.KIND_NODES[k]}
     numbers |= {f"rule_{rule.__name__}": r for r, rule in enumerate(RULES)}

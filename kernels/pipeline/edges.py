@@ -15,7 +15,7 @@ from kernels.numbers.traced import Traced, element
 from kernels.pipeline.crossings import pixel_centres_in_tile
 from kernels.pipeline.prepare import OFFSET
 from kernels.pipeline.target import TILE
-from kernels.silhouettes.edge import NICK, cross_edge
+from kernels.silhouettes.edge import cross_edge
 
 # Components of a silhouette edge: q as a vector, q = line . d; both ends [px] with 1/z there; and its bounds.
 LINE, START, END, INVERSE, EDGE_BOUNDS, EDGE_COMPONENTS = 0, 3, 5, 7, 9, 13

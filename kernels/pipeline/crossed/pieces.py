@@ -25,7 +25,6 @@ from kernels.pipeline.edges import (
     AMBIGUOUS,
     AS_NEAR,
     LEAST_HOLE,
-    NICK,
     PIECE_AREA,
     PIECE_CENTRE,
     PIECE_CUT,
@@ -36,6 +35,7 @@ from kernels.pipeline.edges import (
     PIECE_OUTWARD,
     piece_of,
 )
+from kernels.silhouettes.edge import NICK
 
 
 def cross_pieces(target):
