@@ -14,8 +14,6 @@ namespace diffrt::renderer {
 namespace {
 
 static_assert(tile == 16 && most_in_run * tile <= 64, "a row of a run of tiles is a word");
-// How far [px] a silhouette may bulge beyond its intersections with two lines one pixel apart, by kind.
-constexpr float bulge[] = {0.02f, 0.2f, 0.2f};
 constexpr float far_away = 1e6f;  // [px]
 
 inline __m128 select(__m128 condition, __m128 a, __m128 b) {
@@ -105,7 +103,7 @@ void find_columns(Group& group, int k) {
   // A silhouette that lies between two lines. Of a plane all lines are met, or none.
   const __m128 lowest = _mm_set1_ps(bounded ? group.bounds[i] - 1 : far_away),
                highest = _mm_set1_ps(bounded ? group.bounds[2 * stride + i] + 1 : -far_away);
-  const float slack = bulge[group.kinds[i]];
+  const float slack = lines.bulges[i];
   // Column c covers c +- 1/2.
   const __m128 from = _mm_set1_ps(0.5f - slack), to = _mm_set1_ps(1.5f + slack);
   const int offset = lines.offsets[i], rows = lines.last_rows[i] - lines.first_rows[i] + 1;
