@@ -54,9 +54,16 @@ class Couplings {
   // Adds sums that were made elsewhere, for each pair of a tile once: rows of `planes` numbers, of a's planes
   // by b's, and one more for a = b.
   void add_sums(int tile_index, const Entry& a, const Entry& b, const float* sums, int planes);
-  // Adds the sums of the given tiles, in their order, to H (P x P) and g (P).
+  // Sums those of the same pair in the given tiles, in their order, so that each is transformed once.
+  void sum(const std::vector<int>& tiles);
+  // Adds what was summed to H (P x P) and g (P).
+  void add_to(const Linearization& linearization, Span<double> H, Span<double> g);
+  // Both, one after the other.
   void assemble(const std::vector<int>& tiles, const Linearization& linearization, Span<double> H,
-                Span<double> g);
+                Span<double> g) {
+    sum(tiles);
+    add_to(linearization, H, g);
+  }
 
  private:
   // The sums of w v_a v_b' of two primitives, id_a <= id_b: rows of `slots_b` numbers, padded to `stride`. If
@@ -103,7 +110,7 @@ class Couplings {
                  Span<double> H, Span<double> g);
 
   std::vector<TileSums> tiles_;
-  // Of assemble.
+  // Of sum and add_to.
   std::vector<Total> totals_;
   std::vector<int> table_;  // of keys: which total, or -1
   std::vector<double> total_sums_, product_;
