@@ -40,7 +40,7 @@ class TileLists {
               const float* bounds, int count, int stride, const float* centres = nullptr) {
     // Several chunks so that threads can share the work; the lists do not depend on how many.
     const int chunks = std::min(pool.threads(), std::max(1, count / 2048));
-    const int per_chunk = ((count + chunks - 1) / chunks + 3) / 4 * 4;
+    const int per_chunk = ((count + chunks - 1) / chunks + 3) / 4 * 4;  // count_parted takes four at a time
     const int tiles = grid.tiles(), parts = centres == nullptr ? 1 : 2, counters = parts * tiles;
     counters_.resize(static_cast<std::size_t>(chunks) * static_cast<std::size_t>(counters));
     offsets_.resize(static_cast<std::size_t>(tiles) + 1);
