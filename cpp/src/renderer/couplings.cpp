@@ -80,10 +80,9 @@ void add_product(double* rows, int count, int width, double factor, const double
 
 }  // namespace
 
-void Couplings::start(int tiles) {
-  tiles_.resize(static_cast<std::size_t>(tiles));
-  for (TileSums& tile : tiles_)
-    tile.keys.clear(), tile.records.clear(), tile.sums.clear(), tile.ids.clear(), tile.pairs.clear();
+void Couplings::start_tile(int tile_index) {
+  TileSums& tile = tiles_[static_cast<std::size_t>(tile_index)];
+  tile.keys.clear(), tile.records.clear(), tile.sums.clear(), tile.ids.clear(), tile.pairs.clear();
 }
 
 std::size_t Couplings::TileSums::find_or_add(const Entry& a, const Entry& b) {

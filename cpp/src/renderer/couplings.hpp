@@ -44,7 +44,13 @@ class Couplings {
   }
 
   // Forgets all sums; their memory is used again.
-  void start(int tiles);
+  void start(int tiles) {
+    make_room(tiles);
+    for (int t = 0; t < tiles; ++t) start_tile(t);
+  }
+  // The same tile by tile, on different threads: all that are summed later are to be started.
+  void make_room(int tiles) { tiles_.resize(static_cast<std::size_t>(tiles)); }
+  void start_tile(int tile_index);
   // Adds a pixel of a tile, whose weights and residuals of channel c are at [c * stride]. Channels with
   // weight 0 are not looked at. Different threads may add to different tiles.
   void add(int tile_index, const Entry* entries, int count, bool first_is_primary, int channels,

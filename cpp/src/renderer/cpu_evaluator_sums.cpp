@@ -44,6 +44,7 @@ Evaluator::Totals CpuEvaluator::evaluate_cost(const Observation& observation, co
 }
 
 void CpuEvaluator::sum_tile(const TileContext& context, int t, Workspace& work) {
+  if (exact()) couplings_.start_tile(t);
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     const Group& group = groups_[g];
     if (!group.touches(t)) continue;
@@ -140,7 +141,7 @@ void CpuEvaluator::start_products(const Observation& observation, const KernelLo
     remembered_.resize(all_tiles_.size() * block);
     remembers_.assign(all_tiles_.size(), 0);
   }
-  if (exact()) couplings_.start(grid_.tiles());
+  if (exact()) couplings_.make_room(grid_.tiles());
   products_totals_ =
       evaluate_cost(observation, loss, true, [&](const TileContext& context, int t, Workspace& work) {
         const auto tile_index = static_cast<std::size_t>(t);
