@@ -27,9 +27,7 @@ from kernels.pipeline import samples as sampling
 from kernels.pipeline.bin import (
     SPAN,
     bin_count,
-    bin_count_parted,
     bin_fill,
-    bin_fill_parted,
     chunk_boxes,
     count_candidates,
     fill_candidates,
@@ -80,7 +78,7 @@ from kernels.silhouettes.edge import NICK
 from kernels.silhouettes.rules import RULES
 
 # Families of one kind of target only; so are those of crossed pixels, `_boundary_kernels` and `crossed_kernels`.
-ON_CPU = (bin_count, bin_fill, bin_count_parted, bin_fill_parted, visible_discs, visible_triangles)
+ON_CPU = (bin_count, bin_fill, visible_discs, visible_triangles)
 ON_GPU = (
     visible_spheres,
     chunk_boxes,
@@ -116,8 +114,6 @@ def all_kernels(target):
         prepare_triangles,
         bin_count,
         bin_fill,
-        bin_count_parted,
-        bin_fill_parted,
         clear_visibility,
         visible_discs,
         visible_planes,

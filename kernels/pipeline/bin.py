@@ -1,9 +1,8 @@
 """Bin primitives into tiles: count, scan (by the runtime), fill. Inside a tile they keep the order of their indices.
 
 The range of primitives is cut into chunks, each with a row of counters, one per tile. The scan turns the counters into
-the places where a chunk writes, tile by tile and chunk by chunk, so that the lists are the same for any chunks. A tile
-may have two lists, one after the other: `bin_count_parted` and `bin_fill_parted` put into the second what no pixel
-centre sees, so that visibility has the first to look at.
+the places where a chunk writes, tile by tile and chunk by chunk, so that the lists are the same for any chunks. Where a
+tile has two lists, one after the other, cpp/src/renderer/parted_bins.cpp does it.
 
 On a GPU chunks are short and each pair of chunk and tile is a thread: `chunk_boxes`, `count_candidates`,
 `place_chunks` and `place_tiles` side by side, `fill_candidates`. Each looks at all bounds of its chunk, of which
@@ -83,68 +82,6 @@ def bin_fill(target):
                         place = counters[tile]
                         candidates[place] = i
                         counters[tile] = place + 1
-
-    return kernel
-
-
-def bin_count_parted(target):
-    """`bin_count` for two lists each: the second is of primitives whose bounds `centres`, of pixel centres, are empty.
-
-    The counter of a tile's list is number 2 * tile + list.
-    """
-    scalars, indices = target.scalars, target.indices
-
-    @ti.kernel
-    def kernel(
-        begin: ti.i32,
-        end: ti.i32,
-        tiles_x: ti.i32,
-        stride: ti.i32,
-        counter: ti.i32,
-        bounds: scalars,
-        centres: scalars,
-        counters: indices,
-    ):
-        ti.loop_config(serialize=target.serial)
-        for i in range(begin, end):
-            if bounds[i] <= bounds[2 * stride + i]:
-                x0, y0, x1, y1 = tiles_touched(bounds, stride, i)
-                first = counter + ti.cast(centres[i] > centres[2 * stride + i], ti.i32)
-                for y in range(y0, y1 + 1):
-                    for x in range(x0, x1 + 1):
-                        part = first + 2 * (y * tiles_x + x)
-                        counters[part] = counters[part] + 1  # not +=, which would be atomic
-
-    return kernel
-
-
-def bin_fill_parted(target):
-    """`bin_fill` of the lists that `bin_count_parted` counts."""
-    scalars, indices = target.scalars, target.indices
-
-    @ti.kernel
-    def kernel(
-        begin: ti.i32,
-        end: ti.i32,
-        tiles_x: ti.i32,
-        stride: ti.i32,
-        counter: ti.i32,
-        bounds: scalars,
-        centres: scalars,
-        counters: indices,
-        candidates: indices,
-    ):
-        ti.loop_config(serialize=target.serial)
-        for i in range(begin, end):
-            if bounds[i] <= bounds[2 * stride + i]:
-                x0, y0, x1, y1 = tiles_touched(bounds, stride, i)
-                first = counter + ti.cast(centres[i] > centres[2 * stride + i], ti.i32)
-                for y in range(y0, y1 + 1):
-                    for x in range(x0, x1 + 1):
-                        part = first + 2 * (y * tiles_x + x)
-                        place = counters[part]
-                        candidates[place] = i
-                        counters[part] = place + 1
 
     return kernel
 

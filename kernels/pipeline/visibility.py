@@ -255,19 +255,18 @@ def visible_triangles(target):
                 q1 = (ti.min(ti.cast(bounds[2 * stride + f], ti.i32), left + TILE - 1) - left) // target.lanes
                 r0 = ti.max(ti.cast(bounds[stride + f], ti.i32), top) - top
                 r1 = ti.min(ti.cast(bounds[3 * stride + f], ti.i32), top + TILE - 1) - top
-                if q0 <= q1 and r0 <= r1:  # the lists may hold triangles that reach into the tile, but to no centre
-                    c = triangle_components(triangles, stride, f)
-                    for row in range(r0, r1 + 1):
-                        y = (pixel_y(tile, tiles_x, row) - cy) * inverse_fy
-                        s = row_start(c, y)
-                        for q in range(q0, q1 + 1):
-                            x = (pixel_x(target, tile, tiles_x, q) - cx) * inverse_fx
-                            p = (tile - first_tile) * target.block + row * target.across + q
-                            e0, e1, e2, inverse = along_row(c, s, x)
-                            # Comparisons, not min: minimum of packets becomes minnum, with extra work for NaN.
-                            nearer = (e0 >= 0.0) & (e1 >= 0.0) & (e2 >= 0.0) & (inverse > inverse_depth[p])
-                            inverse_depth[p] = ti.select(nearer, inverse, inverse_depth[p])
-                            ids[p] = ti.select(nearer, target.splat(first_id + f, ti.i32), ids[p])
+                c = triangle_components(triangles, stride, f)
+                for row in range(r0, r1 + 1):
+                    y = (pixel_y(tile, tiles_x, row) - cy) * inverse_fy
+                    s = row_start(c, y)
+                    for q in range(q0, q1 + 1):
+                        x = (pixel_x(target, tile, tiles_x, q) - cx) * inverse_fx
+                        p = (tile - first_tile) * target.block + row * target.across + q
+                        e0, e1, e2, inverse = along_row(c, s, x)
+                        # Comparisons, not min: minimum of packets becomes minnum, with extra work for NaN.
+                        nearer = (e0 >= 0.0) & (e1 >= 0.0) & (e2 >= 0.0) & (inverse > inverse_depth[p])
+                        inverse_depth[p] = ti.select(nearer, inverse, inverse_depth[p])
+                        ids[p] = ti.select(nearer, target.splat(first_id + f, ti.i32), ids[p])
 
     return kernel
 

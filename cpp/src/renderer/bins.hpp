@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "renderer/parted_bins.hpp"
 #include "runtime/buffer.hpp"
 #include "runtime/isa.hpp"
 #include "runtime/launch.hpp"
@@ -33,34 +34,43 @@ constexpr int most_in_run = 4;
 class TileLists {
  public:
   // bounds: components x0, y0, x1, y1 [px, inclusive], component c of primitive i at c * stride + i.
-  // `centres`: the same, of pixel centres; if given, primitives without any come last in each tile.
+  // `centres`: the same, of pixel centres; if given, primitives that none of a tile's may see come last
+  // there.
   void update(const kernels::Table& kernels, runtime::ThreadPool& pool, const TileGrid& grid,
               const float* bounds, int count, int stride, const float* centres = nullptr) {
     // Several chunks so that threads can share the work; the lists do not depend on how many.
     const int chunks = std::min(pool.threads(), std::max(1, count / 2048));
-    const int per_chunk = (count + chunks - 1) / chunks;
+    const int per_chunk = ((count + chunks - 1) / chunks + 3) / 4 * 4;  // count_parted takes four at a time
     const int tiles = grid.tiles(), parts = centres == nullptr ? 1 : 2, counters = parts * tiles;
     counters_.resize(static_cast<std::size_t>(chunks) * static_cast<std::size_t>(counters));
     offsets_.resize(static_cast<std::size_t>(tiles) + 1);
     ends_.resize(parts == 1 ? 0 : static_cast<std::size_t>(tiles));
     std::fill_n(counters_.data(), counters_.size(), 0);
 
-    const auto over_chunks = [&](auto kernel, auto a) {
+    const auto over_chunks = [&](auto&& body) {
       pool.parallel_for(chunks, 1, [&](int begin, int end, int) {
-        for (int chunk = begin; chunk < end; ++chunk) {
-          auto mine = a;
-          mine.tiles_x = grid.across, mine.stride = stride, mine.counter = chunk * counters;
-          mine.bounds = runtime::array(bounds), mine.counters = runtime::array(counters_.data());
-          runtime::launch(kernel, mine, chunk * per_chunk, std::min((chunk + 1) * per_chunk, count));
-        }
+        for (int chunk = begin; chunk < end; ++chunk)
+          body(std::min(chunk * per_chunk, count), std::min((chunk + 1) * per_chunk, count),
+               chunk * counters);
       });
     };
+    const auto launch = [&](auto kernel, auto a) {
+      a.tiles_x = grid.across, a.stride = stride;
+      a.bounds = runtime::array(bounds), a.counters = runtime::array(counters_.data());
+      over_chunks([&](int begin, int end, int counter) {
+        auto mine = a;
+        mine.counter = counter;
+        runtime::launch(kernel, mine, begin, end);
+      });
+    };
+    const PartedBounds parted{bounds, centres, stride, grid.across};
     if (parts == 1) {
-      over_chunks(kernels.bin_count, kernels::bin_count_arguments());
+      launch(kernels.bin_count, kernels::bin_count_arguments());
     } else {
-      kernels::bin_count_parted_arguments a;
-      a.centres = runtime::array(centres);
-      over_chunks(kernels.bin_count_parted, a);
+      places_.resize(static_cast<std::size_t>(stride));
+      over_chunks([&](int begin, int end, int counter) {
+        count_parted(parted, begin, end, counters_.data() + counter, places_.data());
+      });
     }
     int total = 0;
     for (int tile = 0; tile < tiles; ++tile) {
@@ -78,11 +88,11 @@ class TileLists {
     if (parts == 1) {
       kernels::bin_fill_arguments a;
       a.candidates = runtime::array(candidates_.data());
-      over_chunks(kernels.bin_fill, a);
+      launch(kernels.bin_fill, a);
     } else {
-      kernels::bin_fill_parted_arguments a;
-      a.centres = runtime::array(centres), a.candidates = runtime::array(candidates_.data());
-      over_chunks(kernels.bin_fill_parted, a);
+      over_chunks([&](int begin, int end, int counter) {
+        fill_parted(parted, begin, end, places_.data(), counters_.data() + counter, candidates_.data());
+      });
     }
   }
 
@@ -123,7 +133,7 @@ class TileLists {
   const int* candidates() const { return candidates_.data(); }
 
  private:
-  runtime::Buffer<int> counters_, offsets_, ends_, candidates_;
+  runtime::Buffer<int> counters_, offsets_, ends_, candidates_, places_;
 };
 
 }  // namespace diffrt::renderer

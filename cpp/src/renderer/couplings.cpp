@@ -80,10 +80,9 @@ void add_product(double* rows, int count, int width, double factor, const double
 
 }  // namespace
 
-void Couplings::start(int tiles) {
-  tiles_.resize(static_cast<std::size_t>(tiles));
-  for (TileSums& tile : tiles_)
-    tile.keys.clear(), tile.records.clear(), tile.sums.clear(), tile.ids.clear(), tile.pairs.clear();
+void Couplings::start_tile(int tile_index) {
+  TileSums& tile = tiles_[static_cast<std::size_t>(tile_index)];
+  tile.keys.clear(), tile.records.clear(), tile.sums.clear(), tile.ids.clear(), tile.pairs.clear();
 }
 
 std::size_t Couplings::TileSums::find_or_add(const Entry& a, const Entry& b) {
@@ -265,9 +264,7 @@ Couplings::Total& Couplings::total_of(std::uint64_t key, const Record& record) {
   return totals_.back();
 }
 
-void Couplings::assemble(const std::vector<int>& tiles, const Linearization& linearization, Span<double> H,
-                         Span<double> g) {
-  // The same pair in several tiles: sum first, then transform once.
+void Couplings::sum(const std::vector<int>& tiles) {
   std::size_t records = 0, places = 1;
   for (const int t : tiles) records += tiles_[static_cast<std::size_t>(t)].keys.size();
   while (places < 2 * records) places *= 2;
@@ -275,7 +272,9 @@ void Couplings::assemble(const std::vector<int>& tiles, const Linearization& lin
   totals_.clear(), total_sums_.clear();
   for (const int t : tiles) add_to_totals(tiles_[static_cast<std::size_t>(t)]);
   std::sort(totals_.begin(), totals_.end(), [](const Total& a, const Total& b) { return a.key < b.key; });
+}
 
+void Couplings::add_to(const Linearization& linearization, Span<double> H, Span<double> g) {
   const auto block_of = [&](int group, std::int32_t id, Block& scratch) -> const Block& {
     const GroupLinearization& linear = linearization.groups()[static_cast<std::size_t>(group)];
     return linearization.block(linear, id - linear.first_id, scratch);

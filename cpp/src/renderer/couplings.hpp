@@ -44,7 +44,13 @@ class Couplings {
   }
 
   // Forgets all sums; their memory is used again.
-  void start(int tiles);
+  void start(int tiles) {
+    make_room(tiles);
+    for (int t = 0; t < tiles; ++t) start_tile(t);
+  }
+  // The same tile by tile, on different threads: all that are summed later are to be started.
+  void make_room(int tiles) { tiles_.resize(static_cast<std::size_t>(tiles)); }
+  void start_tile(int tile_index);
   // Adds a pixel of a tile, whose weights and residuals of channel c are at [c * stride]. Channels with
   // weight 0 are not looked at. Different threads may add to different tiles.
   void add(int tile_index, const Entry* entries, int count, bool first_is_primary, int channels,
@@ -54,9 +60,16 @@ class Couplings {
   // Adds sums that were made elsewhere, for each pair of a tile once: rows of `planes` numbers, of a's planes
   // by b's, and one more for a = b.
   void add_sums(int tile_index, const Entry& a, const Entry& b, const float* sums, int planes);
-  // Adds the sums of the given tiles, in their order, to H (P x P) and g (P).
+  // Sums those of the same pair in the given tiles, in their order, so that each is transformed once.
+  void sum(const std::vector<int>& tiles);
+  // Adds what was summed to H (P x P) and g (P).
+  void add_to(const Linearization& linearization, Span<double> H, Span<double> g);
+  // Both, one after the other.
   void assemble(const std::vector<int>& tiles, const Linearization& linearization, Span<double> H,
-                Span<double> g);
+                Span<double> g) {
+    sum(tiles);
+    add_to(linearization, H, g);
+  }
 
  private:
   // The sums of w v_a v_b' of two primitives, id_a <= id_b: rows of `slots_b` numbers, padded to `stride`. If
@@ -103,7 +116,7 @@ class Couplings {
                  Span<double> H, Span<double> g);
 
   std::vector<TileSums> tiles_;
-  // Of assemble.
+  // Of sum and add_to.
   std::vector<Total> totals_;
   std::vector<int> table_;  // of keys: which total, or -1
   std::vector<double> total_sums_, product_;

@@ -86,7 +86,7 @@ class CpuEvaluator : public Evaluator {
                  Workspace& work) const;
   void couple_several(const TileContext& context, const CrossedRow* first, const CrossedRow* last, int g,
                       int planes, int t, Workspace& work);
-  // A group's records, added in the order of their entries: local_ has one for each distinct block.
+  // A group's records, added in the order of their entries: local_[g] has one for each distinct block.
   void add_records(std::size_t g);
 
   const kernels::Table& kernels_;
@@ -102,7 +102,7 @@ class CpuEvaluator : public Evaluator {
   std::vector<int> active_;  // tiles that may have residuals
   runtime::Buffer<float> sums_;
   std::vector<runtime::Buffer<float>> records_;
-  runtime::Buffer<double> local_;
+  std::vector<runtime::Buffer<double>> local_;  // sums by group
 
   // Costs of residuals that normal_equations was to remember, by tile blocks, and which tiles have any.
   runtime::Buffer<float> remembered_;

@@ -44,6 +44,7 @@ Evaluator::Totals CpuEvaluator::evaluate_cost(const Observation& observation, co
 }
 
 void CpuEvaluator::sum_tile(const TileContext& context, int t, Workspace& work) {
+  if (exact()) couplings_.start_tile(t);
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     const Group& group = groups_[g];
     if (!group.touches(t)) continue;
@@ -140,7 +141,7 @@ void CpuEvaluator::start_products(const Observation& observation, const KernelLo
     remembered_.resize(all_tiles_.size() * block);
     remembers_.assign(all_tiles_.size(), 0);
   }
-  if (exact()) couplings_.start(grid_.tiles());
+  if (exact()) couplings_.make_room(grid_.tiles());
   products_totals_ =
       evaluate_cost(observation, loss, true, [&](const TileContext& context, int t, Workspace& work) {
         const auto tile_index = static_cast<std::size_t>(t);
@@ -161,26 +162,34 @@ void CpuEvaluator::start_products(const Observation& observation, const KernelLo
 void CpuEvaluator::add_records(std::size_t g) {
   const Group& group = groups_[g];
   const auto size = static_cast<std::size_t>(record_size(group.slots + camera_slots_));
-  local_.resize(static_cast<std::size_t>(group.blocks()) * size);
-  std::fill_n(local_.data(), local_.size(), 0.0);
+  runtime::Buffer<double>& totals = local_[g];
+  totals.resize(static_cast<std::size_t>(group.blocks()) * size);
+  std::fill_n(totals.data(), totals.size(), 0.0);
   const TileLists& entries = group.sum_entries();
   const bool together = group.kind == GroupKind::rigid_mesh;
   for (const int t : active_) {
     if (!group.touches(t)) continue;  // its records were not written
     for (int entry = entries.begin(t); entry < entries.end(t); ++entry) {
       const float* record = records_[g].data() + static_cast<std::size_t>(entry) * size;
-      double* sums = local_.data() + static_cast<std::size_t>(together ? 0 : entries.candidate(entry)) * size;
+      double* sums = totals.data() + static_cast<std::size_t>(together ? 0 : entries.candidate(entry)) * size;
       for (std::size_t k = 0; k < size; ++k) sums[k] += static_cast<double>(record[k]);
     }
   }
 }
 
 void CpuEvaluator::assemble(Span<double> H, Span<double> g) {
-  for (std::size_t k = 0; k < groups_.size(); ++k) {
-    add_records(k);
-    assembly_.add(groups_[k], linearization_.groups()[k], linearization_, camera_slots_, local_.data(), H, g);
-  }
-  if (exact()) couplings_.assemble(active_, linearization_, H, g);
+  // Sums first, on two threads: that of couplings takes about as long as the others.
+  local_.resize(groups_.size());
+  pool_->parallel_for(exact() ? 2 : 1, 1, [&](int begin, int end, int) {
+    for (int part = begin; part < end; ++part) {
+      for (std::size_t k = 0; part == 0 && k < groups_.size(); ++k) add_records(k);
+      if (part == 1) couplings_.sum(active_);
+    }
+  });
+  for (std::size_t k = 0; k < groups_.size(); ++k)
+    assembly_.add(groups_[k], linearization_.groups()[k], linearization_, camera_slots_, local_[k].data(), H,
+                  g);
+  if (exact()) couplings_.add_to(linearization_, H, g);
 }
 
 Evaluator::Totals CpuEvaluator::sum_costs(const Observation& observation, const KernelLoss& loss,

@@ -90,7 +90,7 @@ std::vector<Group> make_groups(const Scene& scene, const scene::Parameters& para
     const auto count = static_cast<std::size_t>(group->count);
     group->kinds.assign(count, -1);
     group->lines.first_rows.assign(count, 0), group->lines.last_rows.assign(count, 0),
-        group->lines.offsets.assign(count, 0);
+        group->lines.bulges.assign(count, 0), group->lines.offsets.assign(count, 0);
   }
   int next_id = 0;
   if (spheres.count > 0) {

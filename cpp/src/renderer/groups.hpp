@@ -42,6 +42,7 @@ struct Silhouettes {
 // Where the lines between the rows of pixels meet what lies within the silhouettes of spheres or planes.
 struct SilhouetteLines {
   std::vector<int> first_rows, last_rows;  // per primitive: the rows that its silhouette may touch
+  std::vector<float> bulges;               // how far [px] it may reach beyond its points on two lines
   std::vector<int> offsets;                // its first line, above first_row
   runtime::Buffer<float> low, high;        // columns [px]; low >= high where they do not meet
   // Of each row four numbers, of the row below line i at 4 * i: pixels from the first on are crossed, from

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace diffrt::renderer {
 namespace {
@@ -25,10 +26,20 @@ Interval project_sphere(double x, double z, double radius, double focal, double 
   return {focal * low + center, focal * high + center};
 }
 
-// Which kernels cross the silhouette of a sphere that the camera is outside of.
-int silhouette_kind(const Vector3d& c, double r, double fx, double fy) {
+// How far [px] a silhouette may bulge beyond its intersections with two lines one pixel apart: an arc with a
+// chord of one pixel beyond that chord, and rounding.
+float bulge_of(double curvature_radius) { return static_cast<float>(0.125 / curvature_radius + 0.005); }
+constexpr float widest_bulge = 0.2f;  // where curvature is not bounded
+
+struct SilhouetteKind {
+  int kind;  // which kernels cross it
+  float bulge;
+};
+
+// Of a sphere that the camera is outside of.
+SilhouetteKind silhouette_kind(const Vector3d& c, double r, double fx, double fy) {
   const double z2 = c.z() * c.z() - r * r;
-  if (c.z() <= r * (1 + 1e-4)) return kernels::kind_open;
+  if (c.z() <= r * (1 + 1e-4)) return {kernels::kind_open, widest_bulge};
   // The smallest radius of curvature of an ellipse with semi-axes a >= b is b^2 / a. The silhouette is that
   // of the quadratic form d' (c c' - gap I) d; a and b follow from its part in x and y.
   const double gap = c.squaredNorm() - r * r;
@@ -38,7 +49,8 @@ int silhouette_kind(const Vector3d& c, double r, double fx, double fy) {
   const double middle = 0.5 * (xx + yy), spread = std::hypot(0.5 * (xx - yy), xy);
   const double curvature_radius = std::sqrt(std::max(middle - spread, 0.0)) / (middle + spread);
   constexpr double small = 8;  // px, as in kernels/silhouettes/conic.py
-  return curvature_radius > small ? kernels::kind_gentle : kernels::kind_small;
+  if (curvature_radius > small) return {kernels::kind_gentle, bulge_of(curvature_radius)};
+  return {kernels::kind_small, widest_bulge};
 }
 
 // Whether the horizon of a plane (nx, ny, nz in the camera frame) passes through the image.
@@ -84,7 +96,9 @@ void place_spheres(Group& group, const Scene& scene, const scene::State& state, 
     if (group.exact) {
       const auto sphere = static_cast<std::size_t>(k);
       const bool has_silhouette = outside && x0 <= x1 && group.rules[sphere] != BoundaryRule::none;
-      group.kinds[sphere] = has_silhouette ? silhouette_kind(c, r, state.fx, state.fy) : -1;
+      const SilhouetteKind found =
+          has_silhouette ? silhouette_kind(c, r, state.fx, state.fy) : SilhouetteKind{-1, 0};
+      group.kinds[sphere] = found.kind, group.lines.bulges[sphere] = found.bulge;
       group.lines.first_rows[sphere] = static_cast<int>(y0),
       group.lines.last_rows[sphere] = static_cast<int>(y1);
     }
@@ -112,6 +126,7 @@ void place_planes(Group& group, const Scene& scene, const scene::State& state, c
       const bool has_silhouette =
           row[4] != 0 && group.rules[k] != BoundaryRule::none && horizon_in_view(n, state, grid);
       group.kinds[k] = has_silhouette ? kernels::kind_gentle : -1;
+      group.lines.bulges[k] = bulge_of(std::numeric_limits<double>::infinity());
       group.lines.first_rows[k] = 0, group.lines.last_rows[k] = grid.height - 1;
     }
     row += kernels::plane_components;

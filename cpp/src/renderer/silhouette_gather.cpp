@@ -12,13 +12,8 @@ void SilhouetteWork::gather_rows(const TileContext& context, Workspace& work) {
   make_row_room(context);
   find_sources(context);
   weigh_partials(context);
-  const PrimitiveBlock* blocks = context.blocks.data() + 1;  // of id -1, too
-  const int first_shared =
-      context.blocks_are_primitives
-          ? gather_singles(
-                context.channels, [](std::int32_t id) { return id; }, work)
-          : gather_singles(
-                context.channels, [=](std::int32_t id) { return blocks[id].first_id; }, work);
+  const int first = context.blocks_are_primitives ? gather_alone(work) : 0;
+  const int first_shared = gather_singles(context, first, work);
   if (first_shared < crossed_count_) gather_sums(context, first_shared, work);
 }
 
@@ -41,20 +36,48 @@ void SilhouetteWork::find_sources(const TileContext& context) {
   sources_[zeros] = {&zero, 0, 0};
 }
 
-// Of silhouettes that are alone in their pixels, the rows as they lie in the kernels' arrays: of two
-// primitives, whose blocks of S are block_of(id), -1 if theta does not move them. Which side a centre lies
-// on, and whether anything is behind, is as good as random: hence few branches. Returns the first crossed
-// pixel that is not such a one.
-template <class Blocks>
-int SilhouetteWork::gather_singles(int channels, Blocks block_of, Workspace& work) {
+// Of silhouettes of spheres and planes that are alone in their pixels, the rows as they lie in the kernels'
+// arrays: of two primitives. Which side a centre lies on, and whether anything is behind, is as good as
+// random: hence no branches. Of the first `alone_count_` crossed pixels, where theta moves each primitive by
+// itself.
+int SilhouetteWork::gather_alone(Workspace& work) {
   const std::int32_t *ids_front = sample_ids_.data(), *ids_behind = ids_front + stride_;
-  const int *next_entry = next_entry_.data(), first_mesh = first_mesh_, count = crossed_count_;
+  const int count = alone_count_;
+  std::int32_t* ids = work.ids.data();
+  CrossedPixel* pixels = crossed_.data();
+  CrossedRow* others = other_rows_.data();
+  int other = 0;
+  for (int k = 0; k < count; ++k) {
+    const int e = pixels[k].first_entry, pixel = pixels[k].pixel;
+    const std::int32_t id_front = ids_front[e], id_behind = ids_behind[e], seen = ids[pixel];
+    const std::int32_t id = seen ^ ((seen ^ id_front) & seen >> 31);  // a centre that sees nothing gets one
+    const int is_front = id == id_front ? 1 : 0, is_behind = id == id_behind ? 1 : 0;
+    const int place_front = e * source_count + front, place_behind = e * source_count + behind;
+    ids[pixel] = id;
+    pixels[k].own_place =
+        (place_front & -is_front) | (place_behind & -is_behind) | (zeros & (is_front + is_behind - 1));
+    others[other] = {id_behind, pixel, place_behind};
+    other += (id_behind >= 0 ? 1 : 0) & ~is_behind;
+    others[other] = {id_front, pixel, place_front};
+    other += 1 - is_front;
+  }
+  other_row_count_ = other;
+  return count;
+}
+
+// The same of crossed pixels from `first` on, of whatever blocks of S, -1 where theta does not move them.
+// Returns the first that has several entries, or a mesh's.
+int SilhouetteWork::gather_singles(const TileContext& context, int first, Workspace& work) {
+  const PrimitiveBlock* blocks = context.blocks.data() + 1;  // of id -1, too
+  const std::int32_t *ids_front = sample_ids_.data(), *ids_behind = ids_front + stride_;
+  const int *next_entry = next_entry_.data(), first_mesh = first_mesh_, count = crossed_count_,
+            channels = context.channels;
   std::int32_t* ids = work.ids.data();
   std::uint8_t* keeps_centre = keeps_centre_.data();
   CrossedPixel* pixels = crossed_.data();
   CrossedRow* others = other_rows_.data();
-  int first_shared = count, other = 0;
-  for (int k = 0; k < count; ++k) {
+  int first_shared = count, other = other_row_count_;
+  for (int k = first; k < count; ++k) {
     CrossedPixel& crossed = pixels[k];
     const int e = crossed.first_entry, pixel = crossed.pixel;
     const std::int32_t id_front = ids_front[e], id_behind = ids_behind[e], id = ids[pixel];
@@ -62,13 +85,13 @@ int SilhouetteWork::gather_singles(int channels, Blocks block_of, Workspace& wor
       first_shared = std::min(first_shared, k);
       continue;
     }
-    const std::int32_t block_front = block_of(id_front), block_behind = block_of(id_behind);
+    const std::int32_t block_front = blocks[id_front].first_id, block_behind = blocks[id_behind].first_id;
     const bool front_moves = block_front >= 0, behind_moves = block_behind >= 0;
     // The centre of a pixel that sees nothing gets the id of a row, if there is one. As masks: all bits or
     // none.
     const std::int32_t id_given = front_moves ? id_front : id_behind, unseen = id >> 31;
     const std::int32_t given = unseen & -static_cast<int>(front_moves | behind_moves);
-    const std::int32_t id_now = id ^ ((id ^ id_given) & given), block = block_of(id_now);
+    const std::int32_t id_now = id ^ ((id ^ id_given) & given), block = blocks[id_now].first_id;
     const bool front_is_own = front_moves & (block == block_front),
                behind_is_own = behind_moves & (block == block_behind);
     ids[pixel] = id_now;

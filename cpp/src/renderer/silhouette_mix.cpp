@@ -21,9 +21,12 @@ void SilhouetteWork::part_entries(int channels) {
   int *alone = singles_.data(), *together = others_.data(), *places = single_places_.data();
   const std::int32_t *pixels = entry_pixels_.data(), *ids = sample_ids_.data();
   const std::uint64_t* mask = shared_.data();
+  const int stride = stride_;
   for (int e = 0, count = entries_; e < count; ++e) {
     const auto pixel = static_cast<unsigned>(pixels[e]);
-    const bool visible = ids[e] >= 0, shared = (mask[pixel / 64] >> (pixel % 64) & 1) != 0;
+    // A surface on both its sides has sums to be made, too.
+    const bool visible = ids[e] >= 0,
+               shared = ((mask[pixel / 64] >> (pixel % 64) & 1) != 0) | (ids[e] == ids[stride + e]);
     alone[singles] = together[others] = e, places[singles] = place_of(pixels[e], channels);
     singles += visible & !shared ? 1 : 0;
     others += visible & shared ? 1 : 0;
@@ -62,6 +65,7 @@ void SilhouetteWork::combine_singles(const TileContext& context, float* rendered
                                                                         e, 0};
   }
   crossed_counts_ = counts;
+  if (first_mesh_ == entries_) alone_counts_ = counts;
 }
 
 // Whether all backgrounds have a value, and so has what the centres of single entries' pixels see.

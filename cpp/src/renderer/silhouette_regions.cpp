@@ -13,9 +13,7 @@
 namespace diffrt::renderer {
 namespace {
 
-static_assert(tile == 16 && most_in_run * tile <= 64, "a row of a run of tiles is a word");
-// How far [px] a silhouette may bulge beyond its intersections with two lines one pixel apart, by kind.
-constexpr float bulge[] = {0.02f, 0.2f, 0.2f};
+static_assert(tile == 16 && most_in_run == 4, "a row of a run of tiles is a word");
 constexpr float far_away = 1e6f;  // [px]
 
 inline __m128 select(__m128 condition, __m128 a, __m128 b) {
@@ -83,17 +81,29 @@ void find_masks(const SilhouetteLines& lines, std::size_t k, const Part& part, S
   put_rows(crossed, region.crossed), put_rows(full, region.full);
 }
 
-// In which tiles of a run, as bits, one object hides the other one's silhouette where its own surrounds a
+// In which tiles of a run, as masks, one object hides the other one's silhouette where its own surrounds a
 // pixel: its surface is nearer than the plane of its silhouette, and that plane is nearer than the other's,
 // all over the tile, whose borders are half_x and half_y from its centre in z = 1.
-inline int hides(const SilhouetteRegion& front, const SilhouetteRegion& other, float half_x, float half_y) {
+inline __m128i hides(const SilhouetteRegion& front, const SilhouetteRegion& other, float half_x,
+                     float half_y) {
   constexpr float margin = 1e-4f;  // of 1/z, for rounding
   const float change =
       half_x * std::abs(front.along_x - other.along_x) + half_y * std::abs(front.along_y - other.along_y);
   const __m128 mine = _mm_loadu_ps(front.inverse.data()), theirs = _mm_loadu_ps(other.inverse.data());
   const __m128 nearer = _mm_sub_ps(_mm_mul_ps(mine, _mm_set1_ps(1 - margin)), theirs);
-  return _mm_movemask_ps(
+  return _mm_castps_si128(
       _mm_and_ps(_mm_cmpgt_ps(mine, _mm_setzero_ps()), _mm_cmpgt_ps(nearer, _mm_set1_ps(change))));
+}
+
+// Takes pixels out of a set, in some tiles.
+template <int Tile>
+inline void take_out(const RunMask& pixels, __m128i tiles, RunMask& from) {
+  const __m128i here = _mm_shuffle_epi32(tiles, Tile * 0b01010101);
+  for (std::size_t w = Tile * words_of_tile; w < (Tile + 1) * words_of_tile; w += 2) {
+    auto* to = reinterpret_cast<__m128i*>(&from[w]);
+    const __m128i out = _mm_and_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(&pixels[w])), here);
+    _mm_storeu_si128(to, _mm_andnot_si128(out, _mm_loadu_si128(to)));
+  }
 }
 
 }  // namespace
@@ -105,7 +115,7 @@ void find_columns(Group& group, int k) {
   // A silhouette that lies between two lines. Of a plane all lines are met, or none.
   const __m128 lowest = _mm_set1_ps(bounded ? group.bounds[i] - 1 : far_away),
                highest = _mm_set1_ps(bounded ? group.bounds[2 * stride + i] + 1 : -far_away);
-  const float slack = bulge[group.kinds[i]];
+  const float slack = lines.bulges[i];
   // Column c covers c +- 1/2.
   const __m128 from = _mm_set1_ps(0.5f - slack), to = _mm_set1_ps(1.5f + slack);
   const int offset = lines.offsets[i], rows = lines.last_rows[i] - lines.first_rows[i] + 1;
@@ -133,7 +143,7 @@ void SilhouetteRegions::find(const TileContext& context, const TileRun& run) {
     if (context.groups[g].mesh == nullptr) find_of_group(context, g, run);
   }
   offsets_.push_back(static_cast<int>(candidates_.size()));
-  hide(context, run);
+  hide(context);
 }
 
 void SilhouetteRegions::find_of_group(const TileContext& context, std::size_t g, const TileRun& run) {
@@ -190,7 +200,7 @@ void SilhouetteRegions::merge_candidates(const TileLists& tiles, const TileRun& 
 }
 
 // Takes out pixels where a silhouette is hidden for certain: behind a sphere whose own is not in the pixel.
-void SilhouetteRegions::hide(const TileContext& context, const TileRun& run) {
+void SilhouetteRegions::hide(const TileContext& context) {
   constexpr int most = 16;  // spheres tried; large ones in one tile are few
   const float half = 0.5f * static_cast<float>(tile),
               half_x = half * static_cast<float>(1 / context.state.fx),
@@ -198,19 +208,19 @@ void SilhouetteRegions::hide(const TileContext& context, const TileRun& run) {
   std::array<int, most_in_run> tried{};
   for (const SilhouetteRegion& front : regions_) {
     if (!front.surrounds) continue;
-    int tries = 0;
-    for (std::size_t j = 0; j < static_cast<std::size_t>(run.count); ++j) {
+    alignas(16) std::int32_t tries[most_in_run];
+    for (std::size_t j = 0; j < most_in_run; ++j) {
       const std::uint64_t* full = front.full.data() + j * words_of_tile;
-      if ((full[0] | full[1] | full[2] | full[3]) != 0 && ++tried[j] <= most) tries |= 1 << j;
+      const int any = (full[0] | full[1] | full[2] | full[3]) != 0 ? 1 : 0;
+      tried[j] += any;
+      tries[j] = -(any & (tried[j] <= most ? 1 : 0));
     }
+    const __m128i there = _mm_load_si128(reinterpret_cast<const __m128i*>(tries));
+    // No branches: which of two spheres is nearer is as good as random. None hides itself.
     for (SilhouetteRegion& region : regions_) {
-      if (&region == &front || !region.crosses) continue;
-      int hidden = hides(front, region, half_x, half_y) & tries;
-      for (; hidden != 0; hidden &= hidden - 1) {
-        const std::size_t first =
-            static_cast<std::size_t>(__builtin_ctz(static_cast<unsigned>(hidden))) * words_of_tile;
-        for (std::size_t w = first; w < first + words_of_tile; ++w) region.crossed[w] &= ~front.full[w];
-      }
+      const __m128i hidden = _mm_and_si128(hides(front, region, half_x, half_y), there);
+      take_out<0>(front.full, hidden, region.crossed), take_out<1>(front.full, hidden, region.crossed);
+      take_out<2>(front.full, hidden, region.crossed), take_out<3>(front.full, hidden, region.crossed);
     }
   }
 }

@@ -50,7 +50,7 @@ class SilhouetteRegions {
  private:
   void find_of_group(const TileContext& context, std::size_t g, const TileRun& run);
   void merge_candidates(const TileLists& tiles, const TileRun& run);
-  void hide(const TileContext& context, const TileRun& run);
+  void hide(const TileContext& context);
 
   std::vector<SilhouetteRegion> regions_;
   std::vector<std::int32_t> candidates_;

@@ -27,7 +27,7 @@ int count_of_bits(std::uint64_t word) {
 }  // namespace
 
 void SilhouetteWork::find(const TileContext& context, const TileRun& run) {
-  crossed_counts_ = {};
+  crossed_counts_ = alone_counts_ = {};
   regions_.find(context, run);
 }
 
@@ -51,7 +51,7 @@ void SilhouetteWork::run(const TileContext& context, const TileRun& run, Workspa
 void SilhouetteWork::select(const TileContext& context, int j) {
   const auto n = static_cast<std::size_t>(j),
              planes = static_cast<std::size_t>(context.channels * tile_pixels);
-  crossed_count_ = crossed_counts_[n], other_row_count_ = 0;
+  crossed_count_ = crossed_counts_[n], alone_count_ = alone_counts_[n], other_row_count_ = 0;
   if (crossed_count_ == 0) return;
   crossed_ = {all_crossed_.data() + n * tile_pixels, tile_pixels};
   keeps_centre_ = {all_keep_centre_.data() + n * planes, planes};

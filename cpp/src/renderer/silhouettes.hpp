@@ -158,8 +158,8 @@ class SilhouetteWork {
     return crossed.first_entry < first_mesh_ && next_entry_[i] < 0 &&
            sample_ids_[i] != sample_ids_[i + static_cast<std::size_t>(stride_)];
   }
-  template <class Blocks>
-  int gather_singles(int channels, Blocks block_of, Workspace& work);
+  int gather_alone(Workspace& work);
+  int gather_singles(const TileContext& context, int first, Workspace& work);
   void gather_sums(const TileContext& context, int first_crossed, Workspace& work);
   void part_rows(const TileContext& context, CrossedPixel& crossed, Workspace& work);
   // The centre of a pixel that sees nothing gets the rows of `id`.
@@ -224,9 +224,10 @@ class SilhouetteWork {
   // Pixels with an entry, visible or not, and those with several.
   RunMask once_{}, shared_{};
   std::vector<CrossedPixel> all_crossed_;  // of each tile the first so many of its 256
-  std::array<int, most_in_run> crossed_counts_{};
+  std::array<int, most_in_run> crossed_counts_{}, alone_counts_{};
   Span<CrossedPixel> crossed_;  // of the tile at hand
-  int crossed_count_ = 0;
+  // The first of them have one entry, of a sphere or plane, and show its value.
+  int crossed_count_ = 0, alone_count_ = 0;
   std::vector<int> first_row_;
   std::vector<int> first_entry_, next_entry_, touched_;
   std::vector<int> singles_, others_;  // visible entries
