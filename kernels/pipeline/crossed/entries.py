@@ -1,24 +1,15 @@
-"""How silhouettes cross the pixels of the entries, and what is seen beside them.
+"""How silhouettes cross the pixels of the entries, and which of them are visible.
 
 `cross_entries` gives the crossing of each entry of a sphere or plane; those of meshes are described by `link_pieces`.
-`see_entries` and `see_triangles_of_entries` look along rays through each entry's three points, over its tile's
-candidates. `choose_sides` then tells which entries are visible, and of which primitives the two sides of each are
-samples.
+When rays through each entry's three points have been looked along (see.py), `choose_sides` tells which entries are
+visible, and of which primitives the two sides of each are samples.
 """
 
 import taichi as ti
 
 from kernels.numbers.traced import element
 from kernels.pipeline.crossed import layout as at
-from kernels.pipeline.crossings import INNER, KINDS, LONGEST, NODES, crossing_of, plane_conic, sphere_conic
-from kernels.pipeline.see import REACH, triangle_in_front
-from kernels.pipeline.visibility import (
-    SIDE,
-    SPHERE_COMPONENTS,
-    plane_in_front,
-    sphere_in_front,
-    triangle_components,
-)
+from kernels.pipeline.crossings import KINDS, LONGEST, NODES, crossing_of, plane_conic, sphere_conic
 
 # Component of the crossing of a chain, which has no nodes of its own: 1/z of its edge.
 EDGE_INVERSE = NODES
@@ -82,117 +73,25 @@ def cross_entries(target, with_nodes):
     return kernel
 
 
-def see_entries(target):
-    """The nearest sphere or plane at each point of entries [begin, end): inverse_depth[point * capacity + e], and ids
-    among the entries' numbers; 0 and -1 for nothing.
-    """
-    scalars, indices = target.scalars, target.indices
-
-    @ti.kernel
-    def kernel(
-        begin: ti.i32,
-        end: ti.i32,
-        cx: ti.f32,
-        cy: ti.f32,
-        inverse_fx: ti.f32,
-        inverse_fy: ti.f32,
-        sphere_count: ti.i32,
-        plane_count: ti.i32,
-        entry_capacity: ti.i32,
-        spheres: scalars,
-        planes: scalars,
-        offsets: indices,
-        candidates: indices,
-        crossings: scalars,
-        entries: indices,
-        inverse_depth: scalars,
-    ):
-        ti.loop_config(serialize=target.serial)
-        for e in range(begin, end):
-            if e < entry_capacity and entries[at.ENTRY_KIND * entry_capacity + e] >= 0:
-                tile = entries[at.ENTRY_PIXEL * entry_capacity + e] // at.TILE_PIXELS
-                first = 0
-                last = 0
-                if sphere_count > 0:
-                    first = offsets[tile]
-                    last = offsets[tile + 1]
-                for point in range(at.POINTS):
-                    x = (crossings[(INNER + 2 * point) * entry_capacity + e] - cx) * inverse_fx
-                    y = (crossings[(INNER + 2 * point + 1) * entry_capacity + e] - cy) * inverse_fy
-                    best = 0.0
-                    best_id = -1
-                    for i in range(first, last):
-                        k = candidates[i]
-                        inverse = 0.0
-                        if spheres[k * SPHERE_COMPONENTS + SIDE] > 0.0:
-                            inverse = sphere_in_front(target, x, y, spheres, k, 1.0)
-                        else:
-                            inverse = sphere_in_front(target, x, y, spheres, k, -1.0)
-                        if inverse > best:
-                            best = inverse
-                            best_id = k
-                    for k in range(plane_count):
-                        inverse = plane_in_front(target, x, y, planes, k)
-                        if inverse > best:
-                            best = inverse
-                            best_id = sphere_count + k
-                    inverse_depth[point * entry_capacity + e] = best
-                    entries[(at.ENTRY_SEEN + point) * entry_capacity + e] = best_id
-
-    return kernel
-
-
-def see_triangles_of_entries(target):
-    """The same among the triangles of a mesh; follows `see_entries`."""
-    scalars, indices = target.scalars, target.indices
-
-    @ti.kernel
-    def kernel(
-        begin: ti.i32,
-        end: ti.i32,
-        cx: ti.f32,
-        cy: ti.f32,
-        inverse_fx: ti.f32,
-        inverse_fy: ti.f32,
-        first_id: ti.i32,
-        stride: ti.i32,
-        entry_capacity: ti.i32,
-        triangles: scalars,
-        bounds: scalars,
-        offsets: indices,
-        candidates: indices,
-        crossings: scalars,
-        entries: indices,
-        inverse_depth: scalars,
-    ):
-        ti.loop_config(serialize=target.serial)
-        for e in range(begin, end):
-            if e < entry_capacity and entries[at.ENTRY_KIND * entry_capacity + e] >= 0:
-                tile = entries[at.ENTRY_PIXEL * entry_capacity + e] // at.TILE_PIXELS
-                for point in range(at.POINTS):
-                    u = crossings[(INNER + 2 * point) * entry_capacity + e]
-                    v = crossings[(INNER + 2 * point + 1) * entry_capacity + e]
-                    x = (u - cx) * inverse_fx
-                    y = (v - cy) * inverse_fy
-                    best = inverse_depth[point * entry_capacity + e]
-                    best_id = entries[(at.ENTRY_SEEN + point) * entry_capacity + e]
-                    for i in range(offsets[tile], offsets[tile + 1]):
-                        f = candidates[i]
-                        if (
-                            bounds[f] - REACH <= u
-                            and bounds[2 * stride + f] + REACH >= u
-                            and bounds[stride + f] - REACH <= v
-                            and bounds[3 * stride + f] + REACH >= v
-                        ):
-                            c = triangle_components(triangles, stride, f)
-                            inverse = triangle_in_front(target, c, x, y)
-                            if inverse > best:
-                                best = inverse
-                                best_id = first_id + f
-                    inverse_depth[point * entry_capacity + e] = best
-                    entries[(at.ENTRY_SEEN + point) * entry_capacity + e] = best_id
-
-    return kernel
+@ti.func
+def nearest_at(
+    point,
+    entries: ti.template(),
+    inverse_depth: ti.template(),
+    small_ids: ti.template(),
+    small_inverse: ti.template(),
+    capacity,
+    e,
+):
+    """(id, inverse depth) of what is seen at a point of an entry: of equals, the lowest id."""
+    best = inverse_depth[point * capacity + e]
+    best_id = entries[(at.ENTRY_SEEN + point) * capacity + e]
+    inverse = small_inverse[point * capacity + e]
+    f = small_ids[point * capacity + e]
+    if inverse > best or (inverse == best and f < best_id):
+        best = inverse
+        best_id = f
+    return best_id, best
 
 
 def choose_sides(target):
@@ -213,6 +112,8 @@ def choose_sides(target):
         backgrounds: scalars,
         crossings: scalars,
         inverse_depth: scalars,
+        small_inverse: scalars,
+        small_ids: indices,
         entries: indices,
         reference: scalars,
         samples: scalars,
@@ -222,10 +123,9 @@ def choose_sides(target):
         for e in range(begin, end):
             if e < entry_capacity and entries[at.ENTRY_KIND * entry_capacity + e] >= 0:
                 n = entry_capacity
-                inner = entries[(at.ENTRY_SEEN + at.INNER_POINT) * n + e]
-                outer = entries[(at.ENTRY_SEEN + at.OUTER_POINT) * n + e]
-                inside = entries[(at.ENTRY_SEEN + at.INSIDE_POINT) * n + e]
-                beyond = inverse_depth[at.OUTER_POINT * n + e]
+                inner, before = nearest_at(at.INNER_POINT, entries, inverse_depth, small_ids, small_inverse, n, e)
+                outer, beyond = nearest_at(at.OUTER_POINT, entries, inverse_depth, small_ids, small_inverse, n, e)
+                inside, _ = nearest_at(at.INSIDE_POINT, entries, inverse_depth, small_ids, small_inverse, n, e)
                 near = 0.0
                 active = inner == entries[at.ENTRY_OWNER * n + e] and crossings[LONGEST * n + e] > 0.0
                 if entries[at.ENTRY_KIND * n + e] == at.KIND_CHAIN:
@@ -236,7 +136,7 @@ def choose_sides(target):
                     if first <= inside and inside < last:
                         inner = inside
                     else:
-                        near = inverse_depth[at.INNER_POINT * n + e]
+                        near = before
                 if not active:
                     inner = -1
                     outer = -1

@@ -7,6 +7,7 @@ to the planes where rows of all pixels are, and takes over the sum. The others a
 
 import taichi as ti
 
+from kernels.pipeline.bin import TOGETHER
 from kernels.pipeline.crossed import layout as at
 from kernels.pipeline.crossed.mix import BY_INSIDE, at_mix
 from kernels.pipeline.crossed.motion import EDGE_SLOTS
@@ -53,8 +54,13 @@ def find_row(
 def add_sampled(values: ti.template(), first_value, factor, partials: ti.template(), first_partial, step, count):
     """values[first_value + k] += factor * partials[first_partial + k * step], k < count, if that factor is not 0."""
     if factor != 0.0:
-        for k in range(count):
-            values[first_value + k] = values[first_value + k] + factor * partials[first_partial + k * step]
+        for turn in range((count + TOGETHER - 1) // TOGETHER):
+            first = turn * TOGETHER
+            some = [partials[first_partial + ti.min(first + k, count - 1) * step] for k in ti.static(range(TOGETHER))]
+            sums = [values[first_value + ti.min(first + k, count - 1)] for k in ti.static(range(TOGETHER))]
+            for k in ti.static(range(TOGETHER)):
+                if first + k < count:
+                    values[first_value + first + k] = sums[k] + factor * some[k]
 
 
 def gather_rows(target):

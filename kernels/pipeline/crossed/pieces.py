@@ -54,6 +54,7 @@ def cross_pieces(target):
         piece_capacity: ti.i32,
         edge_stride: ti.i32,
         components: scalars,
+        edge_numbers: indices,
         pixel_places: indices,
         crossed: indices,
         piece_numbers: indices,
@@ -77,12 +78,29 @@ def cross_pieces(target):
                     piece_numbers[at.PIECE_EDGE * n + place] = edge
                     x = ti.cast(at.column_of(pixel, tiles_x), ti.f32)
                     y = ti.cast(at.row_of(pixel, tiles_x), ti.f32)
-                    run(components, edge_stride, edge, x, y, (fx, fy, cx, cy), pieces, n, place)
+                    run(
+                        (components, edge_stride, edge),
+                        x,
+                        y,
+                        (fx, fy, cx, cy),
+                        pieces,
+                        n,
+                        place,
+                        edge_numbers,
+                        piece_numbers,
+                    )
 
-    def run(components, edge_stride, edge, x, y, intrinsics, pieces, capacity, place):
-        x, y = target.packet(x), target.packet(y)
-        for c, value in enumerate(piece_of(target, components, edge_stride, [edge], x, y, intrinsics)):
+    def run(edges, x, y, intrinsics, pieces, capacity, place, edge_numbers, piece_numbers):
+        components, stride, edge = edges
+        values = piece_of(target, components, stride, [edge], target.packet(x), target.packet(y), intrinsics)
+        for c, value in enumerate(values):
             element(pieces, c * capacity + place)._assign(value.expression)
+        for end in range(2):
+            meets = (values[PIECE_LENGTH] > 0.0) & (values[PIECE_CUT + end] == 0.0)
+            vertex = element(edge_numbers, (at.EDGE_ENDS + end) * stride + edge)
+            element(piece_numbers, (at.PIECE_ENDS + end) * capacity + place)._assign(
+                ti.select(meets.expression, vertex, -1)
+            )
 
     return kernel
 
@@ -96,21 +114,9 @@ def chain_of(piece_numbers: ti.template(), capacity, i):
 
 
 @ti.func
-def joined(
-    piece_numbers: ti.template(), pieces: ti.template(), capacity, edge_numbers: ti.template(), edge_stride, i, j
-):
-    """Whether two pieces meet at a vertex inside their pixel."""
-    result = False
-    for a in ti.static(range(2)):
-        for b in ti.static(range(2)):
-            if pieces[(PIECE_CUT + a) * capacity + i] == 0.0 and pieces[(PIECE_CUT + b) * capacity + j] == 0.0:
-                edge_i = piece_numbers[at.PIECE_EDGE * capacity + i]
-                edge_j = piece_numbers[at.PIECE_EDGE * capacity + j]
-                end_i = edge_numbers[(at.EDGE_ENDS + a) * edge_stride + edge_i]
-                end_j = edge_numbers[(at.EDGE_ENDS + b) * edge_stride + edge_j]
-                if end_i == end_j:
-                    result = True
-    return result
+def ends_of(piece_numbers: ti.template(), capacity, i):
+    """The vertices at which a piece may meet others of its pixel, or -1."""
+    return piece_numbers[at.PIECE_ENDS * capacity + i], piece_numbers[(at.PIECE_ENDS + 1) * capacity + i]
 
 
 def link_pieces(target):
@@ -144,13 +150,15 @@ def link_pieces(target):
                     piece_numbers[at.PIECE_CHAIN * n + i] = i
                     piece_numbers[at.PIECE_ENTRY * n + i] = -1
                 for i in range(first, last):
-                    for other in range(i + 1, last):
-                        if pieces[PIECE_LENGTH * n + i] > 0.0 and pieces[PIECE_LENGTH * n + other] > 0.0:
-                            a = chain_of(piece_numbers, n, i)
-                            b = chain_of(piece_numbers, n, other)
-                            if a != b:  # noqa: SIM102 - what is called is not skipped
-                                if joined(piece_numbers, pieces, n, edge_numbers, edge_stride, i, other):
-                                    piece_numbers[at.PIECE_CHAIN * n + ti.max(a, b)] = ti.min(a, b)
+                    head, tail = ends_of(piece_numbers, n, i)
+                    if head >= 0 or tail >= 0:
+                        for other in range(i + 1, last):
+                            a, b = ends_of(piece_numbers, n, other)
+                            joined = a >= 0 and (a - head) * (a - tail) == 0
+                            if joined or (b >= 0 and (b - head) * (b - tail) == 0):
+                                one = chain_of(piece_numbers, n, i)
+                                two = chain_of(piece_numbers, n, other)
+                                piece_numbers[at.PIECE_CHAIN * n + ti.max(one, two)] = ti.min(one, two)
                 for root in range(first, last):
                     if pieces[PIECE_LENGTH * n + root] > 0.0 and piece_numbers[at.PIECE_CHAIN * n + root] == root:
                         count = crossed[at.CROSSED_ENTRIES * crossed_capacity + j]

@@ -51,7 +51,7 @@ void Crossed::record_gather(Recording& recording, const runtime::DeviceBuffer<st
     a.channels = channels(), a.planes = scene_.planes, a.camera_slots = scene_.camera_slots;
     a.smooth_count = sphere_count_ + plane_count_, a.mesh_count = static_cast<std::int32_t>(meshes_.size());
     a.crossed_capacity = capacity_[crossed], a.entry_capacity = capacity_[entries];
-    a.piece_capacity = capacity_[pieces], a.row_capacity = capacity_[rows], a.edge_stride = edge_stride_;
+    a.piece_capacity = capacity_[pieces], a.row_capacity = row_capacity(), a.edge_stride = edge_stride_;
     a.smooth = array(smooth_), a.meshes = array(mesh_table_), a.edge_numbers = array(edge_numbers_);
     a.entries = array(entries_), a.partials = array(partials_), a.mixes = array(mixes_);
     a.entry_rows = array(entry_rows_);
@@ -96,7 +96,7 @@ void Crossed::record_kept_extras(Recording& recording, std::function<const Devic
 void Crossed::record_couplings(Recording& recording, const runtime::DeviceBuffer<float>& residual,
                                const runtime::DeviceBuffer<float>& weight) {
   const auto set_rows = [this](auto& a) {
-    a.crossed_capacity = capacity_[crossed], a.row_capacity = capacity_[rows];
+    a.crossed_capacity = capacity_[crossed], a.row_capacity = row_capacity();
     a.crossed = array(crossed_), a.row_numbers = array(row_results_.array(row_numbers_));
     a.tile_places = array(tile_places_), a.lengths = array(scene_.results.array(lengths_));
     a.pixel_pairs = array(pixel_pairs_), a.pixel_pair_capacity = capacity_[pixel_pairs];
