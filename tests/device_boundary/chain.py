@@ -67,7 +67,8 @@ class Chain:
         self.piece_rows = floats(C * (6 + t.camera_slots) * pieces)
         self.row_numbers, self.row_values = integers(self.at.row_numbers * rows), floats(C * t.slots * rows)
         self.pair_size = t.slots * (t.slots + 1)
-        self.tile_places, self.pairs = integers(pixels), integers(self.at.pair_numbers * pairs)
+        self.tile_places, self.tile_marks = integers(pixels), integers(pixels)
+        self.pairs = integers(self.at.pair_numbers * pairs)
         self.pixel_pairs = integers(self.at.pixel_pair_numbers * pixel_pairs)
         self.pair_sums = floats(self.pair_size * pairs)
 
@@ -444,6 +445,7 @@ class Chain:
         rows |= {
             "row_capacity": self.row_capacity,
             "tile_places": self.tile_places,
+            "tile_marks": self.tile_marks,
             "lengths": self.lengths,
         }
         listed = {"pixel_pairs": self.pixel_pairs, "pixel_pair_capacity": capacities[3]}

@@ -98,7 +98,8 @@ void Crossed::record_couplings(Recording& recording, const runtime::DeviceBuffer
   const auto set_rows = [this](auto& a) {
     a.crossed_capacity = capacity_[crossed], a.row_capacity = row_capacity();
     a.crossed = array(crossed_), a.row_numbers = array(row_results_.array(row_numbers_));
-    a.tile_places = array(tile_places_), a.lengths = array(scene_.results.array(lengths_));
+    a.tile_places = array(tile_places_), a.tile_marks = array(tile_marks_);
+    a.lengths = array(scene_.results.array(lengths_));
     a.pixel_pairs = array(pixel_pairs_), a.pixel_pair_capacity = capacity_[pixel_pairs];
   };
   recording.launch(scene_.kernels.pair_rows, bounds(crossed), [this, set_rows](auto& a) {
