@@ -67,7 +67,7 @@ class Chain:
         self.piece_rows = floats(C * (6 + t.camera_slots) * pieces)
         self.row_numbers, self.row_values = integers(self.at.row_numbers * rows), floats(C * t.slots * rows)
         self.pair_size = t.slots * (t.slots + 1)
-        self.tile_places, self.tile_marks = integers(pixels), integers(pixels)
+        self.tile_places, self.tile_blocks = integers(pixels), integers(2 * pixels)
         self.pairs = integers(self.at.pair_numbers * pairs)
         self.pixel_pairs = integers(self.at.pixel_pair_numbers * pixel_pairs)
         self.pair_sums = floats(self.pair_size * pairs)
@@ -227,14 +227,26 @@ class Chain:
                 pieces=self.pieces,
             )
             self.launch(
+                "join_pieces",
+                0,
+                self.length(self.at.list_pieces),
+                crossed_capacity=capacities[0],
+                piece_capacity=capacities[2],
+                pixel_places=self.pixel_places,
+                crossed=self.crossed,
+                piece_numbers=self.piece_numbers,
+                pieces=self.pieces,
+            )
+            self.launch(
                 "link_pieces",
                 0,
-                self.length(self.at.list_crossed),
+                self.length(self.at.list_pieces),
                 tiles_x=t.across,
                 **edges,
                 crossed_capacity=capacities[0],
                 entry_capacity=capacities[1],
                 edge_numbers=t.edge_numbers,
+                pixel_places=self.pixel_places,
                 meshes=t.mesh_table,
                 pieces=self.pieces,
                 piece_numbers=self.piece_numbers,
@@ -260,19 +272,7 @@ class Chain:
         t, n = self.t, self.capacities[1]
         shared = {"entry_capacity": n, "entries": self.entries, "crossings": self.crossings}
         count = self.length(self.at.list_entries)
-        self.launch(
-            "see_entries",
-            0,
-            count,
-            **t.rays,
-            **shared,
-            **self.shapes,
-            **self.lists,
-            sphere_count=len(t.spheres),
-            plane_count=len(t.planes),
-            inverse_depth=self.seen_inverse,
-        )
-        for mesh in t.meshes:
+        for m, mesh in enumerate(t.meshes):
             g = mesh["group"]
             mesh_arguments = t.rays | {"entry_capacity": n} | {"first_id": g.first_id, "stride": g.stride}
             mesh_arguments |= {"triangles": g.table, "bounds": g.wide_bounds}
@@ -281,6 +281,7 @@ class Chain:
                 0,
                 count,
                 **mesh_arguments,
+                first=int(m == 0),
                 entries=self.entries,
                 crossings=self.crossings,
                 offsets=g.offsets,
@@ -309,10 +310,17 @@ class Chain:
             "choose_sides",
             0,
             count,
+            **t.rays,
             **shared,
             **results,
+            **self.shapes,
+            **self.lists,
+            sphere_count=len(t.spheres),
+            plane_count=len(t.planes),
+            mesh_count=len(t.meshes),
             channels=self.channels,
             slots=slots,
+            smooth=t.smooth,
             meshes=t.mesh_table,
             backgrounds=self.backgrounds,
             inverse_depth=self.seen_inverse,
@@ -376,6 +384,8 @@ class Chain:
         )
         for m, mesh in enumerate(t.meshes):
             g = mesh["group"]
+            if mesh["numbers"][self.at.mesh_moves] == 0:
+                continue
             self.launch(
                 "move_pieces" + "_free" * (g.surface == "free_triangle") + camera,
                 0,
@@ -383,6 +393,7 @@ class Chain:
                 **common,
                 **g.pivots,
                 mesh=m,
+                first_id=g.first_id,
                 piece_capacity=capacities[2],
                 edge_stride=t.edge_stride,
                 face_stride=g.stride,
@@ -405,8 +416,6 @@ class Chain:
             channels=self.channels,
             planes=self.slots,
             piece_capacity=capacities[2],
-            edge_stride=t.edge_stride,
-            edge_numbers=t.edge_numbers,
             entry_rows=self.entry_rows,
             piece_numbers=self.piece_numbers,
             piece_rows=self.piece_rows,
@@ -445,7 +454,7 @@ class Chain:
         rows |= {
             "row_capacity": self.row_capacity,
             "tile_places": self.tile_places,
-            "tile_marks": self.tile_marks,
+            "tile_blocks": self.tile_blocks,
             "lengths": self.lengths,
         }
         listed = {"pixel_pairs": self.pixel_pairs, "pixel_pair_capacity": capacities[3]}

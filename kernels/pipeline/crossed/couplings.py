@@ -33,15 +33,9 @@ def row_of_block(
 
 
 # Numbers that a thread loads before it looks at them.
-SCANNED = 16
-# Bits of a mark, of which a pixel has two: of all its rows, and of those besides the first.
-MARK = 16
-
-
-@ti.func
-def mark_of(block):
-    """The bit that stands for a block: pixels that have not all the bits of a pair do not depend on it."""
-    return 1 << (block & (MARK - 1))
+SCANNED = 32
+# Instead of the block of a second row: there are more.
+MORE = -2
 
 
 @ti.func
@@ -52,7 +46,7 @@ def pairs_before(row):
 
 def pair_rows(target):
     """Crossed pixels [begin, end): the pairs of their rows, -1 for what theta does not move; and those of each tile in
-    order, `tile_places`, with marks of what they depend on, `tile_marks`.
+    order, `tile_places`, with the blocks of their first and second rows, `tile_blocks`.
     """
     indices = target.indices
 
@@ -67,7 +61,7 @@ def pair_rows(target):
         row_numbers: indices,
         crossed: indices,
         tile_places: indices,
-        tile_marks: indices,
+        tile_blocks: indices,
         lengths: indices,
         pixel_pairs: indices,
     ):
@@ -84,13 +78,14 @@ def pair_rows(target):
                             place += ti.select(some[k] >= 0 and tile + turn * SCANNED + k < pixel, 1, 0)
                     first = crossed[at.CROSSED_FIRST_ROW * crossed_capacity + j]
                     rows = crossed[at.CROSSED_ROWS * crossed_capacity + j]
-                    mark = 0
-                    for row in range(first + 1, first + rows):
-                        mark = mark | mark_of(row_numbers[at.ROW_ID * row_capacity + row])
+                    besides = -1
+                    if rows == 2:
+                        besides = row_numbers[at.ROW_ID * row_capacity + first + 1]
+                    if rows > 2:
+                        besides = MORE
                     tile_places[place] = j
-                    tile_marks[place] = (
-                        mark | (mark | mark_of(crossed[at.CROSSED_BLOCK * crossed_capacity + j])) << MARK
-                    )
+                    tile_blocks[2 * place] = crossed[at.CROSSED_BLOCK * crossed_capacity + j]
+                    tile_blocks[2 * place + 1] = besides
                     if rows > 1:
                         n = pixel_pair_capacity
                         i = at.append(lengths, at.PIXEL_PAIRS, pairs_before(rows))
@@ -133,7 +128,7 @@ def pair_primitives(target):
         crossed: indices,
         row_numbers: indices,
         tile_places: indices,
-        tile_marks: indices,
+        tile_blocks: indices,
         pixel_pairs: indices,
         lengths: indices,
         pairs: indices,
@@ -148,17 +143,23 @@ def pair_primitives(target):
                 if a >= 0:
                     # The pixel before is the likeliest to have it, too.
                     place = pixel_pairs[at.PIXEL_PAIR_PLACE * n + i] - 1
-                    mark = (mark_of(a) | mark_of(b)) << ti.select(a == b, 0, MARK)
+                    first_place = tile * at.TILE_PIXELS
                     before = -1
-                    while before < 0 and place >= tile * at.TILE_PIXELS:
-                        some = [tile_marks[ti.max(place - k, tile * at.TILE_PIXELS)] for k in ti.static(range(SCANNED))]
-                        # The last of these pixels whose mark has it.
-                        skipped = SCANNED
-                        for k in ti.static(range(SCANNED - 1, -1, -1)):
-                            if some[k] & mark == mark:
+                    while before < 0 and place >= first_place:
+                        some = [
+                            tile_blocks[2 * ti.max(place - k // 2, first_place) + k % 2]
+                            for k in ti.static(range(SCANNED))
+                        ]
+                        # The last of these pixels that may have both.
+                        skipped = SCANNED // 2
+                        for k in ti.static(range(SCANNED // 2 - 1, -1, -1)):
+                            one, other = some[2 * k], some[2 * k + 1]
+                            lower, higher = ti.min(one, other), ti.max(one, other)
+                            both = (a == b and other == a) or (a != b and lower == a and higher == b)
+                            if both or other == MORE:
                                 skipped = k
                         place -= skipped
-                        if skipped < SCANNED and place >= tile * at.TILE_PIXELS:
+                        if skipped < SCANNED // 2 and place >= first_place:
                             j = tile_places[place]
                             row_a = row_of_block(a, a == b, j, crossed, crossed_capacity, row_numbers, row_capacity)
                             row_b = row_of_block(b, a == b, j, crossed, crossed_capacity, row_numbers, row_capacity)

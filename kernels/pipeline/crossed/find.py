@@ -114,6 +114,7 @@ def find_crossed(target):
                         crossed[at.CROSSED_PIXEL * crossed_capacity + place] = p
                         crossed[at.CROSSED_FIRST_ENTRY * crossed_capacity + place] = entry
                         crossed[at.CROSSED_ENTRIES * crossed_capacity + place] = found
+                        crossed[at.CROSSED_SMOOTH * crossed_capacity + place] = found
                         crossed[at.CROSSED_FIRST_PIECE * crossed_capacity + place] = piece
                         crossed[at.CROSSED_PIECES * crossed_capacity + place] = pieces
                         crossed[at.CROSSED_FIRST_ROW * crossed_capacity + place] = entry * rows_of_entry

@@ -14,7 +14,8 @@ CROSSED, ENTRIES, PIECES, PIXEL_PAIRS, PAIRS, LISTS = range(6)
 SPACING = 64
 LENGTHS_SIZE = LISTS * SPACING
 
-# A crossed pixel: its number, tile by tile; where its entries, pieces and rows begin, and how many there are; by bits
+# A crossed pixel: its number, tile by tile; where its entries, pieces and rows begin, and how many there are; how many
+# entries are of spheres and planes; by bits
 # the channels whose row at the pixel's centre does not count; the block of what its centre sees, or -1; and where the
 # pairs of its rows begin.
 (
@@ -28,12 +29,14 @@ LENGTHS_SIZE = LISTS * SPACING
     CROSSED_DROPPED,
     CROSSED_BLOCK,
     CROSSED_FIRST_PAIR,
+    CROSSED_SMOOTH,
     CROSSED_COMPONENTS,
-) = range(11)
+) = range(12)
 
 # An entry: its pixel; the id of the primitive, for a mesh of the face at the chain's longest piece; its kind, that of a
 # sphere (kernels/pipeline/crossings.py), a plane's horizon or a mesh's chain; its mesh; its rule; whether it is
-# visible; what is seen at its three points; and what is sampled inside and outside.
+# visible; what is seen at its three points; what is sampled inside and outside; and the blocks of those that theta
+# moves, else -1.
 (
     ENTRY_PIXEL,
     ENTRY_OWNER,
@@ -43,8 +46,9 @@ LENGTHS_SIZE = LISTS * SPACING
     ENTRY_ACTIVE,
     ENTRY_SEEN,
     ENTRY_SAMPLE,
+    ENTRY_BLOCK,
     ENTRY_COMPONENTS,
-) = (0, 1, 2, 3, 4, 5, 6, 9, 11)
+) = (0, 1, 2, 3, 4, 5, 6, 9, 11, 13)
 NO_KIND, KIND_HORIZON, KIND_CHAIN = -1, 3, 4
 # Points of an entry in the order in which they lie in a crossing: beside the silhouette, and the centroid inside.
 INNER_POINT, OUTER_POINT, INSIDE_POINT, POINTS = 0, 1, 2, 3
@@ -52,8 +56,19 @@ INNER_POINT, OUTER_POINT, INSIDE_POINT, POINTS = 0, 1, 2, 3
 NO_ID = 2**31 - 1
 
 # A piece of an edge: its pixel; its edge as it was found, and in the order of the edges; its entry, or -1; the piece
-# of the same chain that it refers to; and the welded vertices at its ends, or -1 where an end is cut.
-PIECE_PIXEL, PIECE_FOUND, PIECE_EDGE, PIECE_ENTRY, PIECE_CHAIN, PIECE_ENDS, PIECE_NUMBERS = (0, 1, 2, 3, 4, 5, 7)
+# that its chain begins with, or -1; the welded vertices at its ends, or -1 where an end is cut; if it is visible and
+# theta moves it the block, else -1; and of a free triangle the corner opposite the edge, else -1.
+(
+    PIECE_PIXEL,
+    PIECE_FOUND,
+    PIECE_EDGE,
+    PIECE_ENTRY,
+    PIECE_CHAIN,
+    PIECE_ENDS,
+    PIECE_BLOCK,
+    PIECE_CORNER,
+    PIECE_NUMBERS,
+) = (0, 1, 2, 3, 4, 5, 7, 8, 9)
 
 # An edge, of all meshes together: its first half-edge, both welded vertices (of different meshes different numbers),
 # and its mesh.

@@ -1,8 +1,8 @@
-"""What is seen at the three points of each entry: pipeline/see.py, over the entries of all tiles.
+"""Triangles seen at the three points of each entry: pipeline/see.py, over the entries of all tiles.
 
-`see_entries` and `see_large_triangles` look along an entry's rays, over its tile's candidates. Of small triangles there
-are far too many for that: `see_small_triangles` goes the other way, from each to the crossed pixels that it may reach,
-of which there are few. `choose_sides` has both to choose from.
+`see_large_triangles` looks along an entry's rays, over its tile's candidates. Of small triangles there are far too many
+for that: `see_small_triangles` goes the other way, from each to the crossed pixels that it may reach, of which there
+are few. `choose_sides` has both to choose from, and spheres and planes.
 """
 
 import taichi as ti
@@ -15,17 +15,14 @@ from kernels.pipeline.see import REACH, triangle_in_front
 from kernels.pipeline.visibility import (
     LARGE,
     QUARTERS,
-    SIDE,
-    disc_in_front,
-    plane_in_front,
-    sphere_components,
     triangle_components,
 )
 
 
-def see_entries(target):
-    """The nearest sphere or plane at each point of entries [begin, end): inverse_depth[point * capacity + e], and ids
-    among the entries' numbers; 0 and -1 for nothing.
+def see_large_triangles(target):
+    """The nearest triangle of a mesh, among those with LARGE or more pixels in their bounds, at each point of entries
+    [begin, end): inverse_depth[point * capacity + e], and ids among the entries' numbers; 0 and -1 for nothing.
+    `first` is 1 for the first mesh, 0 for one that follows.
     """
     scalars, indices = target.scalars, target.indices
 
@@ -37,68 +34,7 @@ def see_entries(target):
         cy: ti.f32,
         inverse_fx: ti.f32,
         inverse_fy: ti.f32,
-        sphere_count: ti.i32,
-        plane_count: ti.i32,
-        entry_capacity: ti.i32,
-        spheres: scalars,
-        planes: scalars,
-        offsets: indices,
-        candidates: indices,
-        crossings: scalars,
-        entries: indices,
-        inverse_depth: scalars,
-    ):
-        ti.loop_config(serialize=target.serial)
-        for e in range(begin, end):
-            if e < entry_capacity and entries[at.ENTRY_KIND * entry_capacity + e] >= 0:
-                n = entry_capacity
-                first = 0
-                last = 0
-                if sphere_count > 0:
-                    tile = entries[at.ENTRY_PIXEL * n + e] // at.TILE_PIXELS
-                    first = offsets[tile]
-                    last = offsets[tile + 1]
-                x = [(crossings[(INNER + 2 * k) * n + e] - cx) * inverse_fx for k in ti.static(range(at.POINTS))]
-                y = [(crossings[(INNER + 2 * k + 1) * n + e] - cy) * inverse_fy for k in ti.static(range(at.POINTS))]
-                best = ti.Vector([0.0] * at.POINTS)
-                best_id = ti.Vector([-1] * at.POINTS)
-                for i in range(first, last):
-                    k = candidates[i]
-                    c = sphere_components(spheres, k)
-                    for point in ti.static(range(at.POINTS)):
-                        inverse = 0.0
-                        if c[SIDE] > 0.0:
-                            inverse = disc_in_front(target, c, x[point], y[point], 1.0)
-                        else:
-                            inverse = disc_in_front(target, c, x[point], y[point], -1.0)
-                        if inverse > best[point]:
-                            best[point] = inverse
-                            best_id[point] = k
-                for k in range(plane_count):
-                    for point in ti.static(range(at.POINTS)):
-                        inverse = plane_in_front(target, x[point], y[point], planes, k)
-                        if inverse > best[point]:
-                            best[point] = inverse
-                            best_id[point] = sphere_count + k
-                for point in ti.static(range(at.POINTS)):
-                    inverse_depth[point * n + e] = best[point]
-                    entries[(at.ENTRY_SEEN + point) * n + e] = best_id[point]
-
-    return kernel
-
-
-def see_large_triangles(target):
-    """The same among the triangles of a mesh with LARGE or more pixels in their bounds; follows `see_entries`."""
-    scalars, indices = target.scalars, target.indices
-
-    @ti.kernel
-    def kernel(
-        begin: ti.i32,
-        end: ti.i32,
-        cx: ti.f32,
-        cy: ti.f32,
-        inverse_fx: ti.f32,
-        inverse_fy: ti.f32,
+        first: ti.i32,
         first_id: ti.i32,
         stride: ti.i32,
         entry_capacity: ti.i32,
@@ -115,17 +51,21 @@ def see_large_triangles(target):
             if e < entry_capacity and entries[at.ENTRY_KIND * entry_capacity + e] >= 0:
                 n = entry_capacity
                 tile = entries[at.ENTRY_PIXEL * n + e] // at.TILE_PIXELS
-                first = offsets[tile]
-                count = offsets[tile + 1] - first
-                if count > 0:
+                begins = offsets[tile]
+                count = offsets[tile + 1] - begins
+                if count > 0 or first != 0:
                     u = [crossings[(INNER + 2 * k) * n + e] for k in ti.static(range(at.POINTS))]
                     v = [crossings[(INNER + 2 * k + 1) * n + e] for k in ti.static(range(at.POINTS))]
                     x = [(u[k] - cx) * inverse_fx for k in ti.static(range(at.POINTS))]
                     y = [(v[k] - cy) * inverse_fy for k in ti.static(range(at.POINTS))]
-                    best = ti.Vector([inverse_depth[k * n + e] for k in ti.static(range(at.POINTS))])
-                    best_id = ti.Vector([entries[(at.ENTRY_SEEN + k) * n + e] for k in ti.static(range(at.POINTS))])
+                    best = ti.Vector([0.0] * at.POINTS)
+                    best_id = ti.Vector([-1] * at.POINTS)
+                    if first == 0:
+                        for point in ti.static(range(at.POINTS)):
+                            best[point] = inverse_depth[point * n + e]
+                            best_id[point] = entries[(at.ENTRY_SEEN + point) * n + e]
                     for i in range(count):
-                        f = candidates[first + i]
+                        f = candidates[begins + i]
                         box = bounds_of(bounds, stride, f)
                         if area_of(box[0], box[1], box[2], box[3]) >= float(LARGE):
                             c = triangle_components(triangles, stride, f)

@@ -144,7 +144,7 @@ void Crossed::make_row_room() {
   row_values_ = row_results_.add<float>(c * planes * all_rows);
   row_results_.allocate(device);
   make(device, tile_places_, static_cast<std::size_t>(pixels()));
-  make(device, tile_marks_, static_cast<std::size_t>(pixels()));
+  make(device, tile_blocks_, 2 * static_cast<std::size_t>(pixels()));
   make(device, pixel_pairs_, kernels::pixel_pair_numbers * size(pixel_pairs));
   pair_results_ = Download();
   pairs_ = pair_results_.add<std::int32_t>(kernels::pair_numbers * size(pairs));

@@ -134,7 +134,7 @@ class Crossed {
   Download row_results_, pair_results_;  // row_numbers and row_values; pairs and their sums
   Piece<std::int32_t> row_numbers_, pairs_;
   Piece<float> row_values_, pair_sums_;
-  runtime::DeviceBuffer<std::int32_t> tile_places_, tile_marks_, pixel_pairs_;
+  runtime::DeviceBuffer<std::int32_t> tile_places_, tile_blocks_, pixel_pairs_;
 };
 
 }  // namespace diffrt::renderer::gpu

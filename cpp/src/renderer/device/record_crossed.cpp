@@ -84,42 +84,42 @@ void Crossed::record_pieces(Recording& recording) {
     a.edge_numbers = array(edge_numbers_), a.pixel_places = array(pixel_places_), a.crossed = array(crossed_);
     a.piece_numbers = array(piece_numbers_), a.pieces = array(piece_values_);
   });
-  recording.launch(scene_.kernels.link_pieces, bounds(crossed), [this](auto& a) {
+  recording.launch(scene_.kernels.join_pieces, bounds(pieces), [this](auto& a) {
+    a.crossed_capacity = capacity_[crossed], a.piece_capacity = capacity_[pieces];
+    a.pieces = array(piece_values_), a.pixel_places = array(pixel_places_);
+    a.crossed = array(crossed_), a.piece_numbers = array(piece_numbers_);
+  });
+  recording.launch(scene_.kernels.link_pieces, bounds(pieces), [this](auto& a) {
     a.tiles_x = scene_.grid.across;
     a.crossed_capacity = capacity_[crossed], a.entry_capacity = capacity_[entries];
     a.piece_capacity = capacity_[pieces], a.edge_stride = edge_stride_;
     a.edge_numbers = array(edge_numbers_), a.meshes = array(mesh_table_);
+    a.pixel_places = array(pixel_places_);
     a.pieces = array(piece_values_), a.piece_numbers = array(piece_numbers_);
     a.crossed = array(crossed_), a.entries = array(entries_), a.crossings = array(crossings_);
   });
 }
 
 void Crossed::record_look(Recording& recording) {
-  {
+  if (mesh_groups_.empty()) return;
+  // Large triangles of one mesh after the other; small ones of all meshes beside them.
+  for (std::size_t m = 0; m < mesh_groups_.size(); ++m) {
     const auto side_by_side = recording.sequence().parallel();
-    recording.launch(scene_.kernels.see_entries, bounds(entries), [this](auto& a) {
-      set_rays(a, scene_.state);
-      set_smooth(a);
-      a.plane_count = plane_count_, a.entry_capacity = capacity_[entries];
-      set_lists(a, spheres_);
-      a.crossings = array(crossings_), a.entries = array(entries_), a.inverse_depth = array(seen_inverse_);
-    });
-    for (const DeviceGroup* mesh : mesh_groups_) record_small_triangles(recording, *mesh, 0);
-  }
-  // Large triangles of one mesh after the other; small ones lie elsewhere.
-  for (const DeviceGroup* mesh : mesh_groups_) {
-    const auto side_by_side = recording.sequence().parallel();
-    recording.launch(scene_.kernels.see_large_triangles, bounds(entries), [this, mesh](auto& a) {
+    const DeviceGroup* mesh = mesh_groups_[m];
+    recording.launch(scene_.kernels.see_large_triangles, bounds(entries), [this, m, mesh](auto& a) {
       set_rays(a, scene_.state);
       a.offsets = array(mesh->large_lists().offsets());
       a.candidates = array(mesh->large_lists().candidates());
-      a.first_id = mesh->group().first_id, a.stride = mesh->group().stride;
+      a.first = m == 0 ? 1 : 0, a.first_id = mesh->group().first_id, a.stride = mesh->group().stride;
       a.entry_capacity = capacity_[entries];
       a.triangles = array(mesh->table(scene_.upload)), a.bounds = array(mesh->reach(scene_.upload));
       a.crossings = array(crossings_), a.entries = array(entries_), a.inverse_depth = array(seen_inverse_);
     });
-    record_small_triangles(recording, *mesh, 1);
+    if (m > 0) continue;
+    for (const DeviceGroup* other : mesh_groups_) record_small_triangles(recording, *other, 0);
   }
+  const auto side_by_side = recording.sequence().parallel();
+  for (const DeviceGroup* mesh : mesh_groups_) record_small_triangles(recording, *mesh, 1);
 }
 
 void Crossed::record_small_triangles(Recording& recording, const DeviceGroup& mesh, int turn) {
@@ -142,8 +142,12 @@ void Crossed::record_small_triangles(Recording& recording, const DeviceGroup& me
 void Crossed::record_samples(Recording& recording, bool with_rows) {
   const int slots = with_rows ? scene_.planes + kernels::image_slots : 0;
   recording.launch(scene_.kernels.choose_sides, bounds(entries), [this, slots](auto& a) {
+    set_rays(a, scene_.state);
+    set_smooth(a);
+    set_lists(a, spheres_);
+    a.plane_count = plane_count_, a.mesh_count = static_cast<std::int32_t>(mesh_groups_.size());
     a.channels = channels(), a.slots = slots, a.entry_capacity = capacity_[entries];
-    a.meshes = array(mesh_table_), a.backgrounds = array(backgrounds_);
+    a.smooth = array(smooth_), a.meshes = array(mesh_table_), a.backgrounds = array(backgrounds_);
     a.crossings = array(crossings_), a.inverse_depth = array(seen_inverse_), a.entries = array(entries_);
     a.small_inverse = array(small_inverse_), a.small_ids = array(small_ids_);
     a.reference = array(reference_), a.samples = array(samples_), a.partials = array(partials_);
