@@ -157,12 +157,14 @@ def find_crossed(target):
     def farthest(spheres, k, x, y, intrinsics):
         """Less than 1/z of a sphere anywhere one looks in the pixel at (x, y); 0 if it does not cover all of that.
 
-        1/z = (c.d + root) / gap.
+        1/z = (c.d + r sqrt(q)) / gap.
         """
         conic, slope, bend = conic_at(sphere_conic, spheres, k, x, y, intrinsics)
         inverse_gap = load_scalar(spheres, k * SPHERE_COMPONENTS + INVERSE_GAP)
-        covers = (conic.value > BEYOND * slope + 0.5 * BEYOND**2 * bend) & (inverse_gap > 0.0)
-        return where(covers, along(conic, -1.0) * inverse_gap * (1.0 - ROUNDING), 0.0).expression
+        least = conic.value - (BEYOND * slope + 0.5 * BEYOND**2 * bend) * SLACK
+        covers = (least > 0.0) & (inverse_gap > 0.0)
+        root = load_scalar(spheres, k * SPHERE_COMPONENTS + RADIUS) * sqrt(where(covers, least, 0.0))
+        return where(covers, (along(conic, -1.0) + root) * inverse_gap * (1.0 - ROUNDING), 0.0).expression
 
     def along(conic, sign):
         """The most, or with sign -1 the least, of c.d where one looks: it is linear."""

@@ -152,10 +152,16 @@ def see_small_triangles(target):
                                 if j >= 0:
                                     first = crossed[at.CROSSED_FIRST_ENTRY * crossed_capacity + j]
                                     for e in range(first, first + crossed[at.CROSSED_ENTRIES * crossed_capacity + j]):
+                                        x = [
+                                            (crossings[(INNER + 2 * k) * entry_capacity + e] - cx) * inverse_fx
+                                            for k in ti.static(range(at.POINTS))
+                                        ]
+                                        y = [
+                                            (crossings[(INNER + 2 * k + 1) * entry_capacity + e] - cy) * inverse_fy
+                                            for k in ti.static(range(at.POINTS))
+                                        ]
                                         for point in ti.static(range(at.POINTS)):
-                                            x = (crossings[(INNER + 2 * point) * entry_capacity + e] - cx) * inverse_fx
-                                            y = crossings[(INNER + 2 * point + 1) * entry_capacity + e]
-                                            inverse = triangle_in_front(target, c, x, (y - cy) * inverse_fy)
+                                            inverse = triangle_in_front(target, c, x[point], y[point])
                                             if inverse > 0.0:
                                                 bits = ti.bit_cast(inverse, ti.i32)
                                                 place = point * entry_capacity + e

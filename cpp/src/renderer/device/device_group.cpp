@@ -24,10 +24,9 @@ DeviceGroup::DeviceGroup(const Group& group, runtime::Device& device, const Tile
   if (group.kind != GroupKind::planes) {
     // Small triangles of a rigid mesh are looked at one by one, and have no entries of their own.
     const int least = group.kind == GroupKind::rigid_mesh ? kernels::large_triangle : 0;
-    lists_.emplace(device, grid, group.count, least, 1 << share_bits(), !group.exact, once, results);
+    lists_.emplace(device, grid, group.count, least, 1 << share_bits(), once, results);
     if (group.kind == GroupKind::free_mesh && group.count > listed_together)
-      large_lists_.emplace(device, grid, group.count, kernels::large_triangle, 1, !group.exact, once,
-                           results);
+      large_lists_.emplace(device, grid, group.count, kernels::large_triangle, 1, once, results);
   }
   if (group.mesh == nullptr) {
     uploaded_table_ = upload.add(group.table.data(), group.table.size());
