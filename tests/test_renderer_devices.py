@@ -16,10 +16,10 @@ on_gpus = pytest.mark.parametrize("gpu", GPUS or [pytest.param("", marks=pytest.
 KINDS = pytest.mark.parametrize("kind", ["cuda", "vulkan"])
 
 
-def compare(scene, free, gpu, thetas=None, output="depth"):
+def compare(scene, free, gpu, thetas=None, output="depth", boundary="none"):
     """Images and ids are the CPU's, and J nearly; sums are those over the device's own J."""
     cpu, other = (
-        dr.Renderer(scene, free=free, output=output, boundary="none", device=device) for device in ("cpu", gpu)
+        dr.Renderer(scene, free=free, output=output, boundary=boundary, device=device) for device in ("cpu", gpu)
     )
     for theta in [cpu.theta0] if thetas is None else thetas:
         (expected, expected_J), (image, J) = cpu.jacobian(theta), other.jacobian(theta)
@@ -91,6 +91,19 @@ def test_large_free_mesh(gpu):
     )
     camera = dr.PinholeCamera(101, 67, 90, 90, 50, 33)
     compare(dr.Scene(camera, {"all": mesh}), ["all.vertices", "camera.focal"], gpu)
+
+
+@on_gpus
+@pytest.mark.parametrize("boundary", ["none", "exact"])
+@pytest.mark.parametrize("free", ["all.pose", "all.vertices"])
+def test_many_large_faces(gpu, free, boundary):
+    """Each is in the lists of all tiles, which outgrow their memory."""
+    rng = np.random.default_rng(7)
+    corners = np.array([[-40, -40], [40, -40], [40, 40], [-40, 40]], dtype=float)
+    depths = 9 + np.arange(100)[:, None] + rng.uniform(-3, 3, (100, 4))
+    vertices = np.concatenate([np.column_stack([corners, z]) for z in depths])
+    faces = np.concatenate([np.array([[0, 1, 2], [0, 2, 3]]) + 4 * k for k in range(len(depths))])
+    compare(dr.Scene(CAMERA, {"all": dr.Mesh(vertices, faces)}), [free], gpu, boundary=boundary)
 
 
 @on_gpus

@@ -16,7 +16,7 @@ from kernels.pipeline.target import STEPS, TILE, TILE_BITS, pixel_x, pixel_y
 
 # Components of a prepared sphere (centre, radius, 1 / (c.c - r^2), side) and plane (normal, offset, 1 / offset), in
 # whole rows (pipeline/target.py).
-SPHERE_COMPONENTS, SIDE = 8, 5
+SPHERE_COMPONENTS, RADIUS, INVERSE_GAP, SIDE = 8, 3, 4, 5
 PLANE_COMPONENTS = 8
 # Pixels in the bounds of a triangle from which on a GPU looks at it tile by tile, and how its rows are shared out else.
 LARGE = 256

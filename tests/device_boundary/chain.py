@@ -20,7 +20,7 @@ class Chain:
     """Buffers for images of some outputs.
 
     Args:
-        capacities: of crossed pixels, entries, pieces, rows, pairs of pixels, and pairs of tiles.
+        capacities: of crossed pixels, entries, pieces, pairs of pixels, and pairs of tiles.
         shuffled: a seed: threads are then in another order, in groups of a few, as those of a GPU may be.
     """
 
@@ -35,7 +35,7 @@ class Chain:
             values += [value] * output.channels
             self.channels += output.channels
         self.backgrounds = np.array(values, dtype=np.float32)
-        self.capacities = capacities or [4096, 16384, 16384, 65536, 16384, 1024]
+        self.capacities = capacities or [4096, 16384, 16384, 16384, 1024]
         t, C = tables, self.channels
         pixels = t.tiles * TILE_PIXELS
         self.pixels, self.slots = pixels, t.slots
@@ -43,13 +43,19 @@ class Chain:
         integers = lambda n: np.full(max(n, 1), -12345, dtype=np.int32)  # noqa: E731
         self.inverse_depth, self.ids = floats(pixels), integers(pixels)
         self.rendered, self.planes = floats(C * pixels), floats(C * pixels * t.slots)
-        crossed, entries, pieces, rows, pixel_pairs, pairs = self.capacities
+        crossed, entries, pieces, pixel_pairs, pairs = self.capacities
+        self.rows_of_entry = self.at.rows_of_chain if t.meshes else self.at.rows_of_entry
+        self.row_capacity = rows = self.rows_of_entry * entries
         self.lengths = integers(self.at.lengths_size)
         self.pixel_pieces, self.pixel_places = integers(pixels), integers(pixels)
         self.crossed = integers(self.at.crossed_components * crossed)
         self.entries, self.crossings = (
             integers(self.at.entry_components * entries),
             floats(self.at.crossing_components * entries),
+        )
+        self.small_inverse, self.small_ids = (
+            floats(self.at.entry_points * entries),
+            integers(self.at.entry_points * entries),
         )
         self.seen_inverse, self.reference = floats(self.at.entry_points * entries), floats(2 * entries)
         self.samples, self.partials = floats(2 * C * entries), floats(2 * C * (t.slots + 3) * entries)
@@ -61,7 +67,8 @@ class Chain:
         self.piece_rows = floats(C * (6 + t.camera_slots) * pieces)
         self.row_numbers, self.row_values = integers(self.at.row_numbers * rows), floats(C * t.slots * rows)
         self.pair_size = t.slots * (t.slots + 1)
-        self.tile_places, self.pairs = integers(pixels), integers(self.at.pair_numbers * pairs)
+        self.tile_places, self.tile_blocks = integers(pixels), integers(2 * pixels)
+        self.pairs = integers(self.at.pair_numbers * pairs)
         self.pixel_pairs = integers(self.at.pixel_pair_numbers * pixel_pairs)
         self.pair_sums = floats(self.pair_size * pairs)
 
@@ -180,14 +187,17 @@ class Chain:
             crossed_capacity=capacities[0],
             entry_capacity=capacities[1],
             piece_capacity=capacities[2],
-            row_capacity=capacities[3],
+            rows_of_entry=self.rows_of_entry,
             kinds=t.kinds,
             smooth=t.smooth,
+            ids=self.ids,
             pixel_pieces=self.pixel_pieces,
             pixel_places=self.pixel_places,
             lengths=self.lengths,
             crossed=self.crossed,
             entries=self.entries,
+            small_inverse=self.small_inverse,
+            small_ids=self.small_ids,
         )
         if t.meshes:
             edges = {"edge_stride": t.edge_stride, "piece_capacity": capacities[2]}
@@ -210,6 +220,18 @@ class Chain:
                 **edges,
                 crossed_capacity=capacities[0],
                 components=t.components,
+                edge_numbers=t.edge_numbers,
+                pixel_places=self.pixel_places,
+                crossed=self.crossed,
+                piece_numbers=self.piece_numbers,
+                pieces=self.pieces,
+            )
+            self.launch(
+                "join_pieces",
+                0,
+                self.length(self.at.list_pieces),
+                crossed_capacity=capacities[0],
+                piece_capacity=capacities[2],
                 pixel_places=self.pixel_places,
                 crossed=self.crossed,
                 piece_numbers=self.piece_numbers,
@@ -218,12 +240,13 @@ class Chain:
             self.launch(
                 "link_pieces",
                 0,
-                self.length(self.at.list_crossed),
+                self.length(self.at.list_pieces),
                 tiles_x=t.across,
                 **edges,
                 crossed_capacity=capacities[0],
                 entry_capacity=capacities[1],
                 edge_numbers=t.edge_numbers,
+                pixel_places=self.pixel_places,
                 meshes=t.mesh_table,
                 pieces=self.pieces,
                 piece_numbers=self.piece_numbers,
@@ -249,47 +272,60 @@ class Chain:
         t, n = self.t, self.capacities[1]
         shared = {"entry_capacity": n, "entries": self.entries, "crossings": self.crossings}
         count = self.length(self.at.list_entries)
-        self.launch(
-            "see_entries",
-            0,
-            count,
-            **t.rays,
-            **shared,
-            **self.shapes,
-            **self.lists,
-            sphere_count=len(t.spheres),
-            plane_count=len(t.planes),
-            inverse_depth=self.seen_inverse,
-        )
-        for mesh in t.meshes:
+        for m, mesh in enumerate(t.meshes):
             g = mesh["group"]
+            mesh_arguments = t.rays | {"entry_capacity": n} | {"first_id": g.first_id, "stride": g.stride}
+            mesh_arguments |= {"triangles": g.table, "bounds": g.wide_bounds}
             self.launch(
-                "see_triangles_of_entries",
+                "see_large_triangles",
                 0,
                 count,
-                **t.rays,
-                **shared,
-                first_id=g.first_id,
-                stride=g.stride,
-                triangles=g.table,
-                bounds=g.wide_bounds,
+                **mesh_arguments,
+                first=int(m == 0),
+                entries=self.entries,
+                crossings=self.crossings,
                 offsets=g.offsets,
                 candidates=g.candidates,
                 inverse_depth=self.seen_inverse,
             )
+            for turn in range(2):
+                self.launch(
+                    "see_small_triangles",
+                    0,
+                    self.at.triangle_quarters * g.stride,
+                    **mesh_arguments,
+                    turn=turn,
+                    tiles_x=t.across,
+                    crossed_capacity=self.capacities[0],
+                    pixel_places=self.pixel_places,
+                    crossed=self.crossed,
+                    crossings=self.crossings,
+                    small_inverse=self.small_inverse.view(np.int32),
+                    largest=self.small_inverse.view(np.int32),
+                    small_ids=self.small_ids,
+                )
         slots = self.slots + 3 if with_rows else 0
         results = {"samples": self.samples, "partials": self.partials, "reference": self.reference}
         self.launch(
             "choose_sides",
             0,
             count,
+            **t.rays,
             **shared,
             **results,
+            **self.shapes,
+            **self.lists,
+            sphere_count=len(t.spheres),
+            plane_count=len(t.planes),
+            mesh_count=len(t.meshes),
             channels=self.channels,
             slots=slots,
+            smooth=t.smooth,
             meshes=t.mesh_table,
             backgrounds=self.backgrounds,
             inverse_depth=self.seen_inverse,
+            small_inverse=self.small_inverse,
+            small_ids=self.small_ids,
         )
         for output, channel, _ in self.outputs:
             for g in t.groups if output.has_partials else ():
@@ -348,6 +384,8 @@ class Chain:
         )
         for m, mesh in enumerate(t.meshes):
             g = mesh["group"]
+            if mesh["numbers"][self.at.mesh_moves] == 0:
+                continue
             self.launch(
                 "move_pieces" + "_free" * (g.surface == "free_triangle") + camera,
                 0,
@@ -355,6 +393,7 @@ class Chain:
                 **common,
                 **g.pivots,
                 mesh=m,
+                first_id=g.first_id,
                 piece_capacity=capacities[2],
                 edge_stride=t.edge_stride,
                 face_stride=g.stride,
@@ -377,8 +416,6 @@ class Chain:
             channels=self.channels,
             planes=self.slots,
             piece_capacity=capacities[2],
-            edge_stride=t.edge_stride,
-            edge_numbers=t.edge_numbers,
             entry_rows=self.entry_rows,
             piece_numbers=self.piece_numbers,
             piece_rows=self.piece_rows,
@@ -388,7 +425,7 @@ class Chain:
         t = self.t
         result = {"smooth_count": len(t.spheres) + len(t.planes), "mesh_count": len(t.meshes), "smooth": t.smooth}
         result |= {"meshes": t.mesh_table, "crossed": self.crossed, "crossed_capacity": self.capacities[0]}
-        result |= {"row_numbers": self.row_numbers, "row_values": self.row_values, "row_capacity": self.capacities[3]}
+        result |= {"row_numbers": self.row_numbers, "row_values": self.row_values, "row_capacity": self.row_capacity}
         return result | {"camera_slots": t.camera_slots, "ids": self.ids}
 
     def patch(self, group, planes):
@@ -414,9 +451,14 @@ class Chain:
         """What pixels that depend on several primitives add: {(a, b): sums}, in float64."""
         capacities = self.capacities
         rows = {"crossed": self.crossed, "crossed_capacity": capacities[0], "row_numbers": self.row_numbers}
-        rows |= {"row_capacity": capacities[3], "tile_places": self.tile_places, "lengths": self.lengths}
-        listed = {"pixel_pairs": self.pixel_pairs, "pixel_pair_capacity": capacities[4]}
-        pairs = listed | {"pairs": self.pairs, "pair_capacity": capacities[5]}
+        rows |= {
+            "row_capacity": self.row_capacity,
+            "tile_places": self.tile_places,
+            "tile_blocks": self.tile_blocks,
+            "lengths": self.lengths,
+        }
+        listed = {"pixel_pairs": self.pixel_pairs, "pixel_pair_capacity": capacities[3]}
+        pairs = listed | {"pairs": self.pairs, "pair_capacity": capacities[4]}
         count = self.length(self.at.list_crossed)
         self.launch("pair_rows", 0, count, **rows, **listed, pixel_places=self.pixel_places)
         count = self.length(self.at.list_pixel_pairs)
@@ -434,8 +476,8 @@ class Chain:
             sums=self.pair_sums,
         )
         count = self.length(self.at.list_pairs) // self.pair_size
-        if count > capacities[5] or self.length(self.at.list_pixel_pairs) > capacities[4]:
-            raise Overflow([*capacities[:4], self.length(self.at.list_pixel_pairs), max(count, capacities[5])])
+        if count > capacities[4] or self.length(self.at.list_pixel_pairs) > capacities[3]:
+            raise Overflow([*capacities[:3], self.length(self.at.list_pixel_pairs), max(count, capacities[4])])
         tiles, a, b = self.pairs.reshape(self.at.pair_numbers, -1)[:3, :count]
         found = {}
         for r in np.lexsort((tiles, b, a)):
@@ -482,13 +524,13 @@ class Chain:
         self.show_centres()
         if self.exact:
             self.find(with_rows)
-            needed = [self.length(which) for which in range(4)]
+            needed = [self.length(which) for which in range(3)]
             self.look(with_rows)
             self.mix()
             if with_rows:
                 self.gather()
             if any(n > capacity for n, capacity in zip(needed, self.capacities, strict=False)):
-                raise Overflow([*needed, *self.capacities[4:]])
+                raise Overflow([*needed, *self.capacities[3:]])
 
     def image(self):
         """(H, W, C)."""
@@ -515,7 +557,7 @@ class Chain:
         for i in np.unique(ids[ids >= 0]):
             J[ids == i] = planes[ids == i].astype(float)[..., self._own(i)] @ self._block(i)
         if self.exact:
-            rows = min(self.length(self.at.list_rows), self.capacities[3])
+            rows = self.rows_of_entry * min(self.length(self.at.list_entries), self.capacities[1])
             row_ids, pixels = self.row_numbers.reshape(self.at.row_numbers, -1)[:, :rows]
             values = self.row_values.reshape(-1, C, S)
             where = {int(p): place for place, p in np.ndenumerate(numbers)}

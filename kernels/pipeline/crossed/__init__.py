@@ -2,9 +2,9 @@
 
     count_pieces             per mesh: which edges are silhouettes, and which pixels they may cross
     find_crossed             crossed pixels; entries, each a pixel and an object whose silhouette crosses it
-    place_pieces, cross_pieces, link_pieces                     meshes: their entries
+    place_pieces, cross_pieces, join_pieces, link_pieces        meshes: their entries
     cross_entries                                               spheres, planes: how they cross
-    see_entries, see_triangles_of_entries (per mesh), choose_sides    what is seen beside, which entries are visible
+    see_large_triangles, see_small_triangles (per mesh), choose_sides    what is seen beside, which entries are visible
     sample_sides             per output and group: what both sides show
     mix_pixels               what crossed pixels show
 
@@ -28,12 +28,13 @@ order of the primitives. So images, rows and sums have the same bits each time.
 from kernels.outputs import OUTPUTS
 from kernels.pipeline.crossed.couplings import couple_primitives, pair_primitives, pair_rows
 from kernels.pipeline.crossed.edges import count_pieces, place_pieces
-from kernels.pipeline.crossed.entries import choose_sides, cross_entries, see_entries, see_triangles_of_entries
+from kernels.pipeline.crossed.entries import choose_sides, cross_entries
 from kernels.pipeline.crossed.find import find_crossed
 from kernels.pipeline.crossed.gather import gather_rows, patch_rows
 from kernels.pipeline.crossed.mix import mix_pixels
 from kernels.pipeline.crossed.motion import move_entries, move_pieces
-from kernels.pipeline.crossed.pieces import cross_pieces, link_pieces
+from kernels.pipeline.crossed.pieces import cross_pieces, join_pieces, link_pieces
+from kernels.pipeline.crossed.see import see_large_triangles, see_small_triangles
 from kernels.pipeline.crossed.sides import sample_sides
 from kernels.pipeline.entry import Entry
 from kernels.pipeline.surfaces import SURFACES
@@ -43,9 +44,10 @@ SINGLE = (
     find_crossed,
     place_pieces,
     cross_pieces,
+    join_pieces,
     link_pieces,
-    see_entries,
-    see_triangles_of_entries,
+    see_large_triangles,
+    see_small_triangles,
     choose_sides,
     mix_pixels,
     gather_rows,

@@ -32,6 +32,12 @@ def row_of_block(
     return row
 
 
+# Numbers that a thread loads before it looks at them.
+SCANNED = 32
+# Instead of the block of a second row: there are more.
+MORE = -2
+
+
 @ti.func
 def pairs_before(row):
     """How many pairs come before those of row number `row` of a pixel with those up to it: (0, 0) does not count."""
@@ -39,8 +45,8 @@ def pairs_before(row):
 
 
 def pair_rows(target):
-    """Crossed pixels [begin, end): the pairs of their rows, -1 for what theta does not move; and in `tile_places` those
-    of each tile in order, TILE_PIXELS of them or ended by -1.
+    """Crossed pixels [begin, end): the pairs of their rows, -1 for what theta does not move; and those of each tile in
+    order, `tile_places`, with the blocks of their first and second rows, `tile_blocks`.
     """
     indices = target.indices
 
@@ -55,6 +61,7 @@ def pair_rows(target):
         row_numbers: indices,
         crossed: indices,
         tile_places: indices,
+        tile_blocks: indices,
         lengths: indices,
         pixel_pairs: indices,
     ):
@@ -63,19 +70,22 @@ def pair_rows(target):
             if j < crossed_capacity:
                 pixel = crossed[at.CROSSED_PIXEL * crossed_capacity + j]
                 if pixel_places[pixel] == j:
-                    place = pixel // at.TILE_PIXELS * at.TILE_PIXELS
-                    last = place + at.TILE_PIXELS
-                    others = 0
-                    for p in range(place, last):
-                        if pixel_places[p] >= 0:
-                            others += 1
-                            if p < pixel:
-                                place += 1
-                    tile_places[place] = j
-                    if place + 1 < last and place + 1 == last - at.TILE_PIXELS + others:
-                        tile_places[place + 1] = -1
+                    tile = pixel // at.TILE_PIXELS * at.TILE_PIXELS
+                    place = tile
+                    for turn in range((pixel - tile + SCANNED - 1) // SCANNED):
+                        some = [pixel_places[tile + turn * SCANNED + k] for k in ti.static(range(SCANNED))]
+                        for k in ti.static(range(SCANNED)):
+                            place += ti.select(some[k] >= 0 and tile + turn * SCANNED + k < pixel, 1, 0)
                     first = crossed[at.CROSSED_FIRST_ROW * crossed_capacity + j]
                     rows = crossed[at.CROSSED_ROWS * crossed_capacity + j]
+                    besides = -1
+                    if rows == 2:
+                        besides = row_numbers[at.ROW_ID * row_capacity + first + 1]
+                    if rows > 2:
+                        besides = MORE
+                    tile_places[place] = j
+                    tile_blocks[2 * place] = crossed[at.CROSSED_BLOCK * crossed_capacity + j]
+                    tile_blocks[2 * place + 1] = besides
                     if rows > 1:
                         n = pixel_pair_capacity
                         i = at.append(lengths, at.PIXEL_PAIRS, pairs_before(rows))
@@ -118,6 +128,7 @@ def pair_primitives(target):
         crossed: indices,
         row_numbers: indices,
         tile_places: indices,
+        tile_blocks: indices,
         pixel_pairs: indices,
         lengths: indices,
         pairs: indices,
@@ -132,18 +143,33 @@ def pair_primitives(target):
                 if a >= 0:
                     # The pixel before is the likeliest to have it, too.
                     place = pixel_pairs[at.PIXEL_PAIR_PLACE * n + i] - 1
+                    first_place = tile * at.TILE_PIXELS
                     before = -1
-                    while before < 0 and place >= tile * at.TILE_PIXELS:
-                        j = tile_places[place]
-                        row_a = row_of_block(a, a == b, j, crossed, crossed_capacity, row_numbers, row_capacity)
-                        row_b = row_of_block(b, a == b, j, crossed, crossed_capacity, row_numbers, row_capacity)
-                        if row_a >= 0 and row_b >= 0:
-                            first = crossed[at.CROSSED_FIRST_ROW * crossed_capacity + j]
-                            before = (
-                                crossed[at.CROSSED_FIRST_PAIR * crossed_capacity + j] + ti.min(row_a, row_b) - first
-                            )
-                            before += pairs_before(ti.max(row_a, row_b) - first)
-                        place -= 1
+                    while before < 0 and place >= first_place:
+                        some = [
+                            tile_blocks[2 * ti.max(place - k // 2, first_place) + k % 2]
+                            for k in ti.static(range(SCANNED))
+                        ]
+                        # The last of these pixels that may have both.
+                        skipped = SCANNED // 2
+                        for k in ti.static(range(SCANNED // 2 - 1, -1, -1)):
+                            one, other = some[2 * k], some[2 * k + 1]
+                            lower, higher = ti.min(one, other), ti.max(one, other)
+                            both = (a == b and other == a) or (a != b and lower == a and higher == b)
+                            if both or other == MORE:
+                                skipped = k
+                        place -= skipped
+                        if skipped < SCANNED // 2 and place >= first_place:
+                            j = tile_places[place]
+                            row_a = row_of_block(a, a == b, j, crossed, crossed_capacity, row_numbers, row_capacity)
+                            row_b = row_of_block(b, a == b, j, crossed, crossed_capacity, row_numbers, row_capacity)
+                            if row_a >= 0 and row_b >= 0:
+                                first = crossed[at.CROSSED_FIRST_ROW * crossed_capacity + j]
+                                before = (
+                                    crossed[at.CROSSED_FIRST_PAIR * crossed_capacity + j] + ti.min(row_a, row_b) - first
+                                )
+                                before += pairs_before(ti.max(row_a, row_b) - first)
+                            place -= 1
                     if before >= 0 and before < n:
                         pixel_pairs[at.PIXEL_PAIR_NEXT * n + before] = i
                     elif before < 0:
@@ -155,6 +181,19 @@ def pair_primitives(target):
                             pairs[at.PAIR_HEAD * pair_capacity + place] = i
 
     return kernel
+
+
+@ti.func
+def link_at(i, pixel_pairs: ti.template(), n):
+    """Of a pixel's pair: the pixel, its rows for both, and the next one."""
+    return ti.Vector(
+        [
+            pixel_pairs[at.PIXEL_PAIR_PIXEL * n + i],
+            pixel_pairs[at.PIXEL_PAIR_ROW_A * n + i],
+            pixel_pairs[at.PIXEL_PAIR_ROW_B * n + i],
+            pixel_pairs[at.PIXEL_PAIR_NEXT * n + i],
+        ]
+    )
 
 
 def couple_primitives(target):
@@ -190,10 +229,12 @@ def couple_primitives(target):
                 link = pairs[at.PAIR_HEAD * pair_capacity + pair]
                 if s == planes and pairs[at.PAIR_A * pair_capacity + pair] != pairs[at.PAIR_B * pair_capacity + pair]:
                     link = -1
+                ahead = link_at(ti.max(link, 0), pixel_pairs, n)
                 while link >= 0:
-                    pixel = pixel_pairs[at.PIXEL_PAIR_PIXEL * n + link]
-                    row_a = pixel_pairs[at.PIXEL_PAIR_ROW_A * n + link]
-                    row_b = pixel_pairs[at.PIXEL_PAIR_ROW_B * n + link]
+                    # The next link is fetched together with the numbers of this one.
+                    pixel, row_a, row_b = ahead[0], ahead[1], ahead[2]
+                    link = ahead[3]
+                    ahead = link_at(ti.max(link, 0), pixel_pairs, n)
                     for c in range(channels):
                         block = pixel // at.TILE_PIXELS * channels + c
                         place = block * at.TILE_PIXELS + pixel % at.TILE_PIXELS
@@ -201,7 +242,6 @@ def couple_primitives(target):
                         if s < planes:
                             factor = row_values[(row_a * channels + c) * planes + s]
                         total += weight[place] * factor * row_values[(row_b * channels + c) * planes + t]
-                    link = pixel_pairs[at.PIXEL_PAIR_NEXT * n + link]
                 sums[i] = total
 
     return kernel

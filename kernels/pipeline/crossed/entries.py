@@ -1,9 +1,8 @@
-"""How silhouettes cross the pixels of the entries, and what is seen beside them.
+"""How silhouettes cross the pixels of the entries, and which of them are visible.
 
 `cross_entries` gives the crossing of each entry of a sphere or plane; those of meshes are described by `link_pieces`.
-`see_entries` and `see_triangles_of_entries` look along rays through each entry's three points, over its tile's
-candidates. `choose_sides` then tells which entries are visible, and of which primitives the two sides of each are
-samples.
+`choose_sides` looks along rays through each entry's three points, at what is left when triangles have been looked at
+(see.py), and tells which entries are visible, and of which primitives the two sides of each are samples.
 """
 
 import taichi as ti
@@ -11,14 +10,7 @@ import taichi as ti
 from kernels.numbers.traced import element
 from kernels.pipeline.crossed import layout as at
 from kernels.pipeline.crossings import INNER, KINDS, LONGEST, NODES, crossing_of, plane_conic, sphere_conic
-from kernels.pipeline.see import REACH, triangle_in_front
-from kernels.pipeline.visibility import (
-    SIDE,
-    SPHERE_COMPONENTS,
-    plane_in_front,
-    sphere_in_front,
-    triangle_components,
-)
+from kernels.pipeline.visibility import SIDE, disc_in_front, plane_in_front, sphere_components
 
 # Component of the crossing of a chain, which has no nodes of its own: 1/z of its edge.
 EDGE_INVERSE = NODES
@@ -82,9 +74,31 @@ def cross_entries(target, with_nodes):
     return kernel
 
 
-def see_entries(target):
-    """The nearest sphere or plane at each point of entries [begin, end): inverse_depth[point * capacity + e], and ids
-    among the entries' numbers; 0 and -1 for nothing.
+@ti.func
+def block_of(i, smooth_count, smooth: ti.template(), mesh_count, meshes: ti.template()):
+    """The id that stands for all that move as primitive i; -1 if theta does not move it, or i is none."""
+    block = -1
+    if i >= smooth_count:
+        for m in range(mesh_count):
+            mesh = m * at.MESH_NUMBERS
+            first = meshes[mesh + at.MESH_FIRST_ID]
+            within = first <= i and i < first + meshes[mesh + at.MESH_COUNT]
+            if within and meshes[mesh + at.MESH_MOVES] != 0:
+                block = ti.select(meshes[mesh + at.MESH_RIGID] != 0, first, i)
+    elif i >= 0:  # noqa: SIM102 - what comes after `and` is not skipped
+        if smooth[at.SMOOTH_NUMBERS * i + at.SMOOTH_MOVES] != 0:
+            block = i
+    return block
+
+
+def choose_sides(target):
+    """Which entries of [begin, end) are visible: the object itself is seen on its side of its silhouette, and beyond
+    the edge of a mesh nothing that is nearer. Then the samples on both sides: of which primitive, 1/z where it was seen
+    (`reference`; 0 asks for no check), and what is shown before any primitive is asked: the background, or a mask's 1.
+    Where partials are wanted, with `slots` each, they are 0 before, and the samples' blocks are told.
+
+    What is seen is the nearest of spheres, planes, and triangles as there are `mesh_count` meshes; of equals the one
+    with the lowest id.
     """
     scalars, indices = target.scalars, target.indices
 
@@ -98,121 +112,21 @@ def see_entries(target):
         inverse_fy: ti.f32,
         sphere_count: ti.i32,
         plane_count: ti.i32,
+        mesh_count: ti.i32,
+        channels: ti.i32,
+        slots: ti.i32,
         entry_capacity: ti.i32,
         spheres: scalars,
         planes: scalars,
         offsets: indices,
         candidates: indices,
-        crossings: scalars,
-        entries: indices,
-        inverse_depth: scalars,
-    ):
-        ti.loop_config(serialize=target.serial)
-        for e in range(begin, end):
-            if e < entry_capacity and entries[at.ENTRY_KIND * entry_capacity + e] >= 0:
-                tile = entries[at.ENTRY_PIXEL * entry_capacity + e] // at.TILE_PIXELS
-                first = 0
-                last = 0
-                if sphere_count > 0:
-                    first = offsets[tile]
-                    last = offsets[tile + 1]
-                for point in range(at.POINTS):
-                    x = (crossings[(INNER + 2 * point) * entry_capacity + e] - cx) * inverse_fx
-                    y = (crossings[(INNER + 2 * point + 1) * entry_capacity + e] - cy) * inverse_fy
-                    best = 0.0
-                    best_id = -1
-                    for i in range(first, last):
-                        k = candidates[i]
-                        inverse = 0.0
-                        if spheres[k * SPHERE_COMPONENTS + SIDE] > 0.0:
-                            inverse = sphere_in_front(target, x, y, spheres, k, 1.0)
-                        else:
-                            inverse = sphere_in_front(target, x, y, spheres, k, -1.0)
-                        if inverse > best:
-                            best = inverse
-                            best_id = k
-                    for k in range(plane_count):
-                        inverse = plane_in_front(target, x, y, planes, k)
-                        if inverse > best:
-                            best = inverse
-                            best_id = sphere_count + k
-                    inverse_depth[point * entry_capacity + e] = best
-                    entries[(at.ENTRY_SEEN + point) * entry_capacity + e] = best_id
-
-    return kernel
-
-
-def see_triangles_of_entries(target):
-    """The same among the triangles of a mesh; follows `see_entries`."""
-    scalars, indices = target.scalars, target.indices
-
-    @ti.kernel
-    def kernel(
-        begin: ti.i32,
-        end: ti.i32,
-        cx: ti.f32,
-        cy: ti.f32,
-        inverse_fx: ti.f32,
-        inverse_fy: ti.f32,
-        first_id: ti.i32,
-        stride: ti.i32,
-        entry_capacity: ti.i32,
-        triangles: scalars,
-        bounds: scalars,
-        offsets: indices,
-        candidates: indices,
-        crossings: scalars,
-        entries: indices,
-        inverse_depth: scalars,
-    ):
-        ti.loop_config(serialize=target.serial)
-        for e in range(begin, end):
-            if e < entry_capacity and entries[at.ENTRY_KIND * entry_capacity + e] >= 0:
-                tile = entries[at.ENTRY_PIXEL * entry_capacity + e] // at.TILE_PIXELS
-                for point in range(at.POINTS):
-                    u = crossings[(INNER + 2 * point) * entry_capacity + e]
-                    v = crossings[(INNER + 2 * point + 1) * entry_capacity + e]
-                    x = (u - cx) * inverse_fx
-                    y = (v - cy) * inverse_fy
-                    best = inverse_depth[point * entry_capacity + e]
-                    best_id = entries[(at.ENTRY_SEEN + point) * entry_capacity + e]
-                    for i in range(offsets[tile], offsets[tile + 1]):
-                        f = candidates[i]
-                        if (
-                            bounds[f] - REACH <= u
-                            and bounds[2 * stride + f] + REACH >= u
-                            and bounds[stride + f] - REACH <= v
-                            and bounds[3 * stride + f] + REACH >= v
-                        ):
-                            c = triangle_components(triangles, stride, f)
-                            inverse = triangle_in_front(target, c, x, y)
-                            if inverse > best:
-                                best = inverse
-                                best_id = first_id + f
-                    inverse_depth[point * entry_capacity + e] = best
-                    entries[(at.ENTRY_SEEN + point) * entry_capacity + e] = best_id
-
-    return kernel
-
-
-def choose_sides(target):
-    """Which entries of [begin, end) are visible: the object itself is seen on its side of its silhouette, and beyond
-    the edge of a mesh nothing that is nearer. Then the samples on both sides: of which primitive, 1/z where it was seen
-    (`reference`; 0 asks for no check), and what is shown before any primitive is asked: the background, or a mask's 1.
-    """
-    scalars, indices = target.scalars, target.indices
-
-    @ti.kernel
-    def kernel(
-        begin: ti.i32,
-        end: ti.i32,
-        channels: ti.i32,
-        slots: ti.i32,
-        entry_capacity: ti.i32,
+        smooth: indices,
         meshes: indices,
         backgrounds: scalars,
         crossings: scalars,
         inverse_depth: scalars,
+        small_inverse: scalars,
+        small_ids: indices,
         entries: indices,
         reference: scalars,
         samples: scalars,
@@ -222,10 +136,49 @@ def choose_sides(target):
         for e in range(begin, end):
             if e < entry_capacity and entries[at.ENTRY_KIND * entry_capacity + e] >= 0:
                 n = entry_capacity
-                inner = entries[(at.ENTRY_SEEN + at.INNER_POINT) * n + e]
-                outer = entries[(at.ENTRY_SEEN + at.OUTER_POINT) * n + e]
-                inside = entries[(at.ENTRY_SEEN + at.INSIDE_POINT) * n + e]
-                beyond = inverse_depth[at.OUTER_POINT * n + e]
+                first = 0
+                last = 0
+                if sphere_count > 0:
+                    tile = entries[at.ENTRY_PIXEL * n + e] // at.TILE_PIXELS
+                    first = offsets[tile]
+                    last = offsets[tile + 1]
+                x = [(crossings[(INNER + 2 * k) * n + e] - cx) * inverse_fx for k in ti.static(range(at.POINTS))]
+                y = [(crossings[(INNER + 2 * k + 1) * n + e] - cy) * inverse_fy for k in ti.static(range(at.POINTS))]
+                best = ti.Vector([0.0] * at.POINTS)
+                seen = ti.Vector([-1] * at.POINTS)
+                for i in range(first, last):
+                    k = candidates[i]
+                    c = sphere_components(spheres, k)
+                    for point in ti.static(range(at.POINTS)):
+                        inverse = 0.0
+                        if c[SIDE] > 0.0:
+                            inverse = disc_in_front(target, c, x[point], y[point], 1.0)
+                        else:
+                            inverse = disc_in_front(target, c, x[point], y[point], -1.0)
+                        if inverse > best[point]:
+                            best[point] = inverse
+                            seen[point] = k
+                for k in range(plane_count):
+                    for point in ti.static(range(at.POINTS)):
+                        inverse = plane_in_front(target, x[point], y[point], planes, k)
+                        if inverse > best[point]:
+                            best[point] = inverse
+                            seen[point] = sphere_count + k
+                if mesh_count > 0:
+                    for point in ti.static(range(at.POINTS)):
+                        inverse = inverse_depth[point * n + e]
+                        if inverse > best[point]:
+                            best[point] = inverse
+                            seen[point] = entries[(at.ENTRY_SEEN + point) * n + e]
+                        inverse = small_inverse[point * n + e]
+                        f = small_ids[point * n + e]
+                        if inverse > best[point] or (inverse == best[point] and f < seen[point]):
+                            best[point] = inverse
+                            seen[point] = f
+                inner = seen[at.INNER_POINT]
+                outer = seen[at.OUTER_POINT]
+                inside = seen[at.INSIDE_POINT]
+                beyond = best[at.OUTER_POINT]
                 near = 0.0
                 active = inner == entries[at.ENTRY_OWNER * n + e] and crossings[LONGEST * n + e] > 0.0
                 if entries[at.ENTRY_KIND * n + e] == at.KIND_CHAIN:
@@ -233,7 +186,7 @@ def choose_sides(target):
                     first = meshes[mesh + at.MESH_FIRST_ID]
                     last = first + meshes[mesh + at.MESH_COUNT]
                     nearest = TOLERANCE * crossings[EDGE_INVERSE * n + e]
-                    near = inverse_depth[at.INNER_POINT * n + e]
+                    near = best[at.INNER_POINT]
                     active = beyond <= nearest
                     if inner < first or inner >= last:
                         # The mesh may be so narrow that beside its edge it is over; or something is before it.
@@ -249,6 +202,10 @@ def choose_sides(target):
                 entries[at.ENTRY_ACTIVE * n + e] = ti.select(active, 1, 0)
                 entries[at.ENTRY_SAMPLE * n + e] = inner
                 entries[(at.ENTRY_SAMPLE + 1) * n + e] = outer
+                if slots > 0:
+                    smooth_count = sphere_count + plane_count
+                    entries[at.ENTRY_BLOCK * n + e] = block_of(inner, smooth_count, smooth, mesh_count, meshes)
+                    entries[(at.ENTRY_BLOCK + 1) * n + e] = block_of(outer, smooth_count, smooth, mesh_count, meshes)
                 reference[e] = near
                 reference[n + e] = beyond
                 for c in range(channels):

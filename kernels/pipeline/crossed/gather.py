@@ -7,27 +7,11 @@ to the planes where rows of all pixels are, and takes over the sum. The others a
 
 import taichi as ti
 
+from kernels.pipeline.bin import TOGETHER
 from kernels.pipeline.crossed import layout as at
+from kernels.pipeline.crossed.entries import block_of
 from kernels.pipeline.crossed.mix import BY_INSIDE, at_mix
 from kernels.pipeline.crossed.motion import EDGE_SLOTS
-
-
-@ti.func
-def block_of(i, smooth_count, smooth: ti.template(), mesh_count, meshes: ti.template()):
-    """(block, moves): the id that stands for all that move as primitive i, and whether theta moves it."""
-    block = i
-    moves = 0
-    if i < smooth_count:
-        moves = smooth[at.SMOOTH_NUMBERS * i + at.SMOOTH_MOVES]
-    else:
-        for m in range(mesh_count):
-            mesh = m * at.MESH_NUMBERS
-            first = meshes[mesh + at.MESH_FIRST_ID]
-            if first <= i and i < first + meshes[mesh + at.MESH_COUNT]:
-                moves = meshes[mesh + at.MESH_MOVES]
-                if meshes[mesh + at.MESH_RIGID] != 0:
-                    block = first
-    return block, moves
 
 
 @ti.func
@@ -53,8 +37,13 @@ def find_row(
 def add_sampled(values: ti.template(), first_value, factor, partials: ti.template(), first_partial, step, count):
     """values[first_value + k] += factor * partials[first_partial + k * step], k < count, if that factor is not 0."""
     if factor != 0.0:
-        for k in range(count):
-            values[first_value + k] = values[first_value + k] + factor * partials[first_partial + k * step]
+        for turn in range((count + TOGETHER - 1) // TOGETHER):
+            first = turn * TOGETHER
+            some = [partials[first_partial + ti.min(first + k, count - 1) * step] for k in ti.static(range(TOGETHER))]
+            sums = [values[first_value + ti.min(first + k, count - 1)] for k in ti.static(range(TOGETHER))]
+            for k in ti.static(range(TOGETHER)):
+                if first + k < count:
+                    values[first_value + first + k] = sums[k] + factor * some[k]
 
 
 def gather_rows(target):
@@ -74,10 +63,8 @@ def gather_rows(target):
         entry_capacity: ti.i32,
         piece_capacity: ti.i32,
         row_capacity: ti.i32,
-        edge_stride: ti.i32,
         smooth: indices,
         meshes: indices,
-        edge_numbers: indices,
         entries: indices,
         partials: scalars,
         mixes: scalars,
@@ -105,10 +92,9 @@ def gather_rows(target):
                 # The first row is that of what the centre sees, or else of what is found first.
                 count = 1
                 primary = -1
-                if ids[pixel] >= 0:
-                    block, moves = block_of(ids[pixel], smooth_count, smooth, mesh_count, meshes)
-                    if moves != 0:
-                        primary = block
+                nothing = ids[pixel] < 0
+                if not nothing:
+                    primary = block_of(ids[pixel], smooth_count, smooth, mesh_count, meshes)
                 if room > 0:
                     row_numbers[at.ROW_ID * row_capacity + first_row] = -1
                     for k in range(first_row * size, (first_row + 1) * size):
@@ -116,112 +102,87 @@ def gather_rows(target):
                 for e in range(first, last):
                     if entries[at.ENTRY_ACTIVE * n + e] != 0:
                         for side in range(2):
-                            seen = entries[(at.ENTRY_SAMPLE + side) * n + e]
+                            block = entries[(at.ENTRY_BLOCK + side) * n + e]
                             of_smooth = side == 0 and entries[at.ENTRY_KIND * n + e] != at.KIND_CHAIN
                             matters = of_smooth
                             for c in range(channels):
-                                factor = mixes[at_mix(c, BY_INSIDE + side) * n + e]
-                                matters = matters or (seen >= 0 and factor != 0.0)
-                            if matters:
-                                block, moves = block_of(seen, smooth_count, smooth, mesh_count, meshes)
-                                if moves != 0:
-                                    if ids[pixel] < 0:
-                                        ids[pixel] = block
-                                        primary = block
-                                        dropped = everything
-                                    row, count = find_row(
-                                        row_numbers,
+                                matters = matters or mixes[at_mix(c, BY_INSIDE + side) * n + e] != 0.0
+                            if matters and block >= 0:
+                                if nothing:
+                                    nothing = False
+                                    ids[pixel] = block
+                                    primary = block
+                                    dropped = everything
+                                row, count = find_row(
+                                    row_numbers, row_values, row_capacity, first_row, count, primary, pixel, block, size
+                                )
+                                for c in range(channels):
+                                    to = row * size + c * planes
+                                    add_sampled(
                                         row_values,
-                                        row_capacity,
-                                        first_row,
-                                        count,
-                                        primary,
-                                        pixel,
-                                        block,
-                                        size,
+                                        to,
+                                        mixes[at_mix(c, BY_INSIDE + side) * n + e],
+                                        partials,
+                                        (2 * c * slots + side) * n + e,
+                                        2 * n,
+                                        planes,
                                     )
-                                    for c in range(channels):
-                                        to = row * size + c * planes
+                                    if of_smooth:
+                                        own = c * planes * n + e
+                                        add_sampled(row_values, to, 1.0, entry_rows, own, n, 4)
+                                        camera = planes - camera_slots
                                         add_sampled(
                                             row_values,
-                                            to,
-                                            mixes[at_mix(c, BY_INSIDE + side) * n + e],
-                                            partials,
-                                            (2 * c * slots + side) * n + e,
-                                            2 * n,
-                                            planes,
+                                            to + camera,
+                                            1.0,
+                                            entry_rows,
+                                            own + camera * n,
+                                            n,
+                                            camera_slots,
                                         )
-                                        if of_smooth:
-                                            own = c * planes * n + e
-                                            add_sampled(row_values, to, 1.0, entry_rows, own, n, 4)
-                                            camera = planes - camera_slots
-                                            add_sampled(
-                                                row_values,
-                                                to + camera,
-                                                1.0,
-                                                entry_rows,
-                                                own + camera * n,
-                                                n,
-                                                camera_slots,
-                                            )
                 first_piece = crossed[at.CROSSED_FIRST_PIECE * crossed_capacity + j]
                 pieces = crossed[at.CROSSED_PIECES * crossed_capacity + j]
                 for i in range(first_piece, first_piece + pieces):
-                    e = piece_numbers[at.PIECE_ENTRY * piece_capacity + i]
-                    visible = e >= 0
-                    if visible:
-                        visible = entries[at.ENTRY_ACTIVE * n + e] != 0
-                    if visible:
-                        mesh = entries[at.ENTRY_MESH * n + e] * at.MESH_NUMBERS
-                        edge = piece_numbers[at.PIECE_EDGE * piece_capacity + i]
-                        half_edge = edge_numbers[at.EDGE_HALF_EDGE * edge_stride + edge]
-                        face = meshes[mesh + at.MESH_FIRST_ID] + half_edge // 3
-                        block, moves = block_of(face, smooth_count, smooth, mesh_count, meshes)
-                        if moves != 0:
-                            if ids[pixel] < 0:
-                                ids[pixel] = block
-                                primary = block
-                                dropped = everything
-                            row, count = find_row(
-                                row_numbers,
+                    block = piece_numbers[at.PIECE_BLOCK * piece_capacity + i]
+                    if block >= 0:
+                        if nothing:
+                            nothing = False
+                            ids[pixel] = block
+                            primary = block
+                            dropped = everything
+                        row, count = find_row(
+                            row_numbers, row_values, row_capacity, first_row, count, primary, pixel, block, size
+                        )
+                        opposite = piece_numbers[at.PIECE_CORNER * piece_capacity + i]
+                        step = piece_capacity
+                        width = EDGE_SLOTS + camera_slots
+                        for c in range(channels):
+                            to = row * size + c * planes
+                            own = c * width * step + i
+                            if opposite < 0:
+                                add_sampled(row_values, to, 1.0, piece_rows, own, step, EDGE_SLOTS)
+                            else:
+                                # Of free vertices: the ends of the half-edge, opposite its corner.
+                                for end_of in range(2):
+                                    corner = (opposite + 1 + end_of) % 3
+                                    add_sampled(
+                                        row_values,
+                                        to + 3 * corner,
+                                        1.0,
+                                        piece_rows,
+                                        own + 3 * end_of * step,
+                                        step,
+                                        3,
+                                    )
+                            add_sampled(
                                 row_values,
-                                row_capacity,
-                                first_row,
-                                count,
-                                primary,
-                                pixel,
-                                block,
-                                size,
+                                to + planes - camera_slots,
+                                1.0,
+                                piece_rows,
+                                own + EDGE_SLOTS * step,
+                                step,
+                                camera_slots,
                             )
-                            step = piece_capacity
-                            width = EDGE_SLOTS + camera_slots
-                            for c in range(channels):
-                                to = row * size + c * planes
-                                own = c * width * step + i
-                                if meshes[mesh + at.MESH_RIGID] != 0:
-                                    add_sampled(row_values, to, 1.0, piece_rows, own, step, EDGE_SLOTS)
-                                else:
-                                    # Of free vertices: the ends of the half-edge, opposite its corner.
-                                    for end_of in range(2):
-                                        corner = (half_edge % 3 + 1 + end_of) % 3
-                                        add_sampled(
-                                            row_values,
-                                            to + 3 * corner,
-                                            1.0,
-                                            piece_rows,
-                                            own + 3 * end_of * step,
-                                            step,
-                                            3,
-                                        )
-                                add_sampled(
-                                    row_values,
-                                    to + planes - camera_slots,
-                                    1.0,
-                                    piece_rows,
-                                    own + EDGE_SLOTS * step,
-                                    step,
-                                    camera_slots,
-                                )
                 for row in range(first_row + count, first_row + room):
                     row_numbers[at.ROW_ID * row_capacity + row] = -1
                 crossed[at.CROSSED_ROWS * crossed_capacity + j] = ti.min(count, room)
@@ -266,16 +227,27 @@ def patch_rows(target):
                     tile = pixel // at.TILE_PIXELS
                     for c in range(channels):
                         kept = (dropped >> c) & 1 == 0
-                        for k in range(slots + camera_slots):
-                            plane = k
-                            source = k
-                            if k >= slots:
-                                plane = planes - camera_slots + k - slots
-                                source = row_planes - camera_slots + k - slots
-                            to = ((tile * channels + c) * planes + plane) * at.TILE_PIXELS + pixel % at.TILE_PIXELS
-                            source += (first_row * channels + c) * row_planes
-                            if kept:
-                                row_values[source] = row_values[source] + planes_of_pixels[to]
-                            planes_of_pixels[to] = row_values[source]
+                        count = slots + camera_slots
+                        source = (first_row * channels + c) * row_planes
+                        to = (tile * channels + c) * planes * at.TILE_PIXELS + pixel % at.TILE_PIXELS
+                        for turn in range((count + TOGETHER - 1) // TOGETHER):
+                            own = [ti.min(turn * TOGETHER + k, count - 1) for k in ti.static(range(TOGETHER))]
+                            sources = [
+                                source + own[k] + ti.select(own[k] < slots, 0, row_planes - count)
+                                for k in ti.static(range(TOGETHER))
+                            ]
+                            targets = [
+                                to + (own[k] + ti.select(own[k] < slots, 0, planes - count)) * at.TILE_PIXELS
+                                for k in ti.static(range(TOGETHER))
+                            ]
+                            sums = [row_values[sources[k]] for k in ti.static(range(TOGETHER))]
+                            some = [planes_of_pixels[targets[k]] for k in ti.static(range(TOGETHER))]
+                            for k in ti.static(range(TOGETHER)):
+                                if turn * TOGETHER + k < count:
+                                    total = sums[k]
+                                    if kept:
+                                        total += some[k]
+                                    row_values[sources[k]] = total
+                                    planes_of_pixels[targets[k]] = total
 
     return kernel

@@ -4,17 +4,18 @@ item i lies at c * capacity + i.
 
 import taichi as ti
 
-from kernels.pipeline.target import TILE
+from kernels.pipeline.target import TILE, TILE_BITS
 
 TILE_PIXELS = TILE * TILE
 
 # How long the lists are: pairs (0, length), SPACING numbers apart, so that each can be bound as the bounds of a launch.
 # A length may exceed its list's capacity: that many items are needed.
-CROSSED, ENTRIES, PIECES, ROWS, PIXEL_PAIRS, PAIRS, LISTS = range(7)
+CROSSED, ENTRIES, PIECES, PIXEL_PAIRS, PAIRS, LISTS = range(6)
 SPACING = 64
 LENGTHS_SIZE = LISTS * SPACING
 
-# A crossed pixel: its number, tile by tile; where its entries, pieces and rows begin, and how many there are; by bits
+# A crossed pixel: its number, tile by tile; where its entries, pieces and rows begin, and how many there are; how many
+# entries are of spheres and planes; by bits
 # the channels whose row at the pixel's centre does not count; the block of what its centre sees, or -1; and where the
 # pairs of its rows begin.
 (
@@ -28,12 +29,14 @@ LENGTHS_SIZE = LISTS * SPACING
     CROSSED_DROPPED,
     CROSSED_BLOCK,
     CROSSED_FIRST_PAIR,
+    CROSSED_SMOOTH,
     CROSSED_COMPONENTS,
-) = range(11)
+) = range(12)
 
 # An entry: its pixel; the id of the primitive, for a mesh of the face at the chain's longest piece; its kind, that of a
 # sphere (kernels/pipeline/crossings.py), a plane's horizon or a mesh's chain; its mesh; its rule; whether it is
-# visible; what is seen at its three points; and what is sampled inside and outside.
+# visible; what is seen at its three points; what is sampled inside and outside; and the blocks of those that theta
+# moves, else -1.
 (
     ENTRY_PIXEL,
     ENTRY_OWNER,
@@ -43,15 +46,29 @@ LENGTHS_SIZE = LISTS * SPACING
     ENTRY_ACTIVE,
     ENTRY_SEEN,
     ENTRY_SAMPLE,
+    ENTRY_BLOCK,
     ENTRY_COMPONENTS,
-) = (0, 1, 2, 3, 4, 5, 6, 9, 11)
+) = (0, 1, 2, 3, 4, 5, 6, 9, 11, 13)
 NO_KIND, KIND_HORIZON, KIND_CHAIN = -1, 3, 4
 # Points of an entry in the order in which they lie in a crossing: beside the silhouette, and the centroid inside.
 INNER_POINT, OUTER_POINT, INSIDE_POINT, POINTS = 0, 1, 2, 3
+# The id of no primitive yet: every other one is lower.
+NO_ID = 2**31 - 1
 
 # A piece of an edge: its pixel; its edge as it was found, and in the order of the edges; its entry, or -1; the piece
-# of the same chain that it refers to.
-PIECE_PIXEL, PIECE_FOUND, PIECE_EDGE, PIECE_ENTRY, PIECE_CHAIN, PIECE_NUMBERS = range(6)
+# that its chain begins with, or -1; the welded vertices at its ends, or -1 where an end is cut; if it is visible and
+# theta moves it the block, else -1; and of a free triangle the corner opposite the edge, else -1.
+(
+    PIECE_PIXEL,
+    PIECE_FOUND,
+    PIECE_EDGE,
+    PIECE_ENTRY,
+    PIECE_CHAIN,
+    PIECE_ENDS,
+    PIECE_BLOCK,
+    PIECE_CORNER,
+    PIECE_NUMBERS,
+) = (0, 1, 2, 3, 4, 5, 7, 8, 9)
 
 # An edge, of all meshes together: its first half-edge, both welded vertices (of different meshes different numbers),
 # and its mesh.
@@ -62,10 +79,13 @@ EDGE_HALF_EDGE, EDGE_ENDS, EDGE_MESH, EDGE_NUMBERS = 0, 1, 3, 4
 MESH_FIRST_ID, MESH_COUNT, MESH_RIGID, MESH_RULE, MESH_MOVES, MESH_NUMBERS = range(6)
 SMOOTH_RULE, SMOOTH_MOVES, SMOOTH_NUMBERS = range(3)
 
-# A row: what a pixel depends on through one primitive. The values of row r lie in one piece, channels x planes from r *
+# A row: what a pixel depends on through one primitive. Those of entry e are as many as there may be, from e times that
+# on. The values of row r lie in one piece, channels x planes from r *
 # channels * planes on. A pixel's first row is kept for what its centre sees, and ends up in the planes of all pixels;
 # its id is -1, as is that of a row which is not in use.
 ROW_ID, ROW_PIXEL, ROW_NUMBERS = range(3)
+# Rows for each entry: that of the centre, and of what is seen on both sides; with meshes, of a piece's own triangle.
+ROWS_OF_ENTRY, ROWS_OF_CHAIN = 3, 4
 
 # A pair of primitives, blocks a <= b, on which a pixel depends: the pixel, its place in `tile_places`, its rows for
 # both, and the pair of the next pixel of the tile that depends on both, or -1.
@@ -99,7 +119,8 @@ def row_of(pixel, tiles_x):
 @ti.func
 def number_of(x, y, tiles_x):
     """The number of the pixel at column x and row y."""
-    return ((y // TILE) * tiles_x + x // TILE) * TILE_PIXELS + y % TILE * TILE + x % TILE
+    tile = (y >> TILE_BITS) * tiles_x + (x >> TILE_BITS)
+    return tile * TILE_PIXELS + (y & (TILE - 1)) * TILE + (x & (TILE - 1))
 
 
 @ti.func
@@ -121,7 +142,6 @@ def constants():
         "list_crossed": CROSSED,
         "list_entries": ENTRIES,
         "list_pieces": PIECES,
-        "list_rows": ROWS,
         "list_pixel_pairs": PIXEL_PAIRS,
         "list_pairs": PAIRS,
         "lists": LISTS,
@@ -131,6 +151,8 @@ def constants():
         "entry_components": ENTRY_COMPONENTS,
         "entry_points": POINTS,
         "piece_numbers": PIECE_NUMBERS,
+        "rows_of_entry": ROWS_OF_ENTRY,
+        "rows_of_chain": ROWS_OF_CHAIN,
         "edge_half_edge": EDGE_HALF_EDGE,
         "edge_ends": EDGE_ENDS,
         "edge_mesh": EDGE_MESH,

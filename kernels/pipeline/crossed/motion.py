@@ -102,8 +102,9 @@ def move_entries(target, camera):
 
 
 def move_pieces(target, free, camera):
-    """The same of the pieces [begin, end) that belong to visible entries of one mesh: its motion, or of free vertices
-    the six coordinates of the edge's ends. `components` and `edge_numbers` are those of all meshes.
+    """The same of the pieces [begin, end) that belong to visible entries of one mesh which theta moves: its motion, or
+    of free vertices the six coordinates of the edge's ends; and the pieces' blocks. `components` and `edge_numbers` are
+    those of all meshes.
     """
     scalars, indices = target.scalars, target.indices
     total = EDGE_SLOTS + (CAMERA_SLOTS if camera else 0)
@@ -114,6 +115,7 @@ def move_pieces(target, free, camera):
         end: ti.i32,
         tiles_x: ti.i32,
         mesh: ti.i32,
+        first_id: ti.i32,
         fx: ti.f32,
         fy: ti.f32,
         cx: ti.f32,
@@ -151,6 +153,14 @@ def move_pieces(target, free, camera):
                     ):
                         pixel = piece_numbers[at.PIECE_PIXEL * piece_capacity + i]
                         edge = piece_numbers[at.PIECE_EDGE * piece_capacity + i]
+                        block = first_id
+                        corner = -1
+                        if ti.static(free):
+                            half_edge = edge_numbers[at.EDGE_HALF_EDGE * edge_stride + edge]
+                            block = first_id + half_edge // 3
+                            corner = half_edge % 3
+                        piece_numbers[at.PIECE_BLOCK * piece_capacity + i] = block
+                        piece_numbers[at.PIECE_CORNER * piece_capacity + i] = corner
                         x = ti.cast(at.column_of(pixel, tiles_x), ti.f32)
                         y = ti.cast(at.row_of(pixel, tiles_x), ti.f32)
                         for c in range(channels):

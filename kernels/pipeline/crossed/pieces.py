@@ -37,6 +37,9 @@ from kernels.pipeline.edges import (
 )
 from kernels.silhouettes.edge import NICK
 
+# Pieces of a pixel up to which a number of 32 bits, one of them the sign, holds a set of them.
+BITS = 31
+
 
 def cross_pieces(target):
     """The pieces [begin, end), each written to its place in the order of the edges among those of its pixel."""
@@ -55,6 +58,7 @@ def cross_pieces(target):
         piece_capacity: ti.i32,
         edge_stride: ti.i32,
         components: scalars,
+        edge_numbers: indices,
         pixel_places: indices,
         crossed: indices,
         piece_numbers: indices,
@@ -66,9 +70,7 @@ def cross_pieces(target):
                 n = piece_capacity
                 pixel = piece_numbers[at.PIECE_PIXEL * n + i]
                 j = pixel_places[pixel]
-                if j < 0:
-                    piece_numbers[at.PIECE_ENTRY * n + i] = -1
-                else:
+                if j >= 0:
                     edge = piece_numbers[at.PIECE_FOUND * n + i]
                     first = crossed[at.CROSSED_FIRST_PIECE * crossed_capacity + j]
                     place = first
@@ -78,12 +80,29 @@ def cross_pieces(target):
                     piece_numbers[at.PIECE_EDGE * n + place] = edge
                     x = ti.cast(at.column_of(pixel, tiles_x), ti.f32)
                     y = ti.cast(at.row_of(pixel, tiles_x), ti.f32)
-                    run(components, edge_stride, edge, x, y, (fx, fy, cx, cy), pieces, n, place)
+                    run(
+                        (components, edge_stride, edge),
+                        x,
+                        y,
+                        (fx, fy, cx, cy),
+                        pieces,
+                        n,
+                        place,
+                        edge_numbers,
+                        piece_numbers,
+                    )
 
-    def run(components, edge_stride, edge, x, y, intrinsics, pieces, capacity, place):
-        x, y = target.packet(x), target.packet(y)
-        for c, value in enumerate(piece_of(target, components, edge_stride, [edge], x, y, intrinsics)):
+    def run(edges, x, y, intrinsics, pieces, capacity, place, edge_numbers, piece_numbers):
+        components, stride, edge = edges
+        values = piece_of(target, components, stride, [edge], target.packet(x), target.packet(y), intrinsics)
+        for c, value in enumerate(values):
             element(pieces, c * capacity + place)._assign(value.expression)
+        for end in range(2):
+            meets = (values[PIECE_LENGTH] > 0.0) & (values[PIECE_CUT + end] == 0.0)
+            vertex = element(edge_numbers, (at.EDGE_ENDS + end) * stride + edge)
+            element(piece_numbers, (at.PIECE_ENDS + end) * capacity + place)._assign(
+                ti.select(meets.expression, vertex, -1)
+            )
 
     return kernel
 
@@ -97,25 +116,108 @@ def chain_of(piece_numbers: ti.template(), capacity, i):
 
 
 @ti.func
-def joined(
-    piece_numbers: ti.template(), pieces: ti.template(), capacity, edge_numbers: ti.template(), edge_stride, i, j
-):
-    """Whether two pieces meet at a vertex inside their pixel."""
+def meet(piece_numbers: ti.template(), capacity, i, j):
+    """Whether two pieces end at the same vertex, inside their pixel."""
     result = False
     for a in ti.static(range(2)):
+        vertex = piece_numbers[(at.PIECE_ENDS + a) * capacity + i]
         for b in ti.static(range(2)):
-            if pieces[(PIECE_CUT + a) * capacity + i] == 0.0 and pieces[(PIECE_CUT + b) * capacity + j] == 0.0:
-                edge_i = piece_numbers[at.PIECE_EDGE * capacity + i]
-                edge_j = piece_numbers[at.PIECE_EDGE * capacity + j]
-                end_i = edge_numbers[(at.EDGE_ENDS + a) * edge_stride + edge_i]
-                end_j = edge_numbers[(at.EDGE_ENDS + b) * edge_stride + edge_j]
-                if end_i == end_j:
-                    result = True
+            if vertex >= 0 and vertex == piece_numbers[(at.PIECE_ENDS + b) * capacity + j]:
+                result = True
     return result
 
 
+@ti.func
+def lowest_bit(bits):
+    k = 0
+    while (bits >> k) & 1 == 0:
+        k += 1
+    return k
+
+
+def join_pieces(target):
+    """The chain that each of the pieces [begin, end) belongs to, named by its first piece; of no length, none. Nor does
+    one belong to a chain of several that is a corner which reaches into the pixel by no more than rounding.
+    """
+    scalars, indices = target.scalars, target.indices
+
+    @ti.kernel
+    def kernel(
+        begin: ti.i32,
+        end: ti.i32,
+        crossed_capacity: ti.i32,
+        piece_capacity: ti.i32,
+        pieces: scalars,
+        pixel_places: indices,
+        crossed: indices,
+        piece_numbers: indices,
+    ):
+        ti.loop_config(serialize=target.serial)
+        for i in range(begin, end):
+            if i < piece_capacity:
+                n = piece_capacity
+                j = pixel_places[piece_numbers[at.PIECE_PIXEL * n + i]]
+                piece_numbers[at.PIECE_ENTRY * n + i] = -1
+                piece_numbers[at.PIECE_BLOCK * n + i] = -1
+                if j >= 0:
+                    first = crossed[at.CROSSED_FIRST_PIECE * crossed_capacity + j]
+                    last = first + crossed[at.CROSSED_PIECES * crossed_capacity + j]
+                    if last - first <= BITS:
+                        # From piece to piece, until all that meet are found.
+                        found = ti.select(pieces[PIECE_LENGTH * n + i] > 0.0, 1 << (i - first), 0)
+                        unasked = found
+                        while unasked != 0:
+                            one = lowest_bit(unasked)
+                            unasked = unasked ^ (1 << one)
+                            for other in range(last - first):
+                                if (found >> other) & 1 == 0:  # noqa: SIM102 - what is called is not skipped
+                                    if meet(piece_numbers, n, first + one, first + other):
+                                        found = found | (1 << other)
+                                        unasked = unasked | (1 << other)
+                        length = 0.0
+                        for other in range(last - first):
+                            if (found >> other) & 1 != 0:
+                                length += pieces[PIECE_LENGTH * n + first + other]
+                        chain = -1
+                        if found != 0 and (found & (found - 1) == 0 or length >= NICK):
+                            chain = first + lowest_bit(found)
+                        piece_numbers[at.PIECE_CHAIN * n + i] = chain
+                    elif i == first:
+                        join_many(piece_numbers, pieces, n, first, last)
+
+    return kernel
+
+
+@ti.func
+def join_many(piece_numbers: ti.template(), pieces: ti.template(), capacity, first, last):
+    """The same of all pieces of a pixel that has more than there are bits."""
+    n = capacity
+    for i in range(first, last):
+        piece_numbers[at.PIECE_CHAIN * n + i] = i
+    for i in range(first, last):
+        for other in range(i + 1, last):
+            if meet(piece_numbers, n, i, other):
+                one = chain_of(piece_numbers, n, i)
+                two = chain_of(piece_numbers, n, other)
+                piece_numbers[at.PIECE_CHAIN * n + ti.max(one, two)] = ti.min(one, two)
+    for i in range(first, last):
+        chain = chain_of(piece_numbers, n, i)
+        piece_numbers[at.PIECE_CHAIN * n + i] = ti.select(pieces[PIECE_LENGTH * n + i] > 0.0, chain, -1)
+    for root in range(first, last):
+        count = 0
+        length = 0.0
+        for i in range(root, last):
+            if piece_numbers[at.PIECE_CHAIN * n + i] == root:
+                count += 1
+                length += pieces[PIECE_LENGTH * n + i]
+        if count > 1 and length < NICK:
+            for i in range(root, last):
+                if piece_numbers[at.PIECE_CHAIN * n + i] == root:
+                    piece_numbers[at.PIECE_CHAIN * n + i] = -1
+
+
 def link_pieces(target):
-    """The chains of crossed pixels [begin, end), as entries after those of spheres and planes."""
+    """The chains that begin with one of the pieces [begin, end), as entries after those of spheres and planes."""
     scalars, indices = target.scalars, target.indices
 
     @ti.kernel
@@ -129,6 +231,7 @@ def link_pieces(target):
         edge_stride: ti.i32,
         edge_numbers: indices,
         meshes: indices,
+        pixel_places: indices,
         pieces: scalars,
         piece_numbers: indices,
         crossed: indices,
@@ -136,54 +239,41 @@ def link_pieces(target):
         crossings: scalars,
     ):
         ti.loop_config(serialize=target.serial)
-        for j in range(begin, end):
-            if j < crossed_capacity:
+        for i in range(begin, end):
+            if i < piece_capacity:
                 n = piece_capacity
-                first = crossed[at.CROSSED_FIRST_PIECE * crossed_capacity + j]
-                last = first + crossed[at.CROSSED_PIECES * crossed_capacity + j]
-                for i in range(first, last):
-                    piece_numbers[at.PIECE_CHAIN * n + i] = i
-                    piece_numbers[at.PIECE_ENTRY * n + i] = -1
-                for i in range(first, last):
-                    for other in range(i + 1, last):
-                        if pieces[PIECE_LENGTH * n + i] > 0.0 and pieces[PIECE_LENGTH * n + other] > 0.0:
-                            a = chain_of(piece_numbers, n, i)
-                            b = chain_of(piece_numbers, n, other)
-                            if a != b:  # noqa: SIM102 - what is called is not skipped
-                                if joined(piece_numbers, pieces, n, edge_numbers, edge_stride, i, other):
-                                    piece_numbers[at.PIECE_CHAIN * n + ti.max(a, b)] = ti.min(a, b)
-                for root in range(first, last):
-                    if pieces[PIECE_LENGTH * n + root] > 0.0 and piece_numbers[at.PIECE_CHAIN * n + root] == root:
-                        count = crossed[at.CROSSED_ENTRIES * crossed_capacity + j]
-                        e = crossed[at.CROSSED_FIRST_ENTRY * crossed_capacity + j] + count
-                        if e < entry_capacity and not is_nick(piece_numbers, pieces, n, root, last):
-                            crossed[at.CROSSED_ENTRIES * crossed_capacity + j] = count + 1
-                            pixel = crossed[at.CROSSED_PIXEL * crossed_capacity + j]
-                            longest = add_chain(piece_numbers, pieces, n, root, last, e, crossings, entry_capacity)
-                            describe_chain(pieces, n, longest, pixel, tiles_x, e, crossings, entry_capacity)
-                            edge = piece_numbers[at.PIECE_EDGE * n + longest]
-                            mesh = edge_numbers[at.EDGE_MESH * edge_stride + edge]
-                            face = edge_numbers[at.EDGE_HALF_EDGE * edge_stride + edge] // 3
-                            numbers = mesh * at.MESH_NUMBERS
-                            entries[at.ENTRY_PIXEL * entry_capacity + e] = pixel
-                            entries[at.ENTRY_OWNER * entry_capacity + e] = meshes[numbers + at.MESH_FIRST_ID] + face
-                            entries[at.ENTRY_KIND * entry_capacity + e] = at.KIND_CHAIN
-                            entries[at.ENTRY_MESH * entry_capacity + e] = mesh
-                            entries[at.ENTRY_RULE * entry_capacity + e] = meshes[numbers + at.MESH_RULE]
+                pixel = piece_numbers[at.PIECE_PIXEL * n + i]
+                j = pixel_places[pixel]
+                if j >= 0:
+                    first = crossed[at.CROSSED_FIRST_PIECE * crossed_capacity + j]
+                    last = first + crossed[at.CROSSED_PIECES * crossed_capacity + j]
+                    smooth = crossed[at.CROSSED_SMOOTH * crossed_capacity + j]
+                    begins = piece_numbers[at.PIECE_CHAIN * n + i] == i
+                    before = 0
+                    chains = 0
+                    if begins or i == first:
+                        for other in range(first, last):
+                            if piece_numbers[at.PIECE_CHAIN * n + other] == other:
+                                chains += 1
+                                if other < i:
+                                    before += 1
+                    if i == first:
+                        crossed[at.CROSSED_ENTRIES * crossed_capacity + j] = smooth + chains
+                    if begins:
+                        e = crossed[at.CROSSED_FIRST_ENTRY * crossed_capacity + j] + smooth + before
+                        longest = add_chain(piece_numbers, pieces, n, i, last, e, crossings, entry_capacity)
+                        describe_chain(pieces, n, longest, pixel, tiles_x, e, crossings, entry_capacity)
+                        edge = piece_numbers[at.PIECE_EDGE * n + longest]
+                        mesh = edge_numbers[at.EDGE_MESH * edge_stride + edge]
+                        face = edge_numbers[at.EDGE_HALF_EDGE * edge_stride + edge] // 3
+                        numbers = mesh * at.MESH_NUMBERS
+                        entries[at.ENTRY_PIXEL * entry_capacity + e] = pixel
+                        entries[at.ENTRY_OWNER * entry_capacity + e] = meshes[numbers + at.MESH_FIRST_ID] + face
+                        entries[at.ENTRY_KIND * entry_capacity + e] = at.KIND_CHAIN
+                        entries[at.ENTRY_MESH * entry_capacity + e] = mesh
+                        entries[at.ENTRY_RULE * entry_capacity + e] = meshes[numbers + at.MESH_RULE]
 
     return kernel
-
-
-@ti.func
-def is_nick(piece_numbers: ti.template(), pieces: ti.template(), n, root, last):
-    """Whether a chain is a corner that reaches into the pixel by no more than rounding."""
-    count = 0
-    length = 0.0
-    for i in range(root, last):
-        if pieces[PIECE_LENGTH * n + i] > 0.0 and chain_of(piece_numbers, n, i) == root:
-            count += 1
-            length += pieces[PIECE_LENGTH * n + i]
-    return count > 1 and length < NICK
 
 
 @ti.func
@@ -207,7 +297,7 @@ def add_chain(
     length = 0.0
     longest = root
     for i in range(root, last):
-        if pieces[PIECE_LENGTH * n + i] > 0.0 and chain_of(piece_numbers, n, i) == root:
+        if piece_numbers[at.PIECE_CHAIN * n + i] == root:
             area += pieces[PIECE_AREA * n + i]
             moment_x += pieces[PIECE_MOMENT * n + i]
             moment_y += pieces[(PIECE_MOMENT + 1) * n + i]
@@ -251,7 +341,7 @@ def centre_of_chain(piece_numbers: ti.template(), pieces: ti.template(), n, root
     spread = 0.0
     for choosing in range(2):
         for i in range(root, last):
-            if pieces[PIECE_LENGTH * n + i] > 0.0 and chain_of(piece_numbers, n, i) == root:
+            if piece_numbers[at.PIECE_CHAIN * n + i] == root:
                 x = pieces[PIECE_MIDDLE * n + i]
                 y = pieces[(PIECE_MIDDLE + 1) * n + i]
                 normal_x = pieces[PIECE_OUTWARD * n + i]

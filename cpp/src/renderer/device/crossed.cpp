@@ -32,8 +32,8 @@ Crossed::Crossed(CrossedScene scene, Once& once) : scene_(scene) {
   send_edges(once);
   // As for one silhouette around the image, and for each primitive some.
   const int around = 4 * (scene_.grid.width + scene_.grid.height) + 16 * static_cast<int>(kinds_.size());
-  capacity_ = {around, around, edge_count_ > 0 ? around + 2 * edge_count_ : 0, 4 * around, around, 64};
-  if (edge_count_ > 0) capacity_[entries] += around, capacity_[rows] += 3 * around;
+  capacity_ = {around, around, edge_count_ > 0 ? around + 2 * edge_count_ : 0, around, 64};
+  if (edge_count_ > 0) capacity_[entries] += around;
   make_room();
 }
 
@@ -120,6 +120,8 @@ void Crossed::make_room() {
                                          : 1;
   make(device, crossings_, static_cast<std::size_t>(kernels::crossing_nodes + nodes) * size(entries));
   make(device, seen_inverse_, kernels::entry_points * size(entries));
+  make(device, small_inverse_, kernels::entry_points * size(entries));
+  make(device, small_ids_, kernels::entry_points * size(entries));
   make(device, reference_, 2 * size(entries));
   make(device, samples_, 2 * c * size(entries));
   make(device, mixes_, kernels::mix_components * c * size(entries));
@@ -132,15 +134,17 @@ void Crossed::make_row_room() {
   with_rows_ = true;
   const auto size = [this](List list) { return static_cast<std::size_t>(capacity_[list]); };
   const auto c = static_cast<std::size_t>(channels()), planes = static_cast<std::size_t>(scene_.planes);
+  const auto all_rows = static_cast<std::size_t>(row_capacity());
   runtime::Device& device = scene_.device;
   make(device, partials_, 2 * c * (planes + kernels::image_slots) * size(entries));
   make(device, entry_rows_, c * planes * size(entries));
   make(device, piece_rows_, c * static_cast<std::size_t>(6 + scene_.camera_slots) * size(pieces));
   row_results_ = Download();
-  row_numbers_ = row_results_.add<std::int32_t>(kernels::row_numbers * size(rows));
-  row_values_ = row_results_.add<float>(c * planes * size(rows));
+  row_numbers_ = row_results_.add<std::int32_t>(kernels::row_numbers * all_rows);
+  row_values_ = row_results_.add<float>(c * planes * all_rows);
   row_results_.allocate(device);
   make(device, tile_places_, static_cast<std::size_t>(pixels()));
+  make(device, tile_blocks_, 2 * static_cast<std::size_t>(pixels()));
   make(device, pixel_pairs_, kernels::pixel_pair_numbers * size(pixel_pairs));
   pair_results_ = Download();
   pairs_ = pair_results_.add<std::int32_t>(kernels::pair_numbers * size(pairs));

@@ -58,7 +58,7 @@ class Crossed {
   // Keeps them where `rows()` says at the time of a run.
   void record_kept_extras(Recording& recording, std::function<const DeviceRows&()> rows);
   int crossed_capacity() const { return capacity_[crossed]; }
-  int row_capacity() const { return capacity_[rows]; }
+  int row_capacity() const { return rows_of_entry() * capacity_[entries]; }
   // Sums of products of rows of different primitives, after all groups are patched.
   void record_couplings(Recording& recording, const runtime::DeviceBuffer<float>& residual,
                         const runtime::DeviceBuffer<float>& weight);
@@ -69,11 +69,11 @@ class Crossed {
   void fetch_extras(RowStorage& rows) const;
   // How many there were in the last evaluation.
   int crossed_count() const { return needed(crossed); }
-  int row_count() const { return needed(rows); }
+  int row_count() const { return rows_of_entry() * needed(entries); }
   void fetch_couplings(Couplings& couplings) const;
 
  private:
-  enum List { crossed, entries, pieces, rows, pixel_pairs, pairs, lists };
+  enum List { crossed, entries, pieces, pixel_pairs, pairs, lists };
   static_assert(static_cast<int>(crossed) == kernels::list_crossed &&
                 static_cast<int>(lists) == kernels::lists);
 
@@ -90,6 +90,7 @@ class Crossed {
   void make_row_room();
   int channels() const { return scene_.channels; }
   int pixels() const { return scene_.grid.tiles() * kernels::tile * kernels::tile; }
+  int rows_of_entry() const { return edge_count_ > 0 ? kernels::rows_of_chain : kernels::rows_of_entry; }
   int pair_size() const { return scene_.planes * (scene_.planes + 1); }
   // How many items a list would have had.
   int needed(List list) const;
@@ -97,9 +98,10 @@ class Crossed {
   const DeviceGroup* group_of(GroupKind kind) const;
 
   // record_crossed.cpp
-  void record_find(Recording& recording, bool with_rows);
+  void record_find(Recording& recording, const runtime::DeviceBuffer<std::int32_t>& ids, bool with_rows);
   void record_pieces(Recording& recording);
   void record_look(Recording& recording);
+  void record_small_triangles(Recording& recording, const DeviceGroup& mesh, int turn);
   void record_samples(Recording& recording, bool with_rows);
   void record_mix(Recording& recording, const runtime::DeviceBuffer<float>& rendered);
   // record_crossed_rows.cpp
@@ -124,13 +126,15 @@ class Crossed {
   runtime::DeviceBuffer<std::int32_t> smooth_, mesh_table_, edge_numbers_;
   runtime::DeviceBuffer<float> backgrounds_, components_;
   runtime::DeviceBuffer<std::int32_t> pixel_pieces_, pixel_places_, crossed_, entries_, piece_numbers_;
-  runtime::DeviceBuffer<float> crossings_, seen_inverse_, reference_, samples_, mixes_, piece_values_;
+  runtime::DeviceBuffer<std::int32_t> small_ids_;
+  runtime::DeviceBuffer<float> crossings_, seen_inverse_, small_inverse_, reference_, samples_, mixes_,
+      piece_values_;
   // Of rows.
   runtime::DeviceBuffer<float> partials_, entry_rows_, piece_rows_;
   Download row_results_, pair_results_;  // row_numbers and row_values; pairs and their sums
   Piece<std::int32_t> row_numbers_, pairs_;
   Piece<float> row_values_, pair_sums_;
-  runtime::DeviceBuffer<std::int32_t> tile_places_, pixel_pairs_;
+  runtime::DeviceBuffer<std::int32_t> tile_places_, tile_blocks_, pixel_pairs_;
 };
 
 }  // namespace diffrt::renderer::gpu

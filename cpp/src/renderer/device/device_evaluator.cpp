@@ -146,11 +146,7 @@ std::unique_ptr<Recording> DeviceEvaluator::record(const Key& key) {
 bool DeviceEvaluator::grow_lists() {
   bool grown = false;
   for (const std::unique_ptr<DeviceGroup>& group : device_groups_) {
-    std::optional<Lists>& lists = group->lists();
-    if (!lists || lists->needed(results_) <= lists->capacity()) continue;
-    recordings_.clear();
-    lists->grow(*device_, lists->needed(results_));
-    grown = true;
+    if (group->grow(*device_, results_, [this] { recordings_.clear(); })) grown = true;
   }
   if (crossed_ != nullptr && crossed_->grow()) {
     recordings_.clear();

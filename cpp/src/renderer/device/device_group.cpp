@@ -11,13 +11,22 @@ using runtime::array;
 using runtime::DeviceArray;
 using runtime::DeviceBuffer;
 
+namespace {
+
+// Triangles up to which lists of all serve as those of large ones.
+constexpr int listed_together = 64;
+
+}  // namespace
+
 DeviceGroup::DeviceGroup(const Group& group, runtime::Device& device, const TileGrid& grid, Once& once,
                          Upload& upload, Download& results)
     : group_(group), grid_(grid) {
   if (group.kind != GroupKind::planes) {
     // Small triangles of a rigid mesh are looked at one by one, and have no entries of their own.
-    const int least = group.kind == GroupKind::rigid_mesh && !group.exact ? kernels::large_triangle : 0;
-    lists_.emplace(device, grid, group.count, least, 1 << share_bits(), !group.exact, once, results);
+    const int least = group.kind == GroupKind::rigid_mesh ? kernels::large_triangle : 0;
+    lists_.emplace(device, grid, group.count, least, 1 << share_bits(), once, results);
+    if (group.kind == GroupKind::free_mesh && group.count > listed_together)
+      large_lists_.emplace(device, grid, group.count, kernels::large_triangle, 1, once, results);
   }
   if (group.mesh == nullptr) {
     uploaded_table_ = upload.add(group.table.data(), group.table.size());
@@ -50,6 +59,7 @@ DeviceGroup::DeviceGroup(const Group& group, runtime::Device& device, const Tile
 
 void DeviceGroup::clear(runtime::Sequence& sequence) const {
   if (lists_) lists_->clear(sequence);
+  if (large_lists_) large_lists_->clear(sequence);
   if (group_.mesh == nullptr) return;
   sequence.fill(depths_.array(), 0.0f);
   sequence.fill(winners_.array(), std::numeric_limits<std::int32_t>::max());
@@ -62,8 +72,22 @@ void DeviceGroup::record(int step, Recording& recording, const kernels::DeviceTa
     if (step == 1) prepare_triangles(recording, kernels, state);
     if (step == 2 || step == 3) nearest_triangles(step - 2, recording, kernels, state);
   }
-  if (step >= 2 && lists_)
-    lists_->record(step - 2, recording, kernels, results, reach(upload), group_.stride);
+  for (const std::optional<Lists>* lists : {&lists_, &large_lists_}) {
+    if (step >= 2 && *lists)
+      (*lists)->record(step - 2, recording, kernels, results, reach(upload), group_.stride);
+  }
+}
+
+bool DeviceGroup::grow(runtime::Device& device, const Download& results,
+                       const std::function<void()>& before_growing) {
+  bool grown = false;
+  for (std::optional<Lists>* lists : {&lists_, &large_lists_}) {
+    if (!*lists || (*lists)->needed(results) <= (*lists)->capacity()) continue;
+    before_growing();
+    (*lists)->grow(device, (*lists)->needed(results));
+    grown = true;
+  }
+  return grown;
 }
 
 // A column of an entry's pixels each; of small triangles there are few pixels, but many entries.

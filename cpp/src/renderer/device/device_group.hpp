@@ -1,6 +1,7 @@
 // A group of primitives on a GPU: its tables, and what is made of them before pixels are looked at.
 #pragma once
 
+#include <functional>
 #include <optional>
 
 #include "renderer/device/lists.hpp"
@@ -49,6 +50,11 @@ class DeviceGroup {
   // Empty for planes, which have no bounds.
   std::optional<Lists>& lists() { return lists_; }
   const std::optional<Lists>& lists() const { return lists_; }
+  // Of a mesh those of large triangles; they may have small ones, too.
+  const Lists& large_lists() const { return large_lists_ ? *large_lists_ : *lists_; }
+  // Makes room for lists that had not enough: whether there were any, of which `before_growing` is told
+  // first.
+  bool grow(runtime::Device& device, const Download& results, const std::function<void()>& before_growing);
 
  private:
   void prepare_vertices(Recording& recording, const kernels::DeviceTable& kernels,
@@ -62,7 +68,7 @@ class DeviceGroup {
 
   const Group& group_;
   const TileGrid grid_;
-  std::optional<Lists> lists_;
+  std::optional<Lists> lists_, large_lists_;
   // Spheres and planes; of meshes the pose and free vertices.
   Piece<float> uploaded_table_, uploaded_bounds_, T_camera_mesh_, uploaded_vertices_;
   // Meshes.

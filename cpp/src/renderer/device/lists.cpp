@@ -12,13 +12,13 @@ int parts_of(int count, int part) { return (count + part - 1) / part; }
 
 }  // namespace
 
-Lists::Lists(runtime::Device& device, const TileGrid& grid, int count, int least, int threads, bool loose,
-             Once& once, Download& results)
+Lists::Lists(runtime::Device& device, const TileGrid& grid, int count, int least, int threads, Once& once,
+             Download& results)
     : grid_(grid),
       count_(count),
       least_(least),
       threads_(threads),
-      fixed_(loose && count <= few),
+      fixed_(count <= few),
       boxed_(count > many),
       chunk_(boxed_ ? 64 : 16),
       chunks_(parts_of(count, chunk_)),

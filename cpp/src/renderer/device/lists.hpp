@@ -13,10 +13,10 @@ namespace diffrt::renderer::gpu {
 
 class Lists {
  public:
-  // Of `count` primitives, those of them with `least` pixels in their bounds or more. `threads`: see loop().
-  // `loose`: lists may hold primitives that do not touch the tile.
-  Lists(runtime::Device& device, const TileGrid& grid, int count, int least, int threads, bool loose,
-        Once& once, Download& results);
+  // Of `count` primitives, those of them with `least` pixels in their bounds or more, and where they are few
+  // all, whether or not they touch the tile. `threads`: see loop().
+  Lists(runtime::Device& device, const TileGrid& grid, int count, int least, int threads, Once& once,
+        Download& results);
 
   // Before all steps.
   void clear(runtime::Sequence& sequence) const;

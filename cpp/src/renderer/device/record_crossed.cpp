@@ -10,7 +10,7 @@ using runtime::array;
 void Crossed::record_values(Recording& recording, const runtime::DeviceBuffer<float>& rendered,
                             const runtime::DeviceBuffer<std::int32_t>& ids, bool with_rows) {
   if (with_rows && !with_rows_) make_row_room();
-  record_find(recording, with_rows);
+  record_find(recording, ids, with_rows);
   record_look(recording);
   record_samples(recording, with_rows);
   record_mix(recording, rendered);
@@ -19,7 +19,8 @@ void Crossed::record_values(Recording& recording, const runtime::DeviceBuffer<fl
   record_gather(recording, ids);
 }
 
-void Crossed::record_find(Recording& recording, bool with_rows) {
+void Crossed::record_find(Recording& recording, const runtime::DeviceBuffer<std::int32_t>& ids,
+                          bool with_rows) {
   {
     const auto side_by_side = recording.sequence().parallel();
     recording.sequence().fill(scene_.results.array(lengths_), 0);
@@ -43,18 +44,19 @@ void Crossed::record_find(Recording& recording, bool with_rows) {
       });
     }
   }
-  recording.launch(scene_.kernels.find_crossed, pixels(), [this](auto& a) {
+  recording.launch(scene_.kernels.find_crossed, pixels(), [this, &ids](auto& a) {
     set_size(a);
     set_camera(a, scene_.state);
     set_smooth(a);
     a.plane_count = plane_count_;
     a.crossed_capacity = capacity_[crossed], a.entry_capacity = capacity_[entries];
-    a.piece_capacity = capacity_[pieces], a.row_capacity = capacity_[rows];
+    a.piece_capacity = capacity_[pieces], a.rows_of_entry = rows_of_entry();
     set_lists(a, spheres_);
-    a.kinds = array(scene_.upload.array(uploaded_kinds_)), a.smooth = array(smooth_);
+    a.kinds = array(scene_.upload.array(uploaded_kinds_)), a.smooth = array(smooth_), a.ids = array(ids);
     a.pixel_pieces = array(pixel_pieces_), a.pixel_places = array(pixel_places_);
     a.lengths = array(scene_.results.array(lengths_)), a.crossed = array(crossed_),
     a.entries = array(entries_);
+    a.small_inverse = array(small_inverse_), a.small_ids = array(small_ids_);
   });
   if (edge_count_ > 0) record_pieces(recording);
   if (sphere_count_ + plane_count_ == 0) return;
@@ -79,45 +81,75 @@ void Crossed::record_pieces(Recording& recording) {
     set_camera(a, scene_.state);
     a.crossed_capacity = capacity_[crossed], a.piece_capacity = capacity_[pieces];
     a.edge_stride = edge_stride_, a.components = array(components_);
-    a.pixel_places = array(pixel_places_), a.crossed = array(crossed_);
+    a.edge_numbers = array(edge_numbers_), a.pixel_places = array(pixel_places_), a.crossed = array(crossed_);
     a.piece_numbers = array(piece_numbers_), a.pieces = array(piece_values_);
   });
-  recording.launch(scene_.kernels.link_pieces, bounds(crossed), [this](auto& a) {
+  recording.launch(scene_.kernels.join_pieces, bounds(pieces), [this](auto& a) {
+    a.crossed_capacity = capacity_[crossed], a.piece_capacity = capacity_[pieces];
+    a.pieces = array(piece_values_), a.pixel_places = array(pixel_places_);
+    a.crossed = array(crossed_), a.piece_numbers = array(piece_numbers_);
+  });
+  recording.launch(scene_.kernels.link_pieces, bounds(pieces), [this](auto& a) {
     a.tiles_x = scene_.grid.across;
     a.crossed_capacity = capacity_[crossed], a.entry_capacity = capacity_[entries];
     a.piece_capacity = capacity_[pieces], a.edge_stride = edge_stride_;
     a.edge_numbers = array(edge_numbers_), a.meshes = array(mesh_table_);
+    a.pixel_places = array(pixel_places_);
     a.pieces = array(piece_values_), a.piece_numbers = array(piece_numbers_);
     a.crossed = array(crossed_), a.entries = array(entries_), a.crossings = array(crossings_);
   });
 }
 
 void Crossed::record_look(Recording& recording) {
-  recording.launch(scene_.kernels.see_entries, bounds(entries), [this](auto& a) {
-    set_rays(a, scene_.state);
-    set_smooth(a);
-    a.plane_count = plane_count_, a.entry_capacity = capacity_[entries];
-    set_lists(a, spheres_);
-    a.crossings = array(crossings_), a.entries = array(entries_), a.inverse_depth = array(seen_inverse_);
-  });
-  for (const DeviceGroup* mesh : mesh_groups_) {
-    recording.launch(scene_.kernels.see_triangles_of_entries, bounds(entries), [this, mesh](auto& a) {
+  if (mesh_groups_.empty()) return;
+  // Large triangles of one mesh after the other; small ones of all meshes beside them.
+  for (std::size_t m = 0; m < mesh_groups_.size(); ++m) {
+    const auto side_by_side = recording.sequence().parallel();
+    const DeviceGroup* mesh = mesh_groups_[m];
+    recording.launch(scene_.kernels.see_large_triangles, bounds(entries), [this, m, mesh](auto& a) {
       set_rays(a, scene_.state);
-      set_lists(a, mesh);
-      a.first_id = mesh->group().first_id, a.stride = mesh->group().stride;
+      a.offsets = array(mesh->large_lists().offsets());
+      a.candidates = array(mesh->large_lists().candidates());
+      a.first = m == 0 ? 1 : 0, a.first_id = mesh->group().first_id, a.stride = mesh->group().stride;
       a.entry_capacity = capacity_[entries];
       a.triangles = array(mesh->table(scene_.upload)), a.bounds = array(mesh->reach(scene_.upload));
       a.crossings = array(crossings_), a.entries = array(entries_), a.inverse_depth = array(seen_inverse_);
     });
+    if (m > 0) continue;
+    for (const DeviceGroup* other : mesh_groups_) record_small_triangles(recording, *other, 0);
   }
+  const auto side_by_side = recording.sequence().parallel();
+  for (const DeviceGroup* mesh : mesh_groups_) record_small_triangles(recording, *mesh, 1);
+}
+
+void Crossed::record_small_triangles(Recording& recording, const DeviceGroup& mesh, int turn) {
+  const int threads = mesh.group().stride * kernels::triangle_quarters;
+  recording.launch(scene_.kernels.see_small_triangles, threads, [this, &mesh, turn](auto& a) {
+    set_rays(a, scene_.state);
+    a.turn = turn, a.tiles_x = scene_.grid.across;
+    a.first_id = mesh.group().first_id, a.stride = mesh.group().stride;
+    a.crossed_capacity = capacity_[crossed], a.entry_capacity = capacity_[entries];
+    a.triangles = array(mesh.table(scene_.upload)), a.bounds = array(mesh.reach(scene_.upload));
+    a.pixel_places = array(pixel_places_), a.crossed = array(crossed_);
+    a.crossings = array(crossings_);
+    // Bits of floats that are not negative compare as the floats do.
+    a.small_inverse =
+        array(runtime::DeviceArray<std::int32_t>{small_inverse_.array().address, small_inverse_.size()});
+    a.largest = a.small_inverse, a.small_ids = array(small_ids_);
+  });
 }
 
 void Crossed::record_samples(Recording& recording, bool with_rows) {
   const int slots = with_rows ? scene_.planes + kernels::image_slots : 0;
   recording.launch(scene_.kernels.choose_sides, bounds(entries), [this, slots](auto& a) {
+    set_rays(a, scene_.state);
+    set_smooth(a);
+    set_lists(a, spheres_);
+    a.plane_count = plane_count_, a.mesh_count = static_cast<std::int32_t>(mesh_groups_.size());
     a.channels = channels(), a.slots = slots, a.entry_capacity = capacity_[entries];
-    a.meshes = array(mesh_table_), a.backgrounds = array(backgrounds_);
+    a.smooth = array(smooth_), a.meshes = array(mesh_table_), a.backgrounds = array(backgrounds_);
     a.crossings = array(crossings_), a.inverse_depth = array(seen_inverse_), a.entries = array(entries_);
+    a.small_inverse = array(small_inverse_), a.small_ids = array(small_ids_);
     a.reference = array(reference_), a.samples = array(samples_), a.partials = array(partials_);
   });
   // Each entry's samples are of one group each: kernels of different groups and outputs write to different

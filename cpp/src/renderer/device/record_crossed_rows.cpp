@@ -26,15 +26,16 @@ void Crossed::record_motion(Recording& recording) {
     });
   }
   for (std::size_t m = 0; m < meshes_.size(); ++m) {
-    if (meshes_[m].count == 0) continue;
     const DeviceGroup& device_group = *meshes_[m].group;
     const Group& group = device_group.group();
+    if (meshes_[m].count == 0 || !group.depends[0]) continue;
     const int free = group.kind == GroupKind::free_mesh ? 1 : 0;
     recording.launch(scene_.kernels.move_pieces[free][camera], bounds(pieces),
                      [this, set, m, &device_group, &group](auto& a) {
                        set(a);
                        set_pivot(a, group);
-                       a.mesh = static_cast<std::int32_t>(m), a.piece_capacity = capacity_[pieces];
+                       a.mesh = static_cast<std::int32_t>(m), a.first_id = group.first_id;
+                       a.piece_capacity = capacity_[pieces];
                        a.edge_stride = edge_stride_, a.face_stride = group.stride;
                        a.vertex_stride = group.vertex_stride;
                        a.components = array(components_), a.edge_numbers = array(edge_numbers_);
@@ -51,8 +52,8 @@ void Crossed::record_gather(Recording& recording, const runtime::DeviceBuffer<st
     a.channels = channels(), a.planes = scene_.planes, a.camera_slots = scene_.camera_slots;
     a.smooth_count = sphere_count_ + plane_count_, a.mesh_count = static_cast<std::int32_t>(meshes_.size());
     a.crossed_capacity = capacity_[crossed], a.entry_capacity = capacity_[entries];
-    a.piece_capacity = capacity_[pieces], a.row_capacity = capacity_[rows], a.edge_stride = edge_stride_;
-    a.smooth = array(smooth_), a.meshes = array(mesh_table_), a.edge_numbers = array(edge_numbers_);
+    a.piece_capacity = capacity_[pieces], a.row_capacity = row_capacity();
+    a.smooth = array(smooth_), a.meshes = array(mesh_table_);
     a.entries = array(entries_), a.partials = array(partials_), a.mixes = array(mixes_);
     a.entry_rows = array(entry_rows_);
     a.piece_numbers = array(piece_numbers_), a.piece_rows = array(piece_rows_);
@@ -96,9 +97,10 @@ void Crossed::record_kept_extras(Recording& recording, std::function<const Devic
 void Crossed::record_couplings(Recording& recording, const runtime::DeviceBuffer<float>& residual,
                                const runtime::DeviceBuffer<float>& weight) {
   const auto set_rows = [this](auto& a) {
-    a.crossed_capacity = capacity_[crossed], a.row_capacity = capacity_[rows];
+    a.crossed_capacity = capacity_[crossed], a.row_capacity = row_capacity();
     a.crossed = array(crossed_), a.row_numbers = array(row_results_.array(row_numbers_));
-    a.tile_places = array(tile_places_), a.lengths = array(scene_.results.array(lengths_));
+    a.tile_places = array(tile_places_), a.tile_blocks = array(tile_blocks_);
+    a.lengths = array(scene_.results.array(lengths_));
     a.pixel_pairs = array(pixel_pairs_), a.pixel_pair_capacity = capacity_[pixel_pairs];
   };
   recording.launch(scene_.kernels.pair_rows, bounds(crossed), [this, set_rows](auto& a) {

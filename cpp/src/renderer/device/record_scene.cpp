@@ -48,8 +48,9 @@ void DeviceEvaluator::record_visible(Recording& recording, const DeviceGroup& de
       a.planes = array(table), a.count = group.count;
     });
   }
-  const auto offsets = device_group.lists()->offsets().array(),
-             candidates = device_group.lists()->candidates().array();
+  const bool is_mesh = group.mesh != nullptr;
+  const Lists& lists = is_mesh ? device_group.large_lists() : *device_group.lists();
+  const auto offsets = lists.offsets().array(), candidates = lists.candidates().array();
   if (group.kind == GroupKind::spheres) {
     return recording.launch(kernels_.visible_spheres, numbers(1), [set, table, offsets, candidates](auto& a) {
       set(a);
