@@ -189,6 +189,29 @@ def store_image(target):
     return kernel
 
 
+def begin_evaluation(target):
+    """to = source, `words` of them, from the host's memory; cleared = 0, `zeros` of them; [begin, end) holds both."""
+    indices = target.indices
+
+    @ti.kernel
+    def kernel(
+        begin: ti.i32,
+        end: ti.i32,
+        words: ti.i32,
+        zeros: ti.i32,
+        source: indices,
+        to: indices,
+        cleared: indices,
+    ):
+        for i in range(begin, end):
+            if i < words:
+                to[i] = source[i]
+            if i < zeros:
+                cleared[i] = 0
+
+    return kernel
+
+
 def keep_words(target):
     """to = source, words [begin, end) of whatever they hold."""
     indices = target.indices

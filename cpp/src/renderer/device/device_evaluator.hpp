@@ -72,7 +72,7 @@ class DeviceEvaluator : public Evaluator {
   int numbers(int planes) const { return grid_.tiles() * planes * tile_pixels; }
   static void make_room(runtime::Device& device, runtime::DeviceBuffer<float>& buffer, std::size_t size);
 
-  // record_scene.cpp: what all kinds begin with.
+  // record_scene.cpp: what all kinds begin with, but for scenes that are drawn at once.
   void record_scene(Recording& recording);
   void record_visible(Recording& recording, const DeviceGroup& group);
   // `beside` records what needs no more than they do, and runs beside them. `rows`: of crossed pixels, too.
@@ -87,13 +87,15 @@ class DeviceEvaluator : public Evaluator {
   void record_image(Recording& recording, bool kept);
   void record_planes(Recording& recording, bool kept);
   void record_ids(Recording& recording, bool kept);
-  // One launch for each output, where nothing comes between what a pixel sees and its columns of J.
+  // One launch for each output, where nothing comes between what a pixel sees and its columns of J: all that
+  // there is, if the primitive is no mesh.
   bool draws_at_once() const;
   void record_drawing(Recording& recording, Kind kind);
   void make_image_results(bool kept);
   void make_row_results(bool kept);
   runtime::DeviceArray<float> image_target(bool kept) const;
   runtime::DeviceArray<float> planes_target(bool kept) const;
+  runtime::DeviceArray<std::int32_t> ids_target(bool kept) const;
   void make_targets(Kind kind);
   void set_mixing();
   std::vector<std::int64_t> image_strides() const;
@@ -134,6 +136,7 @@ class DeviceEvaluator : public Evaluator {
   const kernels::DeviceTable& kernels_;
   std::vector<std::unique_ptr<DeviceGroup>> device_groups_;
   Upload upload_;
+  Zeros zeros_;
   Download results_;
   Piece<float> tile_sums_, shared_sums_;  // [tiles, 3]
   std::vector<float> mixing_;             // S of a scene of one primitive: slots x P

@@ -20,12 +20,8 @@ void Crossed::record_values(Recording& recording, const runtime::DeviceBuffer<fl
 }
 
 void Crossed::record_find(Recording& recording, bool with_rows) {
-  {
-    const auto side_by_side = recording.sequence().parallel();
-    recording.sequence().fill(scene_.results.array(lengths_), 0);
-    if (edge_count_ > 0) recording.sequence().fill(pixel_pieces_.array(), 0);
-  }
   if (edge_count_ > 0) {
+    recording.sequence().fill(pixel_pieces_.array(), 0);
     const auto side_by_side = recording.sequence().parallel();
     for (const MeshEdges& mesh : meshes_) {
       if (mesh.count == 0) continue;
@@ -53,7 +49,7 @@ void Crossed::record_find(Recording& recording, bool with_rows) {
     set_lists(a, spheres_);
     a.kinds = array(scene_.upload.array(uploaded_kinds_)), a.smooth = array(smooth_);
     a.pixel_pieces = array(pixel_pieces_), a.pixel_places = array(pixel_places_);
-    a.lengths = array(scene_.results.array(lengths_)), a.crossed = array(crossed_),
+    a.lengths = array(scene_.zeros.array(lengths_)), a.crossed = array(crossed_),
     a.entries = array(entries_);
   });
   if (edge_count_ > 0) record_pieces(recording);

@@ -12,6 +12,8 @@ using runtime::array;
 constexpr int sum_threads = 16384;
 // Sums that cost the host less than a kernel of their own.
 constexpr int host_sums = 4096;
+// Bytes of sums that kernels may write to the host's memory themselves.
+constexpr std::size_t direct_bytes = std::size_t{1} << 18;
 
 }  // namespace
 
@@ -141,6 +143,7 @@ void DeviceEvaluator::record_tile_sums(Recording& recording, const Piece<float>&
 }
 
 void DeviceEvaluator::record_cost(Recording& recording, int loss, bool shared) {
+  record_scene(recording);
   record_values(recording, false);
   record_residuals(recording, loss, costs_);
   record_row_sums(recording, costs_);
@@ -160,7 +163,11 @@ void DeviceEvaluator::make_sums() {
     const int places = places_of(g) * (adds_parts(g) ? parts_of(g) : 1);
     group_pieces_.push_back(group_sums_.add<float>(2 * static_cast<std::size_t>(places)));
   }
-  group_sums_.allocate(*device_);
+  if (group_sums_.bytes() <= direct_bytes) {
+    group_sums_.allocate_on_host(*device_);
+  } else {
+    group_sums_.allocate(*device_);
+  }
 }
 
 void DeviceEvaluator::record_products(Recording& recording, int loss, bool remember, bool scatter) {
@@ -169,6 +176,7 @@ void DeviceEvaluator::record_products(Recording& recording, int loss, bool remem
   make_room(*device_, rows_, static_cast<std::size_t>(numbers(channels_ * widest_)));
   // What the first group needs is made beside what the residuals need. Rows of crossed pixels come after all.
   const bool any = !groups_.empty(), beside = any && !exact();
+  record_scene(recording);
   if (beside) clear_rows(recording, 0);
   record_values(recording, true, [&] {
     if (beside) record_rows(recording, *device_groups_[0], widest_of(0));

@@ -1,5 +1,6 @@
 #include "runtime/cuda/sequence.hpp"
 
+#include <algorithm>
 #include <limits>
 
 namespace diffrt::runtime::cuda {
@@ -29,6 +30,7 @@ CudaSequence::~CudaSequence() {
 
 void CudaSequence::build() {
   for (const LaunchEntry& launch : launches_) functions_.push_back(device_.function(*launch.code));
+  if (argument_staging_ != nullptr) sent_.resize(argument_staging_->bytes);
   const CurrentContext current(device_);
   const unsigned flags = measured_ ? CU_EVENT_DEFAULT : CU_EVENT_DISABLE_TIMING;
   if (measured_) device_.check(cu_.cuEventCreate(&begun_, flags), "cuEventCreate");
@@ -137,17 +139,28 @@ void CudaSequence::call(const Entry& entry, CUstream stream) {
   }
 }
 
+void CudaSequence::send_arguments(CUstream stream) {
+  if (dirty_end_ == dirty_begin_) return;
+  const auto* staged = static_cast<const unsigned char*>(argument_staging_->host);
+  std::size_t begin = dirty_begin_, end = dirty_end_;
+  // What has come back to what it was, as addresses of others' memory do, is there already.
+  while (any_sent_ && begin < end && staged[begin] == sent_[begin]) ++begin;
+  while (any_sent_ && begin < end && staged[end - 1] == sent_[end - 1]) --end;
+  if (begin < end) {
+    device_.check(
+        cu_.cuMemcpyHtoDAsync_v2(argument_memory_->address + begin, staged + begin, end - begin, stream),
+        "cuMemcpyHtoDAsync");
+    std::copy(staged + begin, staged + end, sent_.begin() + static_cast<std::ptrdiff_t>(begin));
+  }
+  any_sent_ = true;
+  dirty_begin_ = dirty_end_ = 0;
+}
+
 void CudaSequence::submit(Stream given) {
   foreign_ = reinterpret_cast<CUstream>(given);
   const CUstream stream = given == 0 ? device_.stream() : foreign_;
   const CurrentContext current(device_);
-  if (dirty_end_ > dirty_begin_) {
-    const auto* staged = static_cast<const unsigned char*>(argument_staging_->host);
-    device_.check(cu_.cuMemcpyHtoDAsync_v2(argument_memory_->address + dirty_begin_, staged + dirty_begin_,
-                                           dirty_end_ - dirty_begin_, stream),
-                  "cuMemcpyHtoDAsync");
-    dirty_begin_ = dirty_end_ = 0;
-  }
+  send_arguments(stream);
   if (measured_) device_.check(cu_.cuEventRecord(begun_, stream), "cuEventRecord");
   if (graph_ != nullptr) {
     device_.check(cu_.cuGraphLaunch(graph_, stream), "cuGraphLaunch");
