@@ -52,20 +52,27 @@ TEST_CASE("an observation on the device of known revision is read once") {
 TEST_CASE("a call that fails keeps nothing of what is observed") {
   Session cuda;
   Other other(cuda.get());
-  // Of the observation's graph, and of the evaluation's.
-  for (const char* function : {"cuGraphInstantiateWithFlags", "cuGraphLaunch"}) {
-    for (int nth = 1; nth <= 2; ++nth) {
-      CAPTURE(std::string(function));
-      CAPTURE(nth);
-      Renderer renderer = make_renderer();
-      const Observation observation{other.image(), {}, new_revision()};
-      cuda->fail(function, nth, 1);
-      CHECK_THROWS_AS(cost(renderer, observation), DeviceError);
-      CHECK_THROWS_AS(runtime::open_device("cuda")->find(other.address, 4), std::logic_error);
-      const int loads = seen.loads;
-      cost(renderer, observation);
-      CHECK(seen.loads == loads + 1);
-    }
+  const std::vector<float> host(pixels, 5.0f);
+  const ImageView weights = ImageView::contiguous(host.data(), width);
+  // All of it there: the evaluation reads it. Weights on the host: they are sent and it is read before that.
+  const std::pair<const char*, ImageView> cases[] = {{"cuGraphInstantiateWithFlags", {}},
+                                                     {"cuGraphLaunch", {}},
+                                                     {"cuStreamSynchronize", {}},
+                                                     {"cuLaunchKernel", weights},
+                                                     {"cuGraphLaunch", weights}};
+  for (const auto& [function, given] : cases) {
+    CAPTURE(std::string(function));
+    CAPTURE(given.empty());
+    Renderer renderer = make_renderer();
+    const Observation observation{other.image(), given, new_revision()};
+    cost(renderer, {weights, {}});  // what is made once is there
+    cuda->fail(function, 1, 1);
+    CHECK_THROWS_AS(cost(renderer, observation), DeviceError);
+    CHECK_THROWS_AS(runtime::open_device("cuda")->find(other.address, 4), std::logic_error);
+    const int loads = seen.loads;
+    cost(renderer, observation);
+    CHECK(seen.loads == loads + 1);
+    CHECK(seen.weight == (given.empty() ? 1.0f : 5.0f));
   }
 }
 

@@ -98,9 +98,9 @@ void DeviceEvaluator::start(const Key& key) {
   make_targets(std::get<Kind>(key));
   if (crossed_ != nullptr) crossed_->stage();
   upload_.stage();
-  std::unique_ptr<Recording>& recording = recordings_[key];
-  if (recording == nullptr) recording = record(key);
-  recording->start(stream_);
+  auto recording = recordings_.find(key);
+  if (recording == recordings_.end()) recording = recordings_.emplace(key, record(key)).first;
+  recording->second->start(stream_);
 }
 
 void DeviceEvaluator::finish() {
@@ -112,16 +112,16 @@ void DeviceEvaluator::finish() {
 }
 
 std::unique_ptr<Recording> DeviceEvaluator::record(const Key& key) {
-  const auto& [kind, loss, remember] = key;
+  const Kind kind = std::get<Kind>(key);
   auto recording = std::make_unique<Recording>(*device_);
   switch (kind) {
     case Kind::cost:
     case Kind::shared_cost:
-      record_cost(*recording, loss, kind == Kind::shared_cost);
+      record_cost(*recording, key);
       break;
     case Kind::products:
     case Kind::scatter:
-      record_products(*recording, loss, remember, kind == Kind::scatter);
+      record_products(*recording, key);
       break;
     default:
       record_images(*recording, kind);

@@ -57,7 +57,8 @@ class DeviceEvaluator : public Evaluator {
   static bool shows_image(Kind kind);
   static bool shows_rows(Kind kind);
   static bool is_kept(Kind kind);
-  using Key = std::tuple<Kind, int, bool>;  // which loss, whether costs are remembered
+  // Which loss, whether costs are remembered, whether what is observed is read, too.
+  using Key = std::tuple<Kind, int, bool, bool>;
 
   // device_evaluator.cpp:
   void start(const Key& key);
@@ -73,7 +74,7 @@ class DeviceEvaluator : public Evaluator {
   static void make_room(runtime::Device& device, runtime::DeviceBuffer<float>& buffer, std::size_t size);
 
   // record_scene.cpp: what all kinds begin with, but for scenes that are drawn at once.
-  void record_scene(Recording& recording);
+  void record_scene(Recording& recording, bool observes = false);
   void record_visible(Recording& recording, const DeviceGroup& group);
   // `beside` records what needs no more than they do, and runs beside them. `rows`: of crossed pixels, too.
   void record_values(Recording& recording, bool rows, const std::function<void()>& beside = {});
@@ -108,8 +109,8 @@ class DeviceEvaluator : public Evaluator {
   void record_residuals(Recording& recording, int loss, runtime::DeviceBuffer<float>& costs);
   void record_row_sums(Recording& recording, runtime::DeviceBuffer<float>& costs);
   void record_tile_sums(Recording& recording, const Piece<float>& sums);
-  void record_cost(Recording& recording, int loss, bool shared);
-  void record_products(Recording& recording, int loss, bool remember, bool scatter);
+  void record_cost(Recording& recording, const Key& key);
+  void record_products(Recording& recording, const Key& key);
   // Of group g: its rows, where that was not done yet; its entries' sums by columns; its primitives' in
   // parts; all.
   void clear_rows(Recording& recording, std::size_t g);
@@ -124,7 +125,8 @@ class DeviceEvaluator : public Evaluator {
   void make_sums();
   // Whether pixels may depend on several primitives.
   bool couples() const { return crossed_ != nullptr && (groups_.size() > 1 || groups_[0].blocks() > 1); }
-  void start(const Observation& observation, const Key& key);
+  void start(const Observation& observation, Key key);
+  void release_observed();
   template <class F>
   void while_observed(F&& work);
   // After an evaluation with an observation: throws if that turned out to be wrong.

@@ -15,8 +15,7 @@ DeviceGroup::DeviceGroup(const Group& group, runtime::Device& device, const Tile
   if (group.kind != GroupKind::planes) {
     // Small triangles of a rigid mesh are looked at one by one, and have no entries of their own.
     const int least = group.kind == GroupKind::rigid_mesh && !group.exact ? kernels::large_triangle : 0;
-    lists_.emplace(device, grid, group.count, least, 1 << share_bits(), !group.exact, once, zeros,
-                   results);
+    lists_.emplace(device, grid, group.count, least, 1 << share_bits(), !group.exact, once, zeros, results);
   }
   if (group.mesh == nullptr) {
     uploaded_table_ = upload.add(group.table.data(), group.table.size());

@@ -116,7 +116,7 @@ DeviceObservation::Staged DeviceObservation::stage(const Observation& observatio
       copy_image(observation.weights, grid_, weight_channels(kind.weights), pool_, staged_weights_.host()))
     return Staged::refused;
   try {
-    recording(kind);
+    if (!kind.is_there()) recording(kind);
   } catch (...) {
     release();
     throw;
@@ -238,6 +238,12 @@ Recording& DeviceObservation::recording(const Kind& kind) {
   if (!kind.image_there) send(image_, staged_image_, weight_count(Weights::all));
   if (kind.weights != Weights::one && !kind.weights_there)
     send(image_weights_, staged_weights_, weight_count(kind.weights));
+  record(recording);
+  recording.finish();
+  return recordings_.emplace(kind, std::move(recording)).first->second;
+}
+
+void DeviceObservation::record(Recording& recording) {
   recording.launch(kernels_.load_observation, grid_.tiles() * channels_ * tile_pixels, [this](auto& a) {
     a.tiles_x = grid_.across, a.channels = channels_;
     a.width = grid_.width, a.height = grid_.height;
@@ -248,8 +254,6 @@ Recording& DeviceObservation::recording(const Kind& kind) {
     a.image_weights = array(w.words);
     a.observed = array(observed_), a.weights = array(weights_), a.negative = array(negative_);
   });
-  recording.finish();
-  return recordings_.emplace(kind, std::move(recording)).first->second;
 }
 
 void DeviceObservation::fetch(const ImageView& view, runtime::Stream stream, Span<float> out) {

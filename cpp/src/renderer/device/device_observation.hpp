@@ -28,13 +28,19 @@ class DeviceObservation {
   bool comes_again(const Observation& observation) const;
   // Looks at it, and copies what has changed.
   Staged stage(const Observation& observation);
+  // Whether all of what was staged lies on the device already: then an evaluation may read it itself.
+  bool is_there() const { return loaded_ && loaded_->is_there(); }
+  // To be a part of that. The host expects it, or sends the rest, before each run.
+  void record(Recording& recording);
+  void expect() { *negative_here_ = 0; }
   // Starts to bring it there, for sequences that run on the stream after this.
   void send(runtime::Stream stream) {
-    *negative_here_ = 0;
+    expect();
     recording(*loaded_).start(stream);
   }
   void wait();
-  // After an evaluation: lets go of the memory of others, which may be freed from now on.
+  // After an evaluation: lets go of the memory of others, which may be freed from now on. Evaluations that
+  // read it themselves are to be refreshed.
   void release();
   // What was observed turned out to be wrong: the next call looks at it again.
   void forget();
@@ -56,6 +62,8 @@ class DeviceObservation {
   struct Kind {
     Weights weights;
     bool image_there, weights_there;  // on the device already
+
+    bool is_there() const { return image_there && (weights_there || weights == Weights::one); }
 
     bool operator==(const Kind& other) const { return as_tuple() == other.as_tuple(); }
     bool operator<(const Kind& other) const { return as_tuple() < other.as_tuple(); }

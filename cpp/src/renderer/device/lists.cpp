@@ -53,9 +53,8 @@ void Lists::grow(runtime::Device& device, int needed) {
   capacity_ = capacity;
 }
 
-void Lists::record(int step, Recording& recording, const kernels::DeviceTable& kernels,
-                   const Zeros& zeros, const Download& results, runtime::DeviceArray<float> bounds,
-                   int stride) const {
+void Lists::record(int step, Recording& recording, const kernels::DeviceTable& kernels, const Zeros& zeros,
+                   const Download& results, runtime::DeviceArray<float> bounds, int stride) const {
   if (fixed_) return;
   const int tiles = grid_.tiles();
   const auto boxes = boxed_ ? zeros.array(boxes_) : runtime::DeviceArray<std::int32_t>();

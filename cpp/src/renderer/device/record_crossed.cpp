@@ -49,8 +49,7 @@ void Crossed::record_find(Recording& recording, bool with_rows) {
     set_lists(a, spheres_);
     a.kinds = array(scene_.upload.array(uploaded_kinds_)), a.smooth = array(smooth_);
     a.pixel_pieces = array(pixel_pieces_), a.pixel_places = array(pixel_places_);
-    a.lengths = array(scene_.zeros.array(lengths_)), a.crossed = array(crossed_),
-    a.entries = array(entries_);
+    a.lengths = array(scene_.zeros.array(lengths_)), a.crossed = array(crossed_), a.entries = array(entries_);
   });
   if (edge_count_ > 0) record_pieces(recording);
   if (sphere_count_ + plane_count_ == 0) return;

@@ -24,7 +24,7 @@ void copy(runtime::ThreadPool& pool, const void* from, void* to, std::size_t byt
 }  // namespace
 
 void DeviceEvaluator::draw(Span<float> image) {
-  run({Kind::image, 0, false});
+  run({Kind::image, 0, false, false});
   fetch_image(image);
 }
 
@@ -42,7 +42,7 @@ void DeviceEvaluator::set_mixing() {
 
 void DeviceEvaluator::draw_rows(Span<float> image, RowStorage& rows) {
   set_mixing();
-  run({image.empty() ? Kind::rows : Kind::image_and_rows, 0, false});
+  run({image.empty() ? Kind::rows : Kind::image_and_rows, 0, false, false});
   if (!image.empty()) fetch_image(image);
   fetch_rows(rows);
 }
@@ -53,13 +53,13 @@ std::vector<std::int64_t> DeviceEvaluator::image_strides() const {
 }
 
 DeviceArray DeviceEvaluator::draw_on_device() {
-  run({Kind::kept_image, 0, false});
+  run({Kind::kept_image, 0, false, false});
   return {std::exchange(kept_image_, nullptr), image_shape(), image_strides()};
 }
 
 std::shared_ptr<const RowsElsewhere> DeviceEvaluator::draw_rows_on_device(DeviceArray* image) {
   set_mixing();
-  run({image == nullptr ? Kind::kept_rows : Kind::kept_image_and_rows, 0, false});
+  run({image == nullptr ? Kind::kept_rows : Kind::kept_image_and_rows, 0, false, false});
   if (image != nullptr) *image = {std::exchange(kept_image_, nullptr), image_shape(), image_strides()};
   if (keeps_extras()) kept_rows_->set_counts(crossed_->crossed_count(), crossed_->row_count());
   return std::exchange(kept_rows_, nullptr);

@@ -17,8 +17,12 @@ void set_tiles(Arguments& a, const TileGrid& grid) {
 
 }  // namespace
 
-void DeviceEvaluator::record_scene(Recording& recording) {
-  upload_.bring(recording, kernels_, zeros_);
+void DeviceEvaluator::record_scene(Recording& recording, bool observes) {
+  {
+    const auto side_by_side = recording.sequence().parallel();
+    upload_.bring(recording, kernels_, zeros_);
+    if (observes) observation_.record(recording);
+  }
   if (device_groups_.empty()) {  // else the first of them sees to it
     const auto side_by_side = recording.sequence().parallel();
     recording.sequence().fill(inverse_depth_.array(), 0.0f);

@@ -24,12 +24,19 @@ void DeviceEvaluator::while_observed(F&& work) {
     work();
   } catch (...) {
     observation_.forget();
-    observation_.release();
+    release_observed();
     throw;
   }
 }
 
-void DeviceEvaluator::start(const Observation& observation, const Key& key) {
+void DeviceEvaluator::release_observed() {
+  observation_.release();
+  for (const auto& [key, recording] : recordings_) {
+    if (std::get<3>(key)) recording->refresh();
+  }
+}
+
+void DeviceEvaluator::start(const Observation& observation, Key key) {
   using Staged = DeviceObservation::Staged;
   // What is observed comes again and again, as a rule: then looking whether it has changed takes no time.
   const bool begun = observation_.comes_again(observation);
@@ -39,14 +46,19 @@ void DeviceEvaluator::start(const Observation& observation, const Key& key) {
   if (begun) recordings_.at(key)->wait();
   if (staged == Staged::refused) refuse_weights();
   while_observed([&] {
-    if (staged == Staged::changed) observation_.send(stream_);
+    std::get<3>(key) = staged == Staged::changed && observation_.is_there();
+    if (std::get<3>(key)) {
+      observation_.expect();
+    } else if (staged == Staged::changed) {
+      observation_.send(stream_);
+    }
     start(key);
   });
 }
 
 void DeviceEvaluator::finish_observed() {
   while_observed([this] { finish(); });
-  observation_.release();
+  release_observed();
   if (*results_.host(negative_weight_) == 0) return;
   observation_.forget();
   refuse_weights();
@@ -66,7 +78,7 @@ Evaluator::Totals DeviceEvaluator::totals() const {
 Evaluator::Totals DeviceEvaluator::sum_costs(const Observation& observation, const KernelLoss& loss,
                                              SharedCost* shared) {
   loss_ = loss;
-  start(observation, {shared == nullptr ? Kind::cost : Kind::shared_cost, loss.index, false});
+  start(observation, {shared == nullptr ? Kind::cost : Kind::shared_cost, loss.index, false, false});
   finish_observed();
   if (shared != nullptr) {
     *shared = SharedCost();
@@ -85,7 +97,8 @@ Evaluator::Totals DeviceEvaluator::sum_costs(const Observation& observation, con
 void DeviceEvaluator::start_products(const Observation& observation, const KernelLoss& loss,
                                      Products products, bool remember) {
   loss_ = loss;
-  start(observation, {products == Products::scatter ? Kind::scatter : Kind::products, loss.index, remember});
+  start(observation,
+        {products == Products::scatter ? Kind::scatter : Kind::products, loss.index, remember, false});
 }
 
 Evaluator::Totals DeviceEvaluator::finish_products() {
@@ -142,13 +155,14 @@ void DeviceEvaluator::record_tile_sums(Recording& recording, const Piece<float>&
   });
 }
 
-void DeviceEvaluator::record_cost(Recording& recording, int loss, bool shared) {
-  record_scene(recording);
+void DeviceEvaluator::record_cost(Recording& recording, const Key& key) {
+  const auto [kind, loss, remember, observes] = key;
+  record_scene(recording, observes);
   record_values(recording, false);
   record_residuals(recording, loss, costs_);
   record_row_sums(recording, costs_);
   record_tile_sums(recording, tile_sums_);
-  if (!shared) return;
+  if (kind != Kind::shared_cost) return;
   recording.launch(kernels_.shared_row_sums, numbers(channels_) / tile, [this](auto& a) {
     a.before = array(remembered_), a.now = array(costs_), a.rows = array(line_sums_);
   });
@@ -170,13 +184,15 @@ void DeviceEvaluator::make_sums() {
   }
 }
 
-void DeviceEvaluator::record_products(Recording& recording, int loss, bool remember, bool scatter) {
+void DeviceEvaluator::record_products(Recording& recording, const Key& key) {
+  const auto [kind, loss, remember, observes] = key;
+  const bool scatter = kind == Kind::scatter;
   runtime::DeviceBuffer<float>& costs = remember ? remembered_ : costs_;
   make_sums();
   make_room(*device_, rows_, static_cast<std::size_t>(numbers(channels_ * widest_)));
   // What the first group needs is made beside what the residuals need. Rows of crossed pixels come after all.
   const bool any = !groups_.empty(), beside = any && !exact();
-  record_scene(recording);
+  record_scene(recording, observes);
   if (beside) clear_rows(recording, 0);
   record_values(recording, true, [&] {
     if (beside) record_rows(recording, *device_groups_[0], widest_of(0));
