@@ -181,12 +181,12 @@ def test_vulkan_has_no_consumers():
 
 def test_on_the_cpu_they_are_numpys():
     case = CASES["sphere"]
-    renderer = dr.Renderer(case.scene, free=case.free)
+    renderer = dr.Renderer(case.scene, free=case.free, device="cpu")
     image, J = renderer.jacobian(on_device=True)
     assert isinstance(image, np.ndarray) and isinstance(J.dense(), np.ndarray)
     assert isinstance(renderer.render(on_device=True), np.ndarray)
     with pytest.raises(dr.InvalidValueError, match=r"stream: only CUDA devices have streams.*cpu"):
-        dr.Renderer(case.scene, free=case.free, stream=1)
+        dr.Renderer(case.scene, free=case.free, device="cpu", stream=1)
 
 
 @pytest.mark.parametrize("stream", [True, 1.5, "1", object()])

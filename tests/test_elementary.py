@@ -1,6 +1,6 @@
 """Elementary functions for GPUs: against NumPy in float64, in units of float32.
 
-They run on the CPU here, with sums in the order in which they are written, as kernels of AS_WRITTEN are on GPUs.
+They run on the CPU here, with sums in the order in which they are written, as on GPUs.
 
 Run as a script it traces: `python test_elementary.py FOLDER`, a process of its own, for Taichi starts once.
 """

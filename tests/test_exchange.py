@@ -50,6 +50,8 @@ def test_fit_takes_them(renderer):
 
 @pytest.mark.parametrize(("kind", "where"), [(2, "a CUDA device"), (7, "a Vulkan device"), (99, "kind 99")])
 def test_arrays_that_lie_elsewhere_are_refused(renderer, kind, where):
+    if kind == 2 and renderer.device.startswith("cuda"):
+        pytest.skip("on a CUDA device is where they belong")
     observed = renderer.render()
     with pytest.raises(dr.InvalidTypeError, match=rf"^observed: lies on .*{where}.*copy it to the host"):
         renderer.normal_equations(None, Foreign(observed, kind))

@@ -55,7 +55,8 @@ TEST_CASE("freed memory is used again") {
 TEST_CASE("asking for more than there is throws, and leaves the device usable") {
   tests::on_every_device([](const std::shared_ptr<Device>& device) {
     if (device->kind() != DeviceKind::vulkan) return;  // the fake driver's is in runtime_cuda.cpp
-    CHECK_THROWS_WITH_AS(device->allocate(device->details().memory + 1, Memory::device),
+    // NVIDIA's driver gives a little more than it says it has.
+    CHECK_THROWS_WITH_AS(device->allocate(16 * device->details().memory, Memory::device),
                          doctest::Contains("out of memory"), DeviceMemoryError);
     CHECK(DeviceBuffer<float>(*device, 1000).array().address != 0);
     CHECK_THROWS_AS(device->adopt(4096, 4), DeviceError);

@@ -17,11 +17,6 @@ LEVELS = ("v2", "v3", "v4")
 # Kernels in which rounding must be the same however an expression is arranged (see pipeline/prepare.py), or what it
 # takes is carried along (pipeline/primitive_sums.py).
 EXACT = ("prepare_triangles", "primitive_sums", "part_sums")
-# Kernels with functions of kernels/numbers/elementary.py: on a GPU, sums of theirs must not be rearranged.
-AS_WRITTEN = (
-    *("cross_sphere_small", "cross_sphere_small_nodes", "cross_entries", "cross_entries_nodes"),
-    *(f"residuals_{loss}" for loss in ("barron", "barron_zero", "cauchy", "welsch")),
-)
 
 
 def symbol(name, level):

@@ -11,6 +11,9 @@ by an earlier kernel, and are never known to the host.
 
 The text of the IR is amended as in lower.py, and for the same reasons; but
 - there is no `reassoc`: here nothing is gained by other orders of sums, which elementary.py could not bear;
+- nor `contract`: which multiplications and additions are fused would depend on what else a kernel does, and the image
+  of jacobian() would not be that of render(). Nothing is lost: kernels wait for memory, not for arithmetic. So a GPU
+  computes, but for the rounding of a driver's division, what Mesa's lavapipe does;
 - array data is in global memory, and said to be: loads and stores need not find out where an address points;
 - loads of arrays that the kernel only reads are marked `!invariant.load`. So such an array must not overlap one that
   the kernel writes.
@@ -168,7 +171,7 @@ def amend(name, ir, size):
     context = re.search(r"\((%struct\.RuntimeContext\S*)\* %0", functions[body])[1]
     called = {f for text in functions.values() for f in re.findall(r"@([\w.]+)\(", text)}
     functions[body] = _amend_body(functions[body].replace(") {", ") #9999 {", 1))
-    flags = "" if name in EXACT else "nsz contract "
+    flags = "" if name in EXACT else "nsz "
     text = "\n".join(functions.values()).replace("reassoc ninf nsz ", flags)
     # Attributes of Taichi's own build, for another machine, are of no use here.
     attributes = [re.sub(r'"[\w-]+"="[^"]*" ?', "", line) for line in parts.attributes]

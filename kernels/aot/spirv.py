@@ -5,16 +5,15 @@ reads them there. Only the second is kept; whoever launches it provides that buf
 an earlier kernel and never be known to the host. Arguments lie in a uniform buffer, arrays are storage buffers.
 
 Names are left out, and the barrier before each atomic operation: nothing else passes between threads, and Mesa's driver
-for the CPU waits there for all of them, some of which may never come. In kernels named in EXACT and AS_WRITTEN,
-arithmetic is marked NoContraction: else a driver may fuse a multiplication and an addition, and round once where the
-formula rounds twice.
+for the CPU waits there for all of them, some of which may never come. Two things are asked of a driver that by default
+it need not do: to round as it is written, without fusing a multiplication and an addition (NoContraction; ptx.py says
+why), and to mind NaN, by which kernels tell that there is no value (SignedZeroInfNanPreserve of SPV_KHR_float_controls:
+without it NVIDIA's takes x * x >= 0 for true).
 """
 
 import struct
 from collections import defaultdict
 from dataclasses import dataclass
-
-from kernels.aot.lower import AS_WRITTEN, EXACT
 
 MAGIC, HEADER = 0x07230203, 5
 # Opcodes, decorations and storage classes of the SPIR-V specification.
@@ -22,12 +21,14 @@ NAMES = (3, 4, 5, 6, 7, 8, 317, 330)  # sources, names, lines
 # Taichi puts one before each atomic operation. Here nothing is handed from thread to thread within a kernel; and in
 # Mesa's lavapipe (22.3) a loop with a barrier in it ends after its second turn.
 MEMORY_BARRIER = 225
-CAPABILITY, EXECUTION_MODE, CONSTANT, TYPE_POINTER, VARIABLE = 17, 16, 43, 32, 59
+CAPABILITY, EXTENSION, ENTRY_POINT, EXECUTION_MODE = 17, 10, 15, 16
+CONSTANT, TYPE_POINTER, VARIABLE = 43, 32, 59
 DECORATE, MEMBER_DECORATE, ACCESS_CHAIN, SHIFT_RIGHT = 71, 72, 65, 195
 ARITHMETIC = (129, 131, 133, 136)  # FAdd, FSub, FMul, FDiv
 LOAD, STORE, BITCAST = 61, 62, 124
 SHADER, LOCAL_SIZE, BINDING, OFFSET, NO_CONTRACTION = 1, 17, 33, 35, 42
 UNIFORM, STORAGE = 2, 12
+FLOAT_CONTROLS, KEEP_NAN_CAPABILITY, KEEP_NAN_MODE = b"SPV_KHR_float_controls", 4466, 4461
 # Taichi combines conditions by bitwise instructions, which are for integers only: their counterparts for booleans.
 BOOLEAN = {197: 166, 198: 165, 199: 167, 200: 168}
 TYPE_BOOLEAN = 20
@@ -119,8 +120,8 @@ def lower(name, tasks, folder):
         loop["end"],
         arrays,
     )
-    if name in EXACT + AS_WRITTEN:
-        _forbid_contraction(module)
+    _forbid_contraction(module)
+    _keep_nan(module)
     return module.code(), interface
 
 
@@ -194,6 +195,22 @@ def _mend_conditions(module):
 
 def _forbid_contraction(module):
     results = [i[1] for i in module.each(*ARITHMETIC)]
-    decorations = [((3 << 16) | DECORATE, result, NO_CONTRACTION) for result in results]
-    last = max(k for k, i in enumerate(module.instructions) if i[0] & 0xFFFF == DECORATE)
-    module.instructions[last + 1 : last + 1] = decorations
+    _insert(module, DECORATE, *(_instruction(DECORATE, result, NO_CONTRACTION) for result in results))
+
+
+def _keep_nan(module):
+    ((_, entry, *_),) = module.each(ENTRY_POINT)
+    _insert(module, EXECUTION_MODE, _instruction(EXECUTION_MODE, entry, KEEP_NAN_MODE, 32))
+    text = FLOAT_CONTROLS + bytes(4 - len(FLOAT_CONTROLS) % 4)
+    _insert(module, CAPABILITY, _instruction(EXTENSION, *struct.unpack(f"<{len(text) // 4}I", text)))
+    _insert(module, CAPABILITY, _instruction(CAPABILITY, KEEP_NAN_CAPABILITY))
+
+
+def _instruction(opcode, *words):
+    return ((len(words) + 1) << 16 | opcode, *words)
+
+
+def _insert(module, after, *instructions):
+    """Puts them after the last instruction of a kind."""
+    last = max(k for k, i in enumerate(module.instructions) if i[0] & 0xFFFF == after)
+    module.instructions[last + 1 : last + 1] = instructions

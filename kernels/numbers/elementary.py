@@ -2,8 +2,8 @@
 
 Vulkan promises little of its own: sin and cos to 2^-11, atan2 to 4096 units. CUDA's are good, but slow or fast as the
 compiler pleases. These are Cephes' approximations (Moshier 1992, single precision), the same on every device. `sin` and
-`cos` are for angles of up to a few thousand turns, and take their reduction as it is written: kernels that use them are
-listed as AS_WRITTEN in kernels/aot/lower.py.
+`cos` are for angles of up to a few thousand turns, and take their reduction as it is written, as GPUs do
+(kernels/aot/ptx.py, spirv.py).
 """
 
 import math

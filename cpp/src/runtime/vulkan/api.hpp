@@ -70,6 +70,7 @@ enum VkStructureType : std::int32_t {
   VK_STRUCTURE_TYPE_MEMORY_BARRIER = 46,
   VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2 = 1000059001,
   VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES = 1000196000,
+  VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FLOAT_CONTROLS_PROPERTIES = 1000197000,
 };
 
 enum VkPhysicalDeviceType : std::int32_t {
@@ -166,6 +167,19 @@ struct VkPhysicalDeviceDriverProperties {
   char driverName[256];
   char driverInfo[256];
   std::uint8_t conformanceVersion[4];
+};
+struct VkPhysicalDeviceFloatControlsProperties {
+  VkStructureType sType;
+  void* pNext;
+  std::int32_t denormBehaviorIndependence;
+  std::int32_t roundingModeIndependence;
+  VkBool32 shaderSignedZeroInfNanPreserveFloat16;
+  VkBool32 shaderSignedZeroInfNanPreserveFloat32;
+  VkBool32 others[13];
+};
+struct VkExtensionProperties {
+  char extensionName[256];
+  std::uint32_t specVersion;
 };
 struct VkMemoryType {
   VkFlags propertyFlags;
@@ -391,6 +405,8 @@ using AnyFunction = void (*)();
   X(vkGetPhysicalDeviceMemoryProperties, void, (VkPhysicalDevice, VkPhysicalDeviceMemoryProperties*)) \
   X(vkGetPhysicalDeviceQueueFamilyProperties, void,                                                   \
     (VkPhysicalDevice, std::uint32_t*, VkQueueFamilyProperties*))                                     \
+  X(vkEnumerateDeviceExtensionProperties, VkResult,                                                   \
+    (VkPhysicalDevice, const char*, std::uint32_t*, VkExtensionProperties*))                          \
   X(vkCreateDevice, VkResult, (VkPhysicalDevice, const VkDeviceCreateInfo*, Callbacks, VkDevice*))    \
   X(vkGetDeviceProcAddr, AnyFunction, (VkDevice, const char*))
 

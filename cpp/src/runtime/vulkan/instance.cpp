@@ -20,6 +20,17 @@ std::string version_text(std::uint32_t version) {
   return "Vulkan " + std::to_string(version >> 22 & 0x7f) + "." + std::to_string(version >> 12 & 0x3ff);
 }
 
+bool has_extension(const InstanceFunctions& vk, VkPhysicalDevice device, const char* name) {
+  std::uint32_t count = 0;
+  vk.vkEnumerateDeviceExtensionProperties(device, nullptr, &count, nullptr);
+  std::vector<VkExtensionProperties> extensions(count);
+  vk.vkEnumerateDeviceExtensionProperties(device, nullptr, &count, extensions.data());
+  extensions.resize(count);
+  return std::any_of(extensions.begin(), extensions.end(), [name](const VkExtensionProperties& extension) {
+    return std::string(extension.extensionName) == name;
+  });
+}
+
 }  // namespace
 
 std::shared_ptr<Instance> Instance::open() {
@@ -84,12 +95,15 @@ PhysicalDevice Instance::describe(VkPhysicalDevice handle, std::size_t index) co
   device.handle = handle;
   VkPhysicalDeviceDriverProperties driver{};
   driver.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES;
+  VkPhysicalDeviceFloatControlsProperties floats{};
+  floats.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FLOAT_CONTROLS_PROPERTIES;
   functions_.vkGetPhysicalDeviceProperties(handle, &device.properties);
   const std::uint32_t version = device.properties.apiVersion;
-  if (version >= vulkan_version(1, 2)) {
+  if (version >= vulkan_version(1, 1)) {
     VkPhysicalDeviceProperties2 properties{};
     properties.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2;
-    properties.pNext = &driver;
+    if (has_extension(functions_, handle, float_controls)) properties.pNext = &floats;
+    if (version >= vulkan_version(1, 2)) driver.pNext = properties.pNext, properties.pNext = &driver;
     functions_.vkGetPhysicalDeviceProperties2(handle, &properties);
   }
   functions_.vkGetPhysicalDeviceMemoryProperties(handle, &device.memory);
@@ -127,6 +141,9 @@ PhysicalDevice Instance::describe(VkPhysicalDevice handle, std::size_t index) co
     device.problem = "its driver is of " + version_text(version) + "; 1.1 is needed. Update it.";
   } else if (!found) {
     device.problem = "it has no queue for computing";
+  } else if (floats.shaderSignedZeroInfNanPreserveFloat32 == 0) {
+    device.problem = std::string("its driver does not promise to mind NaN (") + float_controls +
+                     ", shaderSignedZeroInfNanPreserveFloat32). Update it.";
   } else if (limits.minStorageBufferOffsetAlignment > array_alignment ||
              limits.minUniformBufferOffsetAlignment > array_alignment) {
     device.problem = "it aligns buffers to more than " + std::to_string(array_alignment) + " bytes";

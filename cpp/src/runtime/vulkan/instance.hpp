@@ -11,6 +11,9 @@
 
 namespace diffrt::runtime::vulkan {
 
+// Kernels ask by it that NaN is minded: kernels/aot/spirv.py.
+constexpr const char* float_controls = "VK_KHR_shader_float_controls";
+
 struct PhysicalDevice {
   VkPhysicalDevice handle = nullptr;
   VkPhysicalDeviceProperties properties{};

@@ -17,6 +17,8 @@ LogicalDevice::LogicalDevice(std::shared_ptr<Instance> instance, const PhysicalD
   info.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO;
   info.queueCreateInfoCount = 1;
   info.pQueueCreateInfos = &queue;
+  info.enabledExtensionCount = 1;
+  info.ppEnabledExtensionNames = &float_controls;
   check(instance_->vk().vkCreateDevice(physical.handle, &info, nullptr, &handle_), "vkCreateDevice");
   // Straight from the device: without the loader's extra jump.
 #define DIFFRT_LOAD(name, result, arguments) \
