@@ -93,9 +93,11 @@ bool DeviceEvaluator::is_kept(Kind kind) {
   return kind == Kind::kept_image || kind == Kind::kept_rows || kind == Kind::kept_image_and_rows;
 }
 
-void DeviceEvaluator::start(const Key& key) {
+void DeviceEvaluator::start(Key key) {
+  const Kind kind = std::get<Kind>(key);
+  make_targets(kind);
+  if (is_kept(kind)) std::get<int>(key) = turn_of(kind);
   started_ = key;
-  make_targets(std::get<Kind>(key));
   if (crossed_ != nullptr) crossed_->stage();
   upload_.stage();
   auto recording = recordings_.find(key);
@@ -103,11 +105,21 @@ void DeviceEvaluator::start(const Key& key) {
   recording->second->start(stream_);
 }
 
+int DeviceEvaluator::turn_of(Kind kind) {
+  const std::array<runtime::Address, 2> targets{kept_image_ == nullptr ? 0 : kept_image_->address(),
+                                                kept_rows_ == nullptr ? 0 : kept_rows_->planes().address};
+  Turns& turns = turns_[kind];
+  if (turns.targets[static_cast<std::size_t>(turns.last)] == targets) return turns.last;
+  turns.last = 1 - turns.last;
+  turns.targets[static_cast<std::size_t>(turns.last)] = targets;
+  return turns.last;
+}
+
 void DeviceEvaluator::finish() {
   for (;;) {
     recordings_.at(started_)->wait();
     if (!grow_lists()) return;
-    start(Key(started_));
+    start(started_);
   }
 }
 

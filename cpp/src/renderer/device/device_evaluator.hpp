@@ -7,6 +7,7 @@
 // pixels of a tile].
 #pragma once
 
+#include <array>
 #include <functional>
 #include <map>
 #include <memory>
@@ -57,11 +58,11 @@ class DeviceEvaluator : public Evaluator {
   static bool shows_image(Kind kind);
   static bool shows_rows(Kind kind);
   static bool is_kept(Kind kind);
-  // Which loss, whether costs are remembered, whether what is observed is read, too.
+  // Which loss, or of kept kinds which turn; whether costs are remembered, whether what is observed is read.
   using Key = std::tuple<Kind, int, bool, bool>;
 
   // device_evaluator.cpp:
-  void start(const Key& key);
+  void start(Key key);
   void finish();
   void run(const Key& key) {
     start(key);
@@ -70,6 +71,9 @@ class DeviceEvaluator : public Evaluator {
   std::unique_ptr<Recording> record(const Key& key);
   // Makes room for lists that had not enough. Whether there were any.
   bool grow_lists();
+  // Who holds the last results while the next are computed gets memory that takes turns. So do two
+  // recordings: each has the addresses of its turn, and sends none.
+  int turn_of(Kind kind);
   int numbers(int planes) const { return grid_.tiles() * planes * tile_pixels; }
   static void make_room(runtime::Device& device, runtime::DeviceBuffer<float>& buffer, std::size_t size);
 
@@ -160,6 +164,11 @@ class DeviceEvaluator : public Evaluator {
   const std::shared_ptr<Results> kept_;
   std::shared_ptr<const Result> kept_image_;
   std::shared_ptr<DeviceRows> kept_rows_;
+  struct Turns {
+    std::array<std::array<runtime::Address, 2>, 2> targets{};  // of the image and the rows, of each turn
+    int last = 0;
+  };
+  std::map<Kind, Turns> turns_;
   std::vector<double> local_;
   Key started_{};
 
