@@ -37,20 +37,18 @@ class Recording {
   // fill(arguments) sets all but begin and end, at once and again before each run: what has changed by then
   // is sent along. It refers to things that outlive the recording.
   template <class Arguments, class Fill>
-  runtime::Sequence::Launch launch(kernels::DeviceKernel<Arguments> kernel, const runtime::Bounds& bounds,
-                                   Fill fill) {
+  void launch(kernels::DeviceKernel<Arguments> kernel, const runtime::Bounds& bounds, Fill fill) {
     if (kernel.code == nullptr) throw std::logic_error("there is no such kernel for this device");
     Arguments arguments;
     fill(arguments);
     const runtime::Sequence::Launch launch = sequence_->launch(*kernel.code, arguments, bounds);
     launches_.push_back(
         std::make_unique<Filled<Arguments, Fill>>(*kernel.code, launch, arguments, std::move(fill)));
-    return launch;
   }
   // Over [0, count).
   template <class Arguments, class Fill>
-  runtime::Sequence::Launch launch(kernels::DeviceKernel<Arguments> kernel, int count, Fill fill) {
-    return launch(kernel, runtime::Bounds::range(0, count), std::move(fill));
+  void launch(kernels::DeviceKernel<Arguments> kernel, int count, Fill fill) {
+    launch(kernel, runtime::Bounds::range(0, count), std::move(fill));
   }
   void finish() { sequence_->finish(); }
 
