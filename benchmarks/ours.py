@@ -6,6 +6,7 @@ python -m benchmarks.ours scene=issue|hundred|bottle|tiny [boundary=none|exact] 
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,10 @@ def spheres_renderer(
     free = [f"{name}.{part}" for name in shapes for part in ("radius", "center")]
     scene = dr.Scene(camera(width, height), shapes)
     return dr.Renderer(scene, free=free, output="distance", background=0.0, boundary=boundary, device=device)
+
+
+# Tolerances of a fit that is to take all its steps.
+TO_THE_LAST = {"gradient_tolerance": 0.0, "step_tolerance": 0.0, "cost_tolerance": 0.0}
 
 
 def variations(theta: np.ndarray, step: float = 1e-4) -> list[np.ndarray]:
@@ -112,7 +117,8 @@ def build_hundred(boundary: str, device: str) -> Contender:
 
 
 def build_bottle(data: Path, boundary: str, outputs: list[str], device: str) -> Contender:
-    """Cases `render`, `jacobian` (local rows) and `normal_equations` (Huber loss, everything included), by the pose.
+    """Cases `render`, `jacobian` (local rows) and `normal_equations` (Huber loss, everything included), by the pose;
+    `fit_step` is one Gauss-Newton step of `fit`, which sends what is observed only once.
 
     On CUDA also `on_device`: `normal_equations` of an image that is there. Else depth is the camera's, and the mask is
     the one rendered at the start, a pixel further.
@@ -135,7 +141,20 @@ def build_bottle(data: Path, boundary: str, outputs: list[str], device: str) -> 
     if device.startswith("cuda"):
         there = renderer.render(thetas[0] + 1e-3, on_device=True)
         cases["on_device"] = Case(lambda k: renderer.normal_equations(thetas[k % 2], there, loss=loss))
+
+    def few_steps(k: int) -> dr.FitResult:
+        start = thetas[k % 2] + [2e-3, -1e-3, 3e-3, 0.02, -0.02, 0.01]
+        return dr.fit(renderer, observed, theta0=start, loss=loss, method="gauss-newton", max_steps=4, **TO_THE_LAST)
+
+    cases["fit_step"] = Case(few_steps, seconds=seconds_of_a_step)
     return Contender(cases, {"diffrt_aot": dr.__version__})
+
+
+def seconds_of_a_step(result: dr.FitResult) -> float:
+    """By the clock of a fit, which starts before its first evaluation: one step of those after it."""
+    if result.steps == 0:
+        return math.nan  # the table shows it
+    return (result.history[-1].seconds - result.history[0].seconds) / result.steps
 
 
 def build_tiny(device: str) -> Contender:

@@ -1,5 +1,7 @@
 """H, g, cost and count against sums over the dense J, the image and a loss written out here."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from renderer_cases import CASES, OUTPUTS
@@ -228,3 +230,27 @@ def test_sums_over_parts_of_the_image_add_up(name):
     one, other = (renderer.normal_equations(None, np.where(mask, observed, np.nan)) for mask in (chosen, ~chosen))
     added = (one.H + other.H, one.g + other.g, one.cost + other.cost, one.count + other.count)
     assert_agree(renderer, whole, added, 1e-6)
+
+
+def test_results_stay_as_they_are():
+    """Their memory is used again when nobody holds it any more, not before; in threads; after the renderer is gone."""
+    case = CASES["overlapping shapes"]
+    renderer = dr.Renderer(case.scene, free=case.free, output="depth", boundary="none")
+    observed = renderer.render() + np.float32(0.01)
+    thetas = [renderer.theta0 + 1e-3 * k for k in range(4)]
+    expected = [renderer.normal_equations(theta, observed).H.copy() for theta in thetas]
+
+    def in_turns(renderer, seed):
+        held = {}
+        for k in np.random.default_rng(seed).integers(len(thetas), size=30):
+            held[k] = renderer.normal_equations(thetas[k], observed)
+            assert all(np.array_equal(result.H, expected[i]) for i, result in held.items())
+            if len(held) == 3:
+                held.pop(next(iter(held)))
+        return held
+
+    with ThreadPoolExecutor(3) as pool:
+        results = list(pool.map(in_turns, [renderer] * 3, range(3)))
+    del renderer
+    for held in results:
+        assert all(np.array_equal(result.H, expected[i]) and result.H.flags.writeable for i, result in held.items())

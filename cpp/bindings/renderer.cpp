@@ -2,7 +2,7 @@
 #include <optional>
 
 #include "foreign_array.hpp"
-#include "image_pool.hpp"
+#include "memory_pool.hpp"
 
 namespace diffrt::bindings {
 
@@ -139,12 +139,18 @@ class LockedRenderer {
     return function(renderer_);
   }
 
-  py::array_t<float> new_image() const {
+  py::array_t<float> new_image() {
     const PinholeCamera& camera = renderer_.scene().camera;
     std::vector<py::ssize_t> shape = {camera.height, camera.width};
     if (renderer_.channels() > 1) shape.push_back(renderer_.channels());
-    return images_->take(std::move(shape));
+    std::unique_ptr<float[]> image = images_->take();
+    if (image == nullptr)
+      image.reset(new float[renderer_.pixels() * static_cast<std::size_t>(renderer_.channels())]);
+    float* data = image.get();
+    return images_->array(std::move(image), data, std::move(shape));
   }
+
+  MemoryPool<std::vector<double>>& matrices() { return *matrices_; }
 
  private:
   static Renderer make(const py::object& scene, std::vector<std::string> free,
@@ -166,8 +172,10 @@ class LockedRenderer {
   }
 
   Renderer renderer_;
-  std::shared_ptr<ImagePool> images_ =
-      std::make_shared<ImagePool>(renderer_.pixels() * static_cast<std::size_t>(renderer_.channels()));
+  const std::shared_ptr<MemoryPool<std::unique_ptr<float[]>>> images_ =
+      std::make_shared<MemoryPool<std::unique_ptr<float[]>>>();
+  const std::shared_ptr<MemoryPool<std::vector<double>>> matrices_ =
+      std::make_shared<MemoryPool<std::vector<double>>>();  // P x P
   std::mutex mutex_;
 };
 
@@ -213,10 +221,12 @@ py::tuple normal_equations(LockedRenderer& self, const py::object& theta, const 
   const Span<const double> in = bindings::span_of(values);
   const Observation observation = observation_of(self.get(), observed, weights);
   NormalEquations result;
+  result.H = self.matrices().take();
   self.alone([&](Renderer& renderer) { renderer.normal_equations(in, observation, loss_of(loss), result); });
   const auto P = static_cast<py::ssize_t>(result.g.size());
-  return py::make_tuple(to_array(std::move(result.H), {P, P}), to_array(std::move(result.g), {P}),
-                        result.cost, result.count);
+  double* H = result.H.data();
+  return py::make_tuple(self.matrices().array(std::move(result.H), H, {P, P}),
+                        to_array(std::move(result.g), {P}), result.cost, result.count);
 }
 
 py::tuple cost(LockedRenderer& self, const py::object& theta, const py::object& observed,

@@ -35,6 +35,21 @@ TEST_CASE("an observation on the device is read where it lies, each time") {
   CHECK(seen.weight == 0.5f);
 }
 
+TEST_CASE("arguments that change come by the evaluation's own first kernel") {
+  Session cuda;
+  Other one(cuda.get()), two(cuda.get());
+  Renderer renderer = make_renderer();
+  cost(renderer, {one.image(), {}});
+  const long sent = cuda->calls("cuMemcpyHtoDAsync_v2");
+  for (int i = 0; i < 3; ++i) {
+    for (const Other* other : {&two, &one, &one}) {
+      cost(renderer, {other->image(), {}});
+      CHECK(seen.image == other->address);
+    }
+  }
+  CHECK(cuda->calls("cuMemcpyHtoDAsync_v2") == sent);
+}
+
 TEST_CASE("an observation on the device of known revision is read once") {
   Session cuda;
   Other other(cuda.get());
@@ -52,20 +67,27 @@ TEST_CASE("an observation on the device of known revision is read once") {
 TEST_CASE("a call that fails keeps nothing of what is observed") {
   Session cuda;
   Other other(cuda.get());
-  // Of the observation's graph, and of the evaluation's.
-  for (const char* function : {"cuGraphInstantiateWithFlags", "cuGraphLaunch"}) {
-    for (int nth = 1; nth <= 2; ++nth) {
-      CAPTURE(std::string(function));
-      CAPTURE(nth);
-      Renderer renderer = make_renderer();
-      const Observation observation{other.image(), {}, new_revision()};
-      cuda->fail(function, nth, 1);
-      CHECK_THROWS_AS(cost(renderer, observation), DeviceError);
-      CHECK_THROWS_AS(runtime::open_device("cuda")->find(other.address, 4), std::logic_error);
-      const int loads = seen.loads;
-      cost(renderer, observation);
-      CHECK(seen.loads == loads + 1);
-    }
+  const std::vector<float> host(pixels, 5.0f);
+  const ImageView weights = ImageView::contiguous(host.data(), width);
+  // All of it there: the evaluation reads it. Weights on the host: they are sent and it is read before that.
+  const std::pair<const char*, ImageView> cases[] = {{"cuGraphInstantiateWithFlags", {}},
+                                                     {"cuGraphLaunch", {}},
+                                                     {"cuStreamSynchronize", {}},
+                                                     {"cuLaunchKernel", weights},
+                                                     {"cuGraphLaunch", weights}};
+  for (const auto& [function, given] : cases) {
+    CAPTURE(std::string(function));
+    CAPTURE(given.empty());
+    Renderer renderer = make_renderer();
+    const Observation observation{other.image(), given, new_revision()};
+    cost(renderer, {weights, {}});  // what is made once is there
+    cuda->fail(function, 1, 1);
+    CHECK_THROWS_AS(cost(renderer, observation), DeviceError);
+    CHECK_THROWS_AS(runtime::open_device("cuda")->find(other.address, 4), std::logic_error);
+    const int loads = seen.loads;
+    cost(renderer, observation);
+    CHECK(seen.loads == loads + 1);
+    CHECK(seen.weight == (given.empty() ? 1.0f : 5.0f));
   }
 }
 

@@ -31,10 +31,12 @@ TEST_CASE("results on the device live as long as they are held, and their memory
     CHECK(numbers(copied) == numbers(also_first));
     // The usual loop holds the last one while it computes the next.
     for (int i = 0; i < 3; ++i) second = render();
-    const long allocations = cuda->calls("cuMemAlloc_v2"), copies = cuda->calls("cuMemcpyDtoDAsync_v2");
+    const long allocations = cuda->calls("cuMemAlloc_v2"), copies = cuda->calls("cuMemcpyDtoDAsync_v2"),
+               sent = cuda->calls("cuMemcpyHtoDAsync_v2");
     for (int i = 0; i < 10; ++i) second = render();
     CHECK(cuda->calls("cuMemAlloc_v2") == allocations);
     CHECK(cuda->calls("cuMemcpyDtoDAsync_v2") == copies);
+    CHECK(cuda->calls("cuMemcpyHtoDAsync_v2") == sent);  // nor are addresses sent
     CHECK(cuda->calls("cuCtxSynchronize") == 0);
     CHECK(numbers(second)[0] == static_cast<float>(seen.renders));
     last = second;

@@ -71,6 +71,15 @@ TEST_CASE("cuda: a replay is one launch, and sends nothing that has not changed"
   scale.sequence->update(0, scale.arguments);
   CHECK(scale.right());
   CHECK(cuda->calls("cuMemcpyHtoDAsync_v2") == copies + 1);
+  scale.arguments.a = 2, scale.sequence->update(0, scale.arguments);
+  scale.arguments.a = 5, scale.sequence->update(0, scale.arguments);
+  CHECK(scale.right());
+  CHECK(cuda->calls("cuMemcpyHtoDAsync_v2") == copies + 1);
+  // What failed to be sent is sent the next time.
+  scale.arguments.a = 7, scale.sequence->update(0, scale.arguments);
+  cuda->fail("cuMemcpyHtoDAsync_v2", 1, cuda::CUDA_ERROR_INVALID_VALUE);
+  CHECK_THROWS_AS(scale.sequence->run(), DeviceError);
+  CHECK(scale.right());
 }
 
 TEST_CASE("cuda: a short sequence is plain calls") {

@@ -7,6 +7,7 @@ only for the architecture it was started with: one process per target. An LLVM m
 second save writes an empty one.
 """
 
+import gc
 import inspect
 import json
 import os
@@ -127,6 +128,7 @@ def _type_name(annotation):
 def main(arch, lanes, folder, *patterns):
     """Traces every kernel of the library for a target, or those whose name fits a pattern."""
     start(arch)
+    gc.disable()  # Taichi's sample arrays cannot be freed while it works with the stub of CUDA's driver
     from kernels.pipeline import all_kernels, constants
     from kernels.pipeline.target import Target
 

@@ -14,7 +14,7 @@ wanted a few side by side, through all kernels before the next, so that blocks s
 each kernel runs over all tiles.
 
 What is a loop of one thread on the CPU, binning and sums, has other kernels on a GPU: ON_CPU and ON_GPU below. A scene
-of one primitive is drawn there in one launch after `visibility` (draw.py).
+of one primitive is drawn there in one launch (draw.py).
 
 `all_kernels(target)` gives every kernel by name. Each module is a family: a function of the target and of what it is
 specialised for, returning a @ti.kernel.
@@ -49,6 +49,7 @@ from kernels.pipeline.samples import samples
 from kernels.pipeline.see import REACH, look_spheres, see_planes, see_spheres, see_triangles
 from kernels.pipeline.silhouette_rows import load_plane, load_sphere, silhouette_rows, silhouette_rows_edge
 from kernels.pipeline.storage import (
+    begin_evaluation,
     keep_words,
     load_observation,
     mix_planes,
@@ -80,6 +81,7 @@ from kernels.silhouettes.rules import RULES
 # Families of one kind of target only; so are those of crossed pixels, `_boundary_kernels` and `crossed_kernels`.
 ON_CPU = (bin_count, bin_fill, visible_discs, visible_triangles)
 ON_GPU = (
+    begin_evaluation,
     visible_spheres,
     chunk_boxes,
     count_candidates,

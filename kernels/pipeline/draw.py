@@ -1,7 +1,8 @@
-"""A scene of one primitive, on a GPU: what `value`, `rows` and `storage` do in turn, in one launch.
+"""A scene of one primitive, on a GPU: what `visibility`, `value`, `rows` and `storage` do in turn, in one launch.
 
 Each pixel of the image is a thread, which writes an output's channels and its columns of J where they are wanted.
-Nothing of it passes through tile blocks: a small image takes longer to hand on than to compute.
+Nothing of it passes through tile blocks: a small image takes longer to hand on than to compute. Only which triangle of
+a mesh is in front has been found out before.
 """
 
 import taichi as ti
@@ -13,13 +14,14 @@ from kernels.pipeline.rows import CAMERA_SLOTS
 from kernels.pipeline.storage import place_in_tile, tile_of
 from kernels.pipeline.surfaces import Tables, differentiate, lanes_seen
 from kernels.pipeline.target import STEPS
+from kernels.pipeline.visibility import SIDE, plane_in_front, sphere_in_front
 
 
 def draw(target, output, surface, camera):
     """One output in image [height, width, channels] and out [channels, columns, height, width].
 
-    `matrix` is S, [slots, columns], the intrinsics' slots last; `channel` is the output's first; [begin, end) are
-    pixels.
+    `matrix` is S, [slots, columns], the intrinsics' slots last; `channel` is the output's first; with `keeps_ids`
+    seen [height, width] gets what each pixel sees. [begin, end) are pixels.
     """
     scalars, indices = target.scalars, target.indices
     slots = len(surface.slots)
@@ -36,6 +38,8 @@ def draw(target, output, surface, camera):
         fy: ti.f32,
         cx: ti.f32,
         cy: ti.f32,
+        inverse_fx: ti.f32,
+        inverse_fy: ti.f32,
         pivot_x: ti.f32,
         pivot_y: ti.f32,
         pivot_z: ti.f32,
@@ -43,6 +47,7 @@ def draw(target, output, surface, camera):
         channels: ti.i32,
         channel: ti.i32,
         columns: ti.i32,
+        keeps_ids: ti.i32,
         first_id: ti.i32,
         count: ti.i32,
         stride: ti.i32,
@@ -55,18 +60,39 @@ def draw(target, output, surface, camera):
         ids: indices,
         image: scalars,
         out: scalars,
+        seen: indices,
     ):
         for i in range(begin, end):
             x = i % width
             y = i // width
-            p = tile_of(x, y, tiles_x) * STEPS + place_in_tile(x, y)
-            if ids[p] >= 0:
+            u = ti.cast(x, ti.f32)
+            v = ti.cast(y, ti.f32)
+            inverse = 0.0
+            nearest = -1
+            if ti.static(surface.name in ("sphere", "plane")):
+                ray_x = (u - cx) * inverse_fx
+                ray_y = (v - cy) * inverse_fy
+                if ti.static(surface.name == "plane"):
+                    inverse = plane_in_front(target, ray_x, ray_y, table, 0)
+                elif table[SIDE] > 0.0:
+                    inverse = sphere_in_front(target, ray_x, ray_y, table, 0, 1.0)
+                else:
+                    inverse = sphere_in_front(target, ray_x, ray_y, table, 0, -1.0)
+                if inverse > 0.0:
+                    nearest = first_id
+            else:
+                p = tile_of(x, y, tiles_x) * STEPS + place_in_tile(x, y)
+                inverse = inverse_depth[p]
+                nearest = ids[p]
+            if keeps_ids != 0:
+                seen[i] = nearest
+            if nearest >= 0:
                 shown = shown_at(
-                    ti.cast(x, ti.f32),
-                    ti.cast(y, ti.f32),
+                    u,
+                    v,
                     (fx, fy, cx, cy),
-                    inverse_depth[p],
-                    ids[p],
+                    inverse,
+                    nearest,
                     (first_id, count),
                     Tables(table, stride, faces, vertices_camera, vertex_stride, (pivot_x, pivot_y, pivot_z)),
                 )

@@ -189,6 +189,36 @@ def store_image(target):
     return kernel
 
 
+def begin_evaluation(target):
+    """to = source, `words` of them, from the host's memory; arguments, those of the kernels that come after this one,
+    likewise; cleared = 0, `zeros` of them. [begin, end) holds all three.
+    """
+    indices = target.indices
+
+    @ti.kernel
+    def kernel(
+        begin: ti.i32,
+        end: ti.i32,
+        words: ti.i32,
+        argument_words: ti.i32,
+        zeros: ti.i32,
+        source: indices,
+        to: indices,
+        argument_source: indices,
+        arguments: indices,
+        cleared: indices,
+    ):
+        for i in range(begin, end):
+            if i < words:
+                to[i] = source[i]
+            if i < argument_words:
+                arguments[i] = argument_source[i]
+            if i < zeros:
+                cleared[i] = 0
+
+    return kernel
+
+
 def keep_words(target):
     """to = source, words [begin, end) of whatever they hold."""
     indices = target.indices

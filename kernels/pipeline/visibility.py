@@ -21,6 +21,8 @@ PLANE_COMPONENTS = 8
 # Pixels in the bounds of a triangle from which on a GPU looks at it tile by tile, and how its rows are shared out else.
 LARGE = 256
 QUARTERS = 4
+# What ids are taken from where the lowest is to win, and 0 means none.
+LAST = 2**31 - 1
 
 
 def clear_visibility(target):
@@ -55,7 +57,7 @@ def sphere_in_front(target, x, y, spheres, k, side):
 
 
 def visible_spheres(target):
-    """Spheres, over each tile's candidates: on a GPU."""
+    """Spheres, over each tile's candidates: on a GPU, where they are the first to be looked at."""
     numbers, integers, scalars, indices = target.numbers, target.integers, target.scalars, target.indices
 
     @ti.kernel
@@ -83,8 +85,8 @@ def visible_spheres(target):
                 for q in range(target.first_across(step), target.end_across(step)):
                     x = (pixel_x(target, tile, tiles_x, q) - cx) * inverse_fx
                     p = (tile - first_tile) * target.block + row * target.across + q
-                    best = inverse_depth[p]
-                    best_id = ids[p]
+                    best = target.splat(0.0)
+                    best_id = target.splat(-1, ti.i32)
                     for k in range(offsets[tile], offsets[tile + 1]):
                         inverse = target.splat(0.0)
                         if spheres[candidates[k] * SPHERE_COMPONENTS + SIDE] > 0.0:
@@ -208,8 +210,12 @@ def visible_planes(target):
                 for q in range(target.first_across(step), target.end_across(step)):
                     x = (pixel_x(target, tile, tiles_x, q) - cx) * inverse_fx
                     p = (tile - first_tile) * target.block + row * target.across + q
-                    best = inverse_depth[p]
-                    best_id = ids[p]
+                    best = target.splat(0.0)
+                    best_id = target.splat(-1, ti.i32)
+                    # Nobody cleared the blocks on a GPU.
+                    if ti.static(target.serial) or first_id > 0:
+                        best = inverse_depth[p]
+                        best_id = ids[p]
                     for k in range(count):
                         inverse = plane_in_front(target, x, y, planes, k)
                         nearer = inverse > best
@@ -275,8 +281,8 @@ def nearest_triangles(target):
     """Small triangles, each over the pixels in its bounds: a GPU's way, whatever tiles they lie in.
 
     depths[p] becomes the largest inverse depth (its bits, which compare as it does), in a first turn; in a second,
-    with `turn` 1, winners[p] the lowest id of those that have it; `largest` are the depths once more, then only read.
-    They are 0 and the largest int32 before. Both are the same in whatever order triangles come. A triangle with LARGE
+    with `turn` 1, winners[p] LAST less the lowest id of those that have it; `largest` are the depths once more, then
+    only read. Both are 0 before, and the same in whatever order triangles come. A triangle with LARGE
     or more pixels in its bounds is left to `large_triangles`. [begin, end) are (quarter, triangle), stride triangles
     each; a quarter is every fourth row.
     """
@@ -322,7 +328,7 @@ def nearest_triangles(target):
                             if turn == 0:
                                 ti.atomic_max(depths[p], bits)
                             elif largest[p] == bits:
-                                ti.atomic_min(winners[p], first_id + f)
+                                ti.atomic_max(winners[p], LAST - (first_id + f))
 
     return kernel
 
@@ -359,11 +365,14 @@ def large_triangles(target):
             x = (u - cx) * inverse_fx
             y = (v - cy) * inverse_fy
             p = step - first_tile * target.steps
-            best = inverse_depth[p]
-            best_id = ids[p]
+            best = 0.0
+            best_id = -1
+            if first_id > 0:
+                best = inverse_depth[p]
+                best_id = ids[p]
             if depths[p] > best:
                 best = depths[p]
-                best_id = winners[p]
+                best_id = LAST - winners[p]
             first = offsets[tile]
             count = offsets[tile + 1] - first
             for turn in range((count + TOGETHER - 1) // TOGETHER):

@@ -1,5 +1,8 @@
 #include "renderer/assembly.hpp"
 
+#include <algorithm>
+#include <type_traits>
+
 namespace diffrt::renderer {
 
 int record_size(int slots) { return slots * (slots + 1) / 2 + slots; }
@@ -17,31 +20,50 @@ void Assembly::add(const Group& group, const GroupLinearization& linear, const L
 }
 
 void Assembly::transform(const double* sums, int slots, const Block& block, Span<double> H, Span<double> g) {
-  const int width = block.width();
+  // What most blocks have is known to the compiler.
+  switch (block.width()) {
+    case 4:
+      return transform_by(sums, slots, block, std::integral_constant<int, 4>(), H, g);
+    case 6:
+      return transform_by(sums, slots, block, std::integral_constant<int, 6>(), H, g);
+    default:
+      transform_by(sums, slots, block, block.width(), H, g);
+  }
+}
+
+template <class Width>
+void Assembly::transform_by(const double* sums, int slots, const Block& block, Width given, Span<double> H,
+                            Span<double> g) {
+  const int width = given;
   const std::size_t P = g.size();
-  product_.assign(static_cast<std::size_t>(slots * width), 0.0);
+  const double* S = block.coefficients.data();  // [slots, width]
+  const int* columns = block.columns.data();
+  product_.assign(static_cast<std::size_t>((slots + 1) * width), 0.0);
+  double *product = product_.data(), *line = product + slots * width;
   // product = H_local S, H_local symmetric, stored as its upper triangle by rows.
   const double* upper = sums;
   for (int a = 0; a < slots; ++a) {
     for (int b = a; b < slots; ++b, ++upper) {
       const double h = *upper;
       if (h == 0) continue;
-      for (int k = 0; k < width; ++k) {
-        product_[static_cast<std::size_t>(a * width + k)] += h * block.at(b, k);
-        if (b != a) product_[static_cast<std::size_t>(b * width + k)] += h * block.at(a, k);
-      }
+      for (int k = 0; k < width; ++k) product[a * width + k] += h * S[b * width + k];
+      for (int k = 0; k < width && b != a; ++k) product[b * width + k] += h * S[a * width + k];
     }
   }
   const double* gradient = upper;
   for (int j = 0; j < width; ++j) {
-    const auto row = static_cast<std::size_t>(block.columns[static_cast<std::size_t>(j)]);
-    for (int a = 0; a < slots; ++a) g[row] += block.at(a, j) * gradient[a];
+    const auto row = static_cast<std::size_t>(columns[j]);
+    double sum = g[row];
+    for (int a = 0; a < slots; ++a) sum += S[a * width + j] * gradient[a];
+    g[row] = sum;
+    std::fill_n(line, width, 0.0);
+    for (int a = 0; a < slots; ++a) {
+      for (int k = 0; k < width; ++k) line[k] += S[a * width + j] * product[a * width + k];
+    }
     for (int k = j; k < width; ++k) {
-      const auto column = static_cast<std::size_t>(block.columns[static_cast<std::size_t>(k)]);
-      double h = 0;
-      for (int a = 0; a < slots; ++a) h += block.at(a, j) * product_[static_cast<std::size_t>(a * width + k)];
-      H[row * P + column] += h;
-      if (k != j) H[column * P + row] += h;
+      const auto column = static_cast<std::size_t>(columns[k]);
+      H[row * P + column] += line[k];
+      if (k != j) H[column * P + row] += line[k];
     }
   }
 }

@@ -17,8 +17,11 @@ class Assembly {
 
  private:
   void transform(const double* sums, int slots, const Block& block, Span<double> H, Span<double> g);
+  template <class Width>
+  void transform_by(const double* sums, int slots, const Block& block, Width given, Span<double> H,
+                    Span<double> g);
 
-  std::vector<double> product_;  // H_local S of one block
+  std::vector<double> product_;  // H_local S of one block, and a row of S' H_local S
   Block scratch_;
 };
 

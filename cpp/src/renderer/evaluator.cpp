@@ -1,6 +1,7 @@
 #include "renderer/evaluator.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 #include "diffrt/errors.hpp"
 #include "diffrt/info.hpp"
@@ -186,7 +187,11 @@ void Evaluator::normal_equations(Span<const double> theta, const Observation& ob
   move_to(theta);
   start_products(observation, robust, Products::weighted, remember);
   const std::size_t P = parameters_.size();
-  result.H.assign(P * P, 0.0);
+  if (result.H.size() == P * P) {
+    if (P > 0) std::memset(result.H.data(), 0, P * P * sizeof(double));
+  } else {
+    result.H.assign(P * P, 0.0);
+  }
   result.g.assign(P, 0.0);
   update_linearization(theta, pose);
   report(finish_products(), result);

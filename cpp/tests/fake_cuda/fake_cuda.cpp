@@ -524,8 +524,11 @@ CUresult cuMemFree_v2(CUdeviceptr address) {
   ENTER();
   return fake().free(address, Place::device);
 }
-CUresult cuMemHostAlloc(void** host, std::size_t bytes, unsigned) {
+CUresult cuMemHostAlloc(void** host, std::size_t bytes, unsigned flags) {
   ENTER();
+  // The fake's kernels reach all of it; a GPU's only what is mapped, in all contexts where it is portable.
+  if (flags != (CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP))
+    fake().mistake("pinned memory that kernels cannot reach");
   if (bytes == 0) return fake().wrong(CUDA_ERROR_INVALID_VALUE, "cuMemHostAlloc of nothing");
   *host = reinterpret_cast<void*>(fake().allocate(bytes, Place::pinned, -1));
   return CUDA_SUCCESS;

@@ -27,7 +27,8 @@ Crossed::Crossed(CrossedScene scene, Once& once) : scene_(scene) {
   }
   kinds_.assign(static_cast<std::size_t>(std::max(sphere_count_ + plane_count_, 1)), -1);
   uploaded_kinds_ = scene_.upload.add(kinds_.data(), kinds_.size());
-  lengths_ = scene_.results.add<std::int32_t>(kernels::lengths_size);
+  lengths_ = scene_.zeros.add<std::int32_t>(kernels::lengths_size);
+  told_lengths_ = scene_.results.add<std::int32_t>(kernels::lengths_size);
   send_tables(once);
   send_edges(once);
   // As for one silhouette around the image, and for each primitive some.
@@ -161,14 +162,14 @@ void Crossed::stage() {
 }
 
 int Crossed::needed(List list) const {
-  const int length = scene_.results.host(lengths_)[static_cast<int>(list) * kernels::list_spacing + 1];
+  const int length = scene_.results.host(told_lengths_)[static_cast<int>(list) * kernels::list_spacing + 1];
   return list == pairs ? length / pair_size() : length;
 }
 
 runtime::Bounds Crossed::bounds(List list) const {
   const auto place = static_cast<std::size_t>(static_cast<int>(list) * kernels::list_spacing);
   const int items = list == pairs ? pair_size() : 1;
-  return runtime::Bounds::on_device(scene_.results.array(lengths_).part(place, 2), capacity_[list] * items);
+  return runtime::Bounds::on_device(scene_.zeros.array(lengths_).part(place, 2), capacity_[list] * items);
 }
 
 bool Crossed::grow() {

@@ -26,6 +26,7 @@ struct CrossedScene {
   const scene::State& state;
   const std::vector<std::unique_ptr<DeviceGroup>>& groups;
   Upload& upload;
+  Zeros& zeros;
   Download& results;
   const std::vector<OutputChannels>& outputs;
   int channels, planes, camera_slots;  // planes: slots of the widest group, the camera's among them
@@ -37,7 +38,7 @@ void unpack_extras(const TileGrid& grid, const std::int32_t* numbers, const floa
 
 class Crossed {
  public:
-  // Registers what goes up and comes down.
+  // Registers what goes up, is cleared, and comes down.
   Crossed(CrossedScene scene, Once& once);
   Crossed(const Crossed&) = delete;
   Crossed& operator=(const Crossed&) = delete;
@@ -62,6 +63,9 @@ class Crossed {
   // Sums of products of rows of different primitives, after all groups are patched.
   void record_couplings(Recording& recording, const runtime::DeviceBuffer<float>& residual,
                         const runtime::DeviceBuffer<float>& weight);
+
+  // After all: how long the lists were.
+  void record_lengths(Recording& recording) const;
 
   // After an evaluation. Makes room for lists that had not enough: whether there were any. Recordings have to
   // be made anew then.
@@ -120,7 +124,7 @@ class Crossed {
   bool with_rows_ = false;         // whether there is room for rows
 
   std::vector<std::int32_t> kinds_;  // of spheres and planes
-  Piece<std::int32_t> uploaded_kinds_, lengths_;
+  Piece<std::int32_t> uploaded_kinds_, lengths_, told_lengths_;
   std::array<int, lists> capacity_{};
 
   runtime::DeviceBuffer<std::int32_t> smooth_, mesh_table_, edge_numbers_;

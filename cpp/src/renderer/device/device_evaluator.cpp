@@ -36,12 +36,13 @@ DeviceEvaluator::DeviceEvaluator(Scene scene, RendererOptions options,
   check_size(grid_, channels_ * std::max(widest_, 1));
   Once once(*device_);
   for (const Group& group : groups_) {
-    device_groups_.push_back(std::make_unique<DeviceGroup>(group, *device_, grid_, once, upload_, results_));
+    device_groups_.push_back(
+        std::make_unique<DeviceGroup>(group, *device_, grid_, once, upload_, zeros_, results_));
   }
   if (exact() && !groups_.empty()) {
     crossed_ =
         std::make_unique<Crossed>(CrossedScene{*device_, kernels_, grid_, state_, device_groups_, upload_,
-                                               results_, outputs_, channels_, widest_, camera_slots_},
+                                               zeros_, results_, outputs_, channels_, widest_, camera_slots_},
                                   once);
     all_tiles_.resize(static_cast<std::size_t>(grid_.tiles()));
     std::iota(all_tiles_.begin(), all_tiles_.end(), 0);
@@ -51,11 +52,12 @@ DeviceEvaluator::DeviceEvaluator(Scene scene, RendererOptions options,
   negative_weight_ = results_.add<std::int32_t>(1);
   tile_sums_ = results_.add<float>(tiles * kernels::residual_sums);
   shared_sums_ = results_.add<float>(tiles * kernels::residual_sums);
-  results_.allocate(*device_);
-  observation_.tell_negative(results_.array(negative_weight_));
+  results_.allocate_on_host(*device_);
+  observation_.tell_negative(results_.array(negative_weight_), results_.host(negative_weight_));
   if (dense_rows_) mixing_.resize(static_cast<std::size_t>(widest_) * parameters_.size());
   uploaded_mixing_ = upload_.add(mixing_.data(), mixing_.size());
   upload_.allocate(*device_);
+  zeros_.allocate(*device_);
   inverse_depth_ = {*device_, tiles * tile_pixels};
   ids_ = {*device_, tiles * tile_pixels};
   rendered_ = {*device_, static_cast<std::size_t>(numbers(channels_))};
@@ -91,36 +93,47 @@ bool DeviceEvaluator::is_kept(Kind kind) {
   return kind == Kind::kept_image || kind == Kind::kept_rows || kind == Kind::kept_image_and_rows;
 }
 
-void DeviceEvaluator::start(const Key& key) {
+void DeviceEvaluator::start(Key key) {
+  const Kind kind = std::get<Kind>(key);
+  make_targets(kind);
+  if (is_kept(kind)) std::get<int>(key) = turn_of(kind);
   started_ = key;
-  make_targets(std::get<Kind>(key));
   if (crossed_ != nullptr) crossed_->stage();
   upload_.stage();
-  std::unique_ptr<Recording>& recording = recordings_[key];
-  if (recording == nullptr) recording = record(key);
-  recording->start(stream_);
+  auto recording = recordings_.find(key);
+  if (recording == recordings_.end()) recording = recordings_.emplace(key, record(key)).first;
+  recording->second->start(stream_);
+}
+
+int DeviceEvaluator::turn_of(Kind kind) {
+  const std::array<runtime::Address, 2> targets{kept_image_ == nullptr ? 0 : kept_image_->address(),
+                                                kept_rows_ == nullptr ? 0 : kept_rows_->planes().address};
+  Turns& turns = turns_[kind];
+  if (turns.targets[static_cast<std::size_t>(turns.last)] == targets) return turns.last;
+  turns.last = 1 - turns.last;
+  turns.targets[static_cast<std::size_t>(turns.last)] = targets;
+  return turns.last;
 }
 
 void DeviceEvaluator::finish() {
   for (;;) {
     recordings_.at(started_)->wait();
     if (!grow_lists()) return;
-    start(Key(started_));
+    start(started_);
   }
 }
 
 std::unique_ptr<Recording> DeviceEvaluator::record(const Key& key) {
-  const auto& [kind, loss, remember] = key;
+  const Kind kind = std::get<Kind>(key);
   auto recording = std::make_unique<Recording>(*device_);
-  record_scene(*recording);
   switch (kind) {
     case Kind::cost:
     case Kind::shared_cost:
-      record_cost(*recording, loss, kind == Kind::shared_cost);
+      record_cost(*recording, key);
       break;
     case Kind::products:
     case Kind::scatter:
-      record_products(*recording, loss, remember, kind == Kind::scatter);
+      record_products(*recording, key);
       break;
     default:
       record_images(*recording, kind);
@@ -135,9 +148,7 @@ std::unique_ptr<Recording> DeviceEvaluator::record(const Key& key) {
       image_results_.fetch(recording->sequence(), image_piece_, image_piece_);
     if (shows_rows(kind) && !is_kept(kind))
       row_results_.fetch(recording->sequence(), planes_piece_, ids_piece_);
-    // The first piece tells whether the lists were long enough.
-    results_.fetch(recording->sequence(), Piece<float>(),
-                   kind == Kind::shared_cost ? shared_sums_ : tile_sums_);
+    if (crossed_ != nullptr) crossed_->record_lengths(*recording);
   }
   recording->finish();
   return recording;

@@ -7,6 +7,7 @@
 // pixels of a tile].
 #pragma once
 
+#include <array>
 #include <functional>
 #include <map>
 #include <memory>
@@ -57,10 +58,11 @@ class DeviceEvaluator : public Evaluator {
   static bool shows_image(Kind kind);
   static bool shows_rows(Kind kind);
   static bool is_kept(Kind kind);
-  using Key = std::tuple<Kind, int, bool>;  // which loss, whether costs are remembered
+  // Which loss, or of kept kinds which turn; whether costs are remembered, whether what is observed is read.
+  using Key = std::tuple<Kind, int, bool, bool>;
 
   // device_evaluator.cpp:
-  void start(const Key& key);
+  void start(Key key);
   void finish();
   void run(const Key& key) {
     start(key);
@@ -69,11 +71,14 @@ class DeviceEvaluator : public Evaluator {
   std::unique_ptr<Recording> record(const Key& key);
   // Makes room for lists that had not enough. Whether there were any.
   bool grow_lists();
+  // Who holds the last results while the next are computed gets memory that takes turns. So do two
+  // recordings: each has the addresses of its turn, and sends none.
+  int turn_of(Kind kind);
   int numbers(int planes) const { return grid_.tiles() * planes * tile_pixels; }
   static void make_room(runtime::Device& device, runtime::DeviceBuffer<float>& buffer, std::size_t size);
 
-  // record_scene.cpp: what all kinds begin with.
-  void record_scene(Recording& recording);
+  // record_scene.cpp: what all kinds begin with, but for scenes that are drawn at once.
+  void record_scene(Recording& recording, bool observes = false);
   void record_visible(Recording& recording, const DeviceGroup& group);
   // `beside` records what needs no more than they do, and runs beside them. `rows`: of crossed pixels, too.
   void record_values(Recording& recording, bool rows, const std::function<void()>& beside = {});
@@ -87,13 +92,15 @@ class DeviceEvaluator : public Evaluator {
   void record_image(Recording& recording, bool kept);
   void record_planes(Recording& recording, bool kept);
   void record_ids(Recording& recording, bool kept);
-  // One launch for each output, where nothing comes between what a pixel sees and its columns of J.
+  // One launch for each output, where nothing comes between what a pixel sees and its columns of J: all that
+  // there is, if the primitive is no mesh.
   bool draws_at_once() const;
   void record_drawing(Recording& recording, Kind kind);
   void make_image_results(bool kept);
   void make_row_results(bool kept);
   runtime::DeviceArray<float> image_target(bool kept) const;
   runtime::DeviceArray<float> planes_target(bool kept) const;
+  runtime::DeviceArray<std::int32_t> ids_target(bool kept) const;
   void make_targets(Kind kind);
   void set_mixing();
   std::vector<std::int64_t> image_strides() const;
@@ -106,8 +113,8 @@ class DeviceEvaluator : public Evaluator {
   void record_residuals(Recording& recording, int loss, runtime::DeviceBuffer<float>& costs);
   void record_row_sums(Recording& recording, runtime::DeviceBuffer<float>& costs);
   void record_tile_sums(Recording& recording, const Piece<float>& sums);
-  void record_cost(Recording& recording, int loss, bool shared);
-  void record_products(Recording& recording, int loss, bool remember, bool scatter);
+  void record_cost(Recording& recording, const Key& key);
+  void record_products(Recording& recording, const Key& key);
   // Of group g: its rows, where that was not done yet; its entries' sums by columns; its primitives' in
   // parts; all.
   void clear_rows(Recording& recording, std::size_t g);
@@ -122,7 +129,8 @@ class DeviceEvaluator : public Evaluator {
   void make_sums();
   // Whether pixels may depend on several primitives.
   bool couples() const { return crossed_ != nullptr && (groups_.size() > 1 || groups_[0].blocks() > 1); }
-  void start(const Observation& observation, const Key& key);
+  void start(const Observation& observation, Key key);
+  void release_observed();
   template <class F>
   void while_observed(F&& work);
   // After an evaluation with an observation: throws if that turned out to be wrong.
@@ -134,6 +142,7 @@ class DeviceEvaluator : public Evaluator {
   const kernels::DeviceTable& kernels_;
   std::vector<std::unique_ptr<DeviceGroup>> device_groups_;
   Upload upload_;
+  Zeros zeros_;
   Download results_;
   Piece<float> tile_sums_, shared_sums_;  // [tiles, 3]
   std::vector<float> mixing_;             // S of a scene of one primitive: slots x P
@@ -155,6 +164,11 @@ class DeviceEvaluator : public Evaluator {
   const std::shared_ptr<Results> kept_;
   std::shared_ptr<const Result> kept_image_;
   std::shared_ptr<DeviceRows> kept_rows_;
+  struct Turns {
+    std::array<std::array<runtime::Address, 2>, 2> targets{};  // of the image and the rows, of each turn
+    int last = 0;
+  };
+  std::map<Kind, Turns> turns_;
   std::vector<double> local_;
   Key started_{};
 

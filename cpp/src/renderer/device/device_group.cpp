@@ -1,7 +1,5 @@
 #include "renderer/device/device_group.hpp"
 
-#include <limits>
-
 #include "renderer/launch_arguments.hpp"
 #include "renderer/placement.hpp"
 
@@ -19,14 +17,14 @@ constexpr int listed_together = 64;
 }  // namespace
 
 DeviceGroup::DeviceGroup(const Group& group, runtime::Device& device, const TileGrid& grid, Once& once,
-                         Upload& upload, Download& results)
+                         Upload& upload, Zeros& zeros, Download& results)
     : group_(group), grid_(grid) {
   if (group.kind != GroupKind::planes) {
     // Small triangles of a rigid mesh are looked at one by one, and have no entries of their own.
     const int least = group.kind == GroupKind::rigid_mesh ? kernels::large_triangle : 0;
-    lists_.emplace(device, grid, group.count, least, 1 << share_bits(), once, results);
+    lists_.emplace(device, grid, group.count, least, 1 << share_bits(), once, zeros, results);
     if (group.kind == GroupKind::free_mesh && group.count > listed_together)
-      large_lists_.emplace(device, grid, group.count, kernels::large_triangle, 1, once, results);
+      large_lists_.emplace(device, grid, group.count, kernels::large_triangle, 1, once, zeros, results);
   }
   if (group.mesh == nullptr) {
     uploaded_table_ = upload.add(group.table.data(), group.table.size());
@@ -45,8 +43,8 @@ DeviceGroup::DeviceGroup(const Group& group, runtime::Device& device, const Tile
     bounds_ = {device, 4 * stride};
     wide_bounds_ = {device, 4 * stride};
     const auto pixels = static_cast<std::size_t>(grid.tiles()) * tile_pixels;
-    depths_ = {device, pixels};
-    winners_ = {device, pixels};
+    depths_ = zeros.add<float>(pixels);
+    winners_ = zeros.add<std::int32_t>(pixels);
   }
   if (group.own_sums) {
     own_bounds_ = once.send(group.sum_bounds);
@@ -57,24 +55,17 @@ DeviceGroup::DeviceGroup(const Group& group, runtime::Device& device, const Tile
   }
 }
 
-void DeviceGroup::clear(runtime::Sequence& sequence) const {
-  if (lists_) lists_->clear(sequence);
-  if (large_lists_) large_lists_->clear(sequence);
-  if (group_.mesh == nullptr) return;
-  sequence.fill(depths_.array(), 0.0f);
-  sequence.fill(winners_.array(), std::numeric_limits<std::int32_t>::max());
-}
-
 void DeviceGroup::record(int step, Recording& recording, const kernels::DeviceTable& kernels,
-                         const Upload& upload, const Download& results, const scene::State& state) const {
+                         const Upload& upload, const Zeros& zeros, const Download& results,
+                         const scene::State& state) const {
   if (group_.mesh != nullptr) {
     if (step == 0) prepare_vertices(recording, kernels, upload);
     if (step == 1) prepare_triangles(recording, kernels, state);
-    if (step == 2 || step == 3) nearest_triangles(step - 2, recording, kernels, state);
+    if (step == 2 || step == 3) nearest_triangles(step - 2, recording, kernels, zeros, state);
   }
   for (const std::optional<Lists>* lists : {&lists_, &large_lists_}) {
     if (step >= 2 && *lists)
-      (*lists)->record(step - 2, recording, kernels, results, reach(upload), group_.stride);
+      (*lists)->record(step - 2, recording, kernels, zeros, results, reach(upload), group_.stride);
   }
 }
 
@@ -116,17 +107,18 @@ void DeviceGroup::prepare_triangles(Recording& recording, const kernels::DeviceT
 }
 
 void DeviceGroup::nearest_triangles(int turn, Recording& recording, const kernels::DeviceTable& kernels,
-                                    const scene::State& state) const {
+                                    const Zeros& zeros, const scene::State& state) const {
+  const DeviceArray<std::int32_t> depths{zeros.array(depths_).address, depths_.size},
+      winners = zeros.array(winners_);
   recording.launch(kernels.nearest_triangles, group_.stride * kernels::triangle_quarters,
-                   [this, turn, &state](auto& a) {
+                   [this, turn, depths, winners, &state](auto& a) {
                      a.turn = turn, a.tiles_x = grid_.across;
                      a.first_id = group_.first_id, a.stride = group_.stride;
                      set_rays(a, state);
                      a.triangles = array(triangles_), a.bounds = array(bounds_);
                      // Bits of floats that are not negative compare as the floats do.
-                     a.depths = array(DeviceArray<std::int32_t>{depths_.array().address, depths_.size()});
-                     a.largest = a.depths;
-                     a.winners = array(winners_);
+                     a.depths = a.largest = array(depths);
+                     a.winners = array(winners);
                    });
 }
 

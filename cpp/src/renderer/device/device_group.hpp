@@ -22,25 +22,25 @@ struct SumEntries {
 
 class DeviceGroup {
  public:
-  // Registers what goes up and comes down for it. `group` must outlive it.
+  // Registers what goes up, is cleared, and comes down for it. `group` must outlive it.
   DeviceGroup(const Group& group, runtime::Device& device, const TileGrid& grid, Once& once, Upload& upload,
-              Download& results);
+              Zeros& zeros, Download& results);
   DeviceGroup(const DeviceGroup&) = delete;
   DeviceGroup& operator=(const DeviceGroup&) = delete;
 
   const Group& group() const { return group_; }
 
-  // Before all steps.
-  void clear(runtime::Sequence& sequence) const;
   // One step of `steps` from what was uploaded to prepared triangles and tile lists. Each needs the one
   // before; those of other groups may run beside it.
   static constexpr int steps = 2 + Lists::steps;
+  // The one with the least to do, which leaves most of a GPU to others.
+  static constexpr int least_step = 2 + Lists::least_step;
   void record(int step, Recording& recording, const kernels::DeviceTable& kernels, const Upload& upload,
-              const Download& results, const scene::State& state) const;
+              const Zeros& zeros, const Download& results, const scene::State& state) const;
 
   // Of a mesh: what its small triangles show in each pixel of the blocks.
-  runtime::DeviceArray<float> depths() const { return depths_.array(); }
-  runtime::DeviceArray<std::int32_t> winners() const { return winners_.array(); }
+  runtime::DeviceArray<float> depths(const Zeros& zeros) const { return zeros.array(depths_); }
+  runtime::DeviceArray<std::int32_t> winners(const Zeros& zeros) const { return zeros.array(winners_); }
   runtime::DeviceArray<float> table(const Upload& upload) const;
   runtime::DeviceArray<float> bounds(const Upload& upload) const;
   runtime::DeviceArray<float> reach(const Upload& upload) const;  // as Group::reach()
@@ -62,7 +62,7 @@ class DeviceGroup {
   void prepare_triangles(Recording& recording, const kernels::DeviceTable& kernels,
                          const scene::State& state) const;
   void nearest_triangles(int turn, Recording& recording, const kernels::DeviceTable& kernels,
-                         const scene::State& state) const;
+                         const Zeros& zeros, const scene::State& state) const;
   int share_bits() const;
   bool moves_vertices() const { return group_.kind == GroupKind::free_mesh; }
 
@@ -72,8 +72,10 @@ class DeviceGroup {
   // Spheres and planes; of meshes the pose and free vertices.
   Piece<float> uploaded_table_, uploaded_bounds_, T_camera_mesh_, uploaded_vertices_;
   // Meshes.
-  runtime::DeviceBuffer<float> vertices_, vertices_camera_, triangles_, bounds_, wide_bounds_, depths_;
-  runtime::DeviceBuffer<std::int32_t> faces_, winners_;
+  runtime::DeviceBuffer<float> vertices_, vertices_camera_, triangles_, bounds_, wide_bounds_;
+  runtime::DeviceBuffer<std::int32_t> faces_;
+  Piece<float> depths_;
+  Piece<std::int32_t> winners_;
   // Entries that do not follow from the lists.
   runtime::DeviceBuffer<std::int32_t> own_offsets_, own_candidates_, own_tiles_;
   runtime::DeviceBuffer<float> own_bounds_;

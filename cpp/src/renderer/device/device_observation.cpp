@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "diffrt/errors.hpp"
+#include "renderer/device/staging.hpp"
 #include "renderer/tiles.hpp"
 
 namespace diffrt::renderer::gpu {
@@ -111,14 +112,11 @@ DeviceObservation::Staged DeviceObservation::stage(const Observation& observatio
   forget();
   image_place_ = std::move(image), weights_place_ = std::move(weights);
   if (!kind.image_there) copy_image(observation.image, grid_, channels_, pool_, staged_image_.host());
-  if (kind.weights == Weights::one) {
-    staged_weights_.host()[0] = 1;
-  } else if (!kind.weights_there && copy_image(observation.weights, grid_, weight_channels(kind.weights),
-                                               pool_, staged_weights_.host())) {
+  if (kind.weights != Weights::one && !kind.weights_there &&
+      copy_image(observation.weights, grid_, weight_channels(kind.weights), pool_, staged_weights_.host()))
     return Staged::refused;
-  }
   try {
-    recording(kind);
+    if (!kind.is_there()) recording(kind);
   } catch (...) {
     release();
     throw;
@@ -133,9 +131,7 @@ void DeviceObservation::wait() {
 }
 
 void DeviceObservation::release() {
-  if (image_place_.words.array().address == image_.array().address &&
-      weights_place_.words.array().address == image_weights_.array().address)
-    return;
+  if (is_own(image_place_) && is_own(weights_place_)) return;
   image_place_ = own_image(), weights_place_ = own_weights(Weights::one);
   // Those of calls that failed on their way have not let go yet.
   for (auto& [kind, recording] : recordings_) {
@@ -156,7 +152,20 @@ void DeviceObservation::make_room() {
   staged_image_ = {*device_, size, runtime::Memory::upload};
   staged_weights_ = {*device_, size, runtime::Memory::upload};
   image_ = {*device_, size}, image_weights_ = {*device_, size};
-  weights_ = {*device_, block_size}, observed_ = {*device_, block_size};
+  weights_ = {*device_, block_size};
+  Once once(*device_);
+  const float one = 1;
+  std::int32_t word;
+  std::memcpy(&word, &one, sizeof word);
+  unit_ = once.send(&word, 1);
+  once.finish();
+  observed_ = {*device_, block_size};
+}
+
+bool DeviceObservation::is_own(const Place& place) const {
+  const runtime::Address address = place.words.array().address;
+  return address == image_.array().address || address == image_weights_.array().address ||
+         address == unit_.array().address;
 }
 
 DeviceObservation::Place DeviceObservation::own_image() const {
@@ -164,7 +173,7 @@ DeviceObservation::Place DeviceObservation::own_image() const {
 }
 
 DeviceObservation::Place DeviceObservation::own_weights(Weights kind) const {
-  if (kind == Weights::one) return {image_weights_, 0, 0, 0, 0, false};
+  if (kind == Weights::one) return {unit_, 0, 0, 0, 0, false};
   if (kind == Weights::pixels) return {image_weights_, 0, grid_.width, 1, 0, false};
   return {image_weights_, 0, grid_.width * channels_, channels_, 1, false};
 }
@@ -227,8 +236,14 @@ Recording& DeviceObservation::recording(const Kind& kind) {
                               from.array().part(0, size));
   };
   if (!kind.image_there) send(image_, staged_image_, weight_count(Weights::all));
-  if (!kind.weights_there) send(image_weights_, staged_weights_, weight_count(kind.weights));
-  recording.sequence().fill(negative_, 0);
+  if (kind.weights != Weights::one && !kind.weights_there)
+    send(image_weights_, staged_weights_, weight_count(kind.weights));
+  record(recording);
+  recording.finish();
+  return recordings_.emplace(kind, std::move(recording)).first->second;
+}
+
+void DeviceObservation::record(Recording& recording) {
   recording.launch(kernels_.load_observation, grid_.tiles() * channels_ * tile_pixels, [this](auto& a) {
     a.tiles_x = grid_.across, a.channels = channels_;
     a.width = grid_.width, a.height = grid_.height;
@@ -239,8 +254,6 @@ Recording& DeviceObservation::recording(const Kind& kind) {
     a.image_weights = array(w.words);
     a.observed = array(observed_), a.weights = array(weights_), a.negative = array(negative_);
   });
-  recording.finish();
-  return recordings_.emplace(kind, std::move(recording)).first->second;
 }
 
 void DeviceObservation::fetch(const ImageView& view, runtime::Stream stream, Span<float> out) {

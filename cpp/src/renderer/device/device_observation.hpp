@@ -28,15 +28,26 @@ class DeviceObservation {
   bool comes_again(const Observation& observation) const;
   // Looks at it, and copies what has changed.
   Staged stage(const Observation& observation);
+  // Whether all of what was staged lies on the device already: then an evaluation may read it itself.
+  bool is_there() const { return loaded_ && loaded_->is_there(); }
+  // To be a part of that. The host expects it, or sends the rest, before each run.
+  void record(Recording& recording);
+  void expect() { *negative_here_ = 0; }
   // Starts to bring it there, for sequences that run on the stream after this.
-  void send(runtime::Stream stream) { recording(*loaded_).start(stream); }
+  void send(runtime::Stream stream) {
+    expect();
+    recording(*loaded_).start(stream);
+  }
   void wait();
-  // After an evaluation: lets go of the memory of others, which may be freed from now on.
+  // After an evaluation: lets go of the memory of others, which may be freed from now on. Evaluations that
+  // read it themselves are to be refreshed.
   void release();
   // What was observed turned out to be wrong: the next call looks at it again.
   void forget();
-  // Where to tell that a weight on the device is negative: 1 instead of 0.
-  void tell_negative(runtime::DeviceArray<std::int32_t> place) { negative_ = place; }
+  // Where to tell that a weight on the device is negative: 1 instead of 0. `host`: where that is on the host.
+  void tell_negative(runtime::DeviceArray<std::int32_t> place, std::int32_t* host) {
+    negative_ = place, negative_here_ = host;
+  }
 
   // An image on the device, as [height, width, channels] on the host.
   void fetch(const ImageView& view, runtime::Stream stream, Span<float> out);
@@ -51,6 +62,8 @@ class DeviceObservation {
   struct Kind {
     Weights weights;
     bool image_there, weights_there;  // on the device already
+
+    bool is_there() const { return image_there && (weights_there || weights == Weights::one); }
 
     bool operator==(const Kind& other) const { return as_tuple() == other.as_tuple(); }
     bool operator<(const Kind& other) const { return as_tuple() < other.as_tuple(); }
@@ -69,6 +82,7 @@ class DeviceObservation {
   void make_room();
   Place own_image() const;
   Place own_weights(Weights kind) const;
+  bool is_own(const Place& place) const;
   // Throws ArgumentError that begins with `name`.
   Place adopt(const char* name, const ImageView& view, int channels) const;
   Recording& recording(const Kind& kind);
@@ -80,7 +94,9 @@ class DeviceObservation {
   runtime::ThreadPool& pool_;
   runtime::DeviceBuffer<float> staged_image_, staged_weights_, observed_, weights_;
   runtime::DeviceBuffer<std::int32_t> image_, image_weights_;
+  runtime::DeviceBuffer<std::int32_t> unit_;  // the weight of all where none are given: 1
   runtime::DeviceArray<std::int32_t> negative_;
+  std::int32_t* negative_here_ = nullptr;
   Place image_place_, weights_place_;  // of the call at hand
   std::map<Kind, Recording> recordings_;
   std::uint64_t revision_ = 0;  // of what is there, or 0

@@ -13,7 +13,7 @@ int parts_of(int count, int part) { return (count + part - 1) / part; }
 }  // namespace
 
 Lists::Lists(runtime::Device& device, const TileGrid& grid, int count, int least, int threads, Once& once,
-             Download& results)
+             Zeros& zeros, Download& results)
     : grid_(grid),
       count_(count),
       least_(least),
@@ -34,11 +34,10 @@ Lists::Lists(runtime::Device& device, const TileGrid& grid, int count, int least
     return;
   }
   counters_ = {device, tiles * static_cast<std::size_t>(chunks_)};
-  constexpr std::size_t whole = runtime::array_alignment / sizeof(std::int32_t);
-  if (boxed_) box_numbers_ = (4 * static_cast<std::size_t>(chunks_) + whole - 1) / whole * whole;
+  if (boxed_) boxes_ = zeros.add<std::int32_t>(4 * static_cast<std::size_t>(chunks_));
   // As in pipeline/bin.py: of spans of chunks, of tiles, of spans of tiles, of spans of those.
-  totals_ = {device, box_numbers_ + tiles * static_cast<std::size_t>(parts_of(chunks_, span) + 1) +
-                         tiles / span + 1 + tiles / (span * span) + 1};
+  totals_ = zeros.add<std::int32_t>(tiles * static_cast<std::size_t>(parts_of(chunks_, span) + 1) +
+                                    tiles / span + 1 + tiles / (span * span) + 1);
   offsets_ = {device, tiles + 1};
   loop_ = {device, 2};
   // A few tiles for each, as for triangles of a dozen pixels.
@@ -54,27 +53,25 @@ void Lists::grow(runtime::Device& device, int needed) {
   capacity_ = capacity;
 }
 
-void Lists::clear(runtime::Sequence& sequence) const {
-  if (!fixed_) sequence.fill(totals_.array(), 0);
-}
-
-void Lists::record(int step, Recording& recording, const kernels::DeviceTable& kernels,
+void Lists::record(int step, Recording& recording, const kernels::DeviceTable& kernels, const Zeros& zeros,
                    const Download& results, runtime::DeviceArray<float> bounds, int stride) const {
   if (fixed_) return;
   const int tiles = grid_.tiles();
-  const auto set_bounds = [this, tiles, bounds, stride](auto& a) {
+  const auto boxes = boxed_ ? zeros.array(boxes_) : runtime::DeviceArray<std::int32_t>();
+  const auto totals = zeros.array(totals_);
+  const auto set_bounds = [this, tiles, bounds, stride, boxes, totals](auto& a) {
     a.tiles = tiles, a.tiles_x = grid_.across;
     a.count = count_, a.stride = stride, a.chunk = chunk_, a.least = least_, a.boxed = boxed_ ? 1 : 0;
-    a.bounds = array(bounds), a.boxes = array(boxes());
-    a.counters = array(counters_), a.totals = array(totals());
+    a.bounds = array(bounds), a.boxes = array(boxes);
+    a.counters = array(counters_), a.totals = array(totals);
   };
   const runtime::DeviceArray<std::int32_t> needed = results.array(needed_);
   switch (step) {
     case 0:
       if (!boxed_) return;
-      return recording.launch(kernels.chunk_boxes, count_, [this, bounds, stride](auto& a) {
+      return recording.launch(kernels.chunk_boxes, count_, [this, bounds, stride, boxes](auto& a) {
         a.stride = stride, a.chunk = chunk_, a.least = least_;
-        a.bounds = array(bounds), a.boxes = array(boxes());
+        a.bounds = array(bounds), a.boxes = array(boxes);
       });
     case 1:
       return recording.launch(kernels.count_candidates, tiles * chunks_, [this, set_bounds](auto& a) {
@@ -82,13 +79,13 @@ void Lists::record(int step, Recording& recording, const kernels::DeviceTable& k
         a.chunks = chunks_;
       });
     case 2:
-      recording.launch(kernels.place_chunks, tiles * parts_of(chunks_, span), [this, tiles](auto& a) {
+      recording.launch(kernels.place_chunks, tiles * parts_of(chunks_, span), [this, tiles, totals](auto& a) {
         a.tiles = tiles, a.chunks = chunks_;
-        a.totals = array(totals()), a.counters = array(counters_);
+        a.totals = array(totals), a.counters = array(counters_);
       });
-      return recording.launch(kernels.place_tiles, tiles + 1, [this, tiles, needed](auto& a) {
+      return recording.launch(kernels.place_tiles, tiles + 1, [this, tiles, totals, needed](auto& a) {
         a.tiles = tiles, a.chunks = chunks_, a.capacity = capacity_, a.threads = threads_;
-        a.totals = array(totals()), a.offsets = array(offsets_);
+        a.totals = array(totals), a.offsets = array(offsets_);
         a.needed = array(needed), a.loop = array(loop_);
       });
     default:

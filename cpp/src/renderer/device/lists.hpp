@@ -16,15 +16,13 @@ class Lists {
   // Of `count` primitives, those of them with `least` pixels in their bounds or more, and where they are few
   // all, whether or not they touch the tile. `threads`: see loop().
   Lists(runtime::Device& device, const TileGrid& grid, int count, int least, int threads, Once& once,
-        Download& results);
+        Zeros& zeros, Download& results);
 
-  // Before all steps.
-  void clear(runtime::Sequence& sequence) const;
   // One step of `steps`, each of which needs the one before. Those of other lists may run beside it.
   // bounds: components x0, y0, x1, y1 [px, inclusive], component c of primitive i at c * stride + i.
-  static constexpr int steps = 4;
-  void record(int step, Recording& recording, const kernels::DeviceTable& kernels, const Download& results,
-              runtime::DeviceArray<float> bounds, int stride) const;
+  static constexpr int steps = 4, least_step = 2;
+  void record(int step, Recording& recording, const kernels::DeviceTable& kernels, const Zeros& zeros,
+              const Download& results, runtime::DeviceArray<float> bounds, int stride) const;
 
   // How many entries the last evaluation would have had.
   int needed(const Download& results) const { return fixed_ ? capacity_ : *results.host(needed_); }
@@ -45,11 +43,8 @@ class Lists {
   const bool boxed_;  // so many that chunks get boxes
   const int chunk_, chunks_;
   int capacity_ = 0;
-  runtime::DeviceArray<std::int32_t> boxes() const { return totals_.array().part(0, box_numbers_); }
-  runtime::DeviceArray<std::int32_t> totals() const { return totals_.array().from(box_numbers_); }
-
-  std::size_t box_numbers_ = 0;  // before the totals, as both are cleared
-  runtime::DeviceBuffer<std::int32_t> counters_, totals_, offsets_, candidates_, tiles_, loop_;
+  runtime::DeviceBuffer<std::int32_t> counters_, offsets_, candidates_, tiles_, loop_;
+  Piece<std::int32_t> boxes_, totals_;  // 0 to begin with
   Piece<std::int32_t> needed_;
 };
 

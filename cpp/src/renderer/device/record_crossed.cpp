@@ -21,12 +21,8 @@ void Crossed::record_values(Recording& recording, const runtime::DeviceBuffer<fl
 
 void Crossed::record_find(Recording& recording, const runtime::DeviceBuffer<std::int32_t>& ids,
                           bool with_rows) {
-  {
-    const auto side_by_side = recording.sequence().parallel();
-    recording.sequence().fill(scene_.results.array(lengths_), 0);
-    if (edge_count_ > 0) recording.sequence().fill(pixel_pieces_.array(), 0);
-  }
   if (edge_count_ > 0) {
+    recording.sequence().fill(pixel_pieces_.array(), 0);
     const auto side_by_side = recording.sequence().parallel();
     for (const MeshEdges& mesh : meshes_) {
       if (mesh.count == 0) continue;
@@ -54,8 +50,7 @@ void Crossed::record_find(Recording& recording, const runtime::DeviceBuffer<std:
     set_lists(a, spheres_);
     a.kinds = array(scene_.upload.array(uploaded_kinds_)), a.smooth = array(smooth_), a.ids = array(ids);
     a.pixel_pieces = array(pixel_pieces_), a.pixel_places = array(pixel_places_);
-    a.lengths = array(scene_.results.array(lengths_)), a.crossed = array(crossed_),
-    a.entries = array(entries_);
+    a.lengths = array(scene_.zeros.array(lengths_)), a.crossed = array(crossed_), a.entries = array(entries_);
     a.small_inverse = array(small_inverse_), a.small_ids = array(small_ids_);
   });
   if (edge_count_ > 0) record_pieces(recording);

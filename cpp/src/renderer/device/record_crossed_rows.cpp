@@ -100,7 +100,7 @@ void Crossed::record_couplings(Recording& recording, const runtime::DeviceBuffer
     a.crossed_capacity = capacity_[crossed], a.row_capacity = row_capacity();
     a.crossed = array(crossed_), a.row_numbers = array(row_results_.array(row_numbers_));
     a.tile_places = array(tile_places_), a.tile_blocks = array(tile_blocks_);
-    a.lengths = array(scene_.results.array(lengths_));
+    a.lengths = array(scene_.zeros.array(lengths_));
     a.pixel_pairs = array(pixel_pairs_), a.pixel_pair_capacity = capacity_[pixel_pairs];
   };
   recording.launch(scene_.kernels.pair_rows, bounds(crossed), [this, set_rows](auto& a) {
@@ -121,6 +121,13 @@ void Crossed::record_couplings(Recording& recording, const runtime::DeviceBuffer
     a.sums = array(pair_results_.array(pair_sums_));
   });
   pair_results_.fetch(recording.sequence(), pairs_, pair_sums_);
+}
+
+void Crossed::record_lengths(Recording& recording) const {
+  const runtime::DeviceArray<std::int32_t> from = scene_.zeros.array(lengths_),
+                                           to = scene_.results.array(told_lengths_);
+  recording.launch(scene_.kernels.keep_words, kernels::lengths_size,
+                   [from, to](auto& a) { a.source = array(from), a.to = array(to); });
 }
 
 }  // namespace diffrt::renderer::gpu

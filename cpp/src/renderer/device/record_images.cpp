@@ -24,7 +24,7 @@ void copy(runtime::ThreadPool& pool, const void* from, void* to, std::size_t byt
 }  // namespace
 
 void DeviceEvaluator::draw(Span<float> image) {
-  run({Kind::image, 0, false});
+  run({Kind::image, 0, false, false});
   fetch_image(image);
 }
 
@@ -42,7 +42,7 @@ void DeviceEvaluator::set_mixing() {
 
 void DeviceEvaluator::draw_rows(Span<float> image, RowStorage& rows) {
   set_mixing();
-  run({image.empty() ? Kind::rows : Kind::image_and_rows, 0, false});
+  run({image.empty() ? Kind::rows : Kind::image_and_rows, 0, false, false});
   if (!image.empty()) fetch_image(image);
   fetch_rows(rows);
 }
@@ -53,13 +53,13 @@ std::vector<std::int64_t> DeviceEvaluator::image_strides() const {
 }
 
 DeviceArray DeviceEvaluator::draw_on_device() {
-  run({Kind::kept_image, 0, false});
+  run({Kind::kept_image, 0, false, false});
   return {std::exchange(kept_image_, nullptr), image_shape(), image_strides()};
 }
 
 std::shared_ptr<const RowsElsewhere> DeviceEvaluator::draw_rows_on_device(DeviceArray* image) {
   set_mixing();
-  run({image == nullptr ? Kind::kept_rows : Kind::kept_image_and_rows, 0, false});
+  run({image == nullptr ? Kind::kept_rows : Kind::kept_image_and_rows, 0, false, false});
   if (image != nullptr) *image = {std::exchange(kept_image_, nullptr), image_shape(), image_strides()};
   if (keeps_extras()) kept_rows_->set_counts(crossed_->crossed_count(), crossed_->row_count());
   return std::exchange(kept_rows_, nullptr);
@@ -83,6 +83,7 @@ void DeviceEvaluator::record_images(Recording& recording, Kind kind) {
   if (image) make_image_results(kept);
   if (rows) make_row_results(kept);
   if (draws_at_once()) return record_drawing(recording, kind);
+  record_scene(recording);
   const bool all = std::all_of(device_groups_.begin(), device_groups_.end(),
                                [&](const auto& group) { return all_have_rows(*group); });
   if (rows) {
@@ -138,15 +139,24 @@ runtime::DeviceArray<float> DeviceEvaluator::planes_target(bool kept) const {
   return kept ? kept_rows_->planes() : row_results_.array(planes_piece_);
 }
 
+runtime::DeviceArray<std::int32_t> DeviceEvaluator::ids_target(bool kept) const {
+  return kept ? kept_rows_->ids() : row_results_.array(ids_piece_);
+}
+
 bool DeviceEvaluator::draws_at_once() const {
   return dense_rows_ && !exact() && all_have_rows(*device_groups_[0]);
 }
 
 void DeviceEvaluator::record_drawing(Recording& recording, Kind kind) {
   const bool image = shows_image(kind), rows = shows_rows(kind), kept = is_kept(kind);
-  const auto side_by_side = recording.sequence().parallel();
   const DeviceGroup& device_group = *device_groups_[0];
   const Group& group = device_group.group();
+  if (group.mesh == nullptr) {
+    upload_.send(recording.sequence());
+  } else {
+    record_scene(recording);
+  }
+  const auto side_by_side = recording.sequence().parallel();
   for (const OutputChannels& output : outputs_) {
     const auto o = static_cast<std::size_t>(output.output);
     recording.launch(kernels_.draw[o][group.surface][camera_slots_ > 0 ? 1 : 0], static_cast<int>(pixels()),
@@ -154,18 +164,20 @@ void DeviceEvaluator::record_drawing(Recording& recording, Kind kind) {
                        a.tiles_x = grid_.across, a.width = grid_.width;
                        a.pixels = static_cast<std::int32_t>(pixels());
                        set_camera(a, state_);
+                       set_rays(a, state_);
                        set_surface(a, device_group, upload_);
                        set_pivot(a, group);
                        a.background = output.background, a.channels = channels_, a.channel = output.first;
                        a.columns = rows ? static_cast<std::int32_t>(parameters_.size()) : 0;
                        a.matrix = array(upload_.array(uploaded_mixing_));
                        a.inverse_depth = array(inverse_depth_), a.ids = array(ids_);
-                       // What is not asked for: an image goes where nobody looks, columns are none.
+                       a.keeps_ids = rows && &output == &outputs_.front() ? 1 : 0;
+                       // What is not asked for: an image goes where nobody looks, columns and ids are none.
                        a.image = image ? array(image_target(kept)) : array(rendered_);
                        a.out = rows ? array(planes_target(kept)) : array(rendered_);
+                       a.seen = rows ? array(ids_target(kept)) : array(ids_);
                      });
   }
-  if (rows) record_ids(recording, kept);
 }
 
 void DeviceEvaluator::record_image(Recording& recording, bool kept) {
@@ -196,7 +208,7 @@ void DeviceEvaluator::record_planes(Recording& recording, bool kept) {
 void DeviceEvaluator::record_ids(Recording& recording, bool kept) {
   recording.launch(kernels_.store_ids, static_cast<int>(pixels()), [this, kept](auto& a) {
     a.tiles_x = grid_.across, a.width = grid_.width;
-    a.ids = array(ids_), a.image = array(kept ? kept_rows_->ids() : row_results_.array(ids_piece_));
+    a.ids = array(ids_), a.image = array(ids_target(kept));
   });
 }
 

@@ -17,18 +17,18 @@ void set_tiles(Arguments& a, const TileGrid& grid) {
 
 }  // namespace
 
-void DeviceEvaluator::record_scene(Recording& recording) {
-  {
+void DeviceEvaluator::record_scene(Recording& recording, bool observes) {
+  upload_.bring(recording, kernels_, zeros_);
+  if (device_groups_.empty()) {  // else the first of them sees to it
     const auto side_by_side = recording.sequence().parallel();
-    upload_.send(recording.sequence());
     recording.sequence().fill(inverse_depth_.array(), 0.0f);
     recording.sequence().fill(ids_.array(), -1);
-    for (const std::unique_ptr<DeviceGroup>& group : device_groups_) group->clear(recording.sequence());
   }
   for (int step = 0; step < DeviceGroup::steps; ++step) {
     const auto side_by_side = recording.sequence().parallel();
     for (const std::unique_ptr<DeviceGroup>& group : device_groups_)
-      group->record(step, recording, kernels_, upload_, results_, state_);
+      group->record(step, recording, kernels_, upload_, zeros_, results_, state_);
+    if (observes && step == DeviceGroup::least_step) observation_.record(recording);
   }
   for (const std::unique_ptr<DeviceGroup>& group : device_groups_) record_visible(recording, *group);
 }
@@ -58,8 +58,8 @@ void DeviceEvaluator::record_visible(Recording& recording, const DeviceGroup& de
     });
   }
   const auto bounds = device_group.bounds(upload_);
-  const auto depths = device_group.depths();
-  const auto winners = device_group.winners();
+  const auto depths = device_group.depths(zeros_);
+  const auto winners = device_group.winners(zeros_);
   recording.launch(kernels_.large_triangles, numbers(1),
                    [set, table, bounds, offsets, candidates, depths, winners, &group](auto& a) {
                      set(a);

@@ -9,9 +9,11 @@ namespace {
 using runtime::array;
 
 // Threads that a group's last sums are shared out to, if it has fewer primitives.
-constexpr int sum_threads = 16384;
+constexpr int sum_threads = 65536;
 // Sums that cost the host less than a kernel of their own.
 constexpr int host_sums = 4096;
+// Bytes of sums that kernels may write to the host's memory themselves.
+constexpr std::size_t direct_bytes = std::size_t{1} << 18;
 
 }  // namespace
 
@@ -22,12 +24,19 @@ void DeviceEvaluator::while_observed(F&& work) {
     work();
   } catch (...) {
     observation_.forget();
-    observation_.release();
+    release_observed();
     throw;
   }
 }
 
-void DeviceEvaluator::start(const Observation& observation, const Key& key) {
+void DeviceEvaluator::release_observed() {
+  observation_.release();
+  for (const auto& [key, recording] : recordings_) {
+    if (std::get<3>(key)) recording->refresh();
+  }
+}
+
+void DeviceEvaluator::start(const Observation& observation, Key key) {
   using Staged = DeviceObservation::Staged;
   // What is observed comes again and again, as a rule: then looking whether it has changed takes no time.
   const bool begun = observation_.comes_again(observation);
@@ -37,14 +46,19 @@ void DeviceEvaluator::start(const Observation& observation, const Key& key) {
   if (begun) recordings_.at(key)->wait();
   if (staged == Staged::refused) refuse_weights();
   while_observed([&] {
-    if (staged == Staged::changed) observation_.send(stream_);
+    std::get<3>(key) = staged == Staged::changed && observation_.is_there();
+    if (std::get<3>(key)) {
+      observation_.expect();
+    } else if (staged == Staged::changed) {
+      observation_.send(stream_);
+    }
     start(key);
   });
 }
 
 void DeviceEvaluator::finish_observed() {
   while_observed([this] { finish(); });
-  observation_.release();
+  release_observed();
   if (*results_.host(negative_weight_) == 0) return;
   observation_.forget();
   refuse_weights();
@@ -64,7 +78,7 @@ Evaluator::Totals DeviceEvaluator::totals() const {
 Evaluator::Totals DeviceEvaluator::sum_costs(const Observation& observation, const KernelLoss& loss,
                                              SharedCost* shared) {
   loss_ = loss;
-  start(observation, {shared == nullptr ? Kind::cost : Kind::shared_cost, loss.index, false});
+  start(observation, {shared == nullptr ? Kind::cost : Kind::shared_cost, loss.index, false, false});
   finish_observed();
   if (shared != nullptr) {
     *shared = SharedCost();
@@ -83,7 +97,8 @@ Evaluator::Totals DeviceEvaluator::sum_costs(const Observation& observation, con
 void DeviceEvaluator::start_products(const Observation& observation, const KernelLoss& loss,
                                      Products products, bool remember) {
   loss_ = loss;
-  start(observation, {products == Products::scatter ? Kind::scatter : Kind::products, loss.index, remember});
+  start(observation,
+        {products == Products::scatter ? Kind::scatter : Kind::products, loss.index, remember, false});
 }
 
 Evaluator::Totals DeviceEvaluator::finish_products() {
@@ -140,12 +155,14 @@ void DeviceEvaluator::record_tile_sums(Recording& recording, const Piece<float>&
   });
 }
 
-void DeviceEvaluator::record_cost(Recording& recording, int loss, bool shared) {
+void DeviceEvaluator::record_cost(Recording& recording, const Key& key) {
+  const auto [kind, loss, remember, observes] = key;
+  record_scene(recording, observes);
   record_values(recording, false);
   record_residuals(recording, loss, costs_);
   record_row_sums(recording, costs_);
   record_tile_sums(recording, tile_sums_);
-  if (!shared) return;
+  if (kind != Kind::shared_cost) return;
   recording.launch(kernels_.shared_row_sums, numbers(channels_) / tile, [this](auto& a) {
     a.before = array(remembered_), a.now = array(costs_), a.rows = array(line_sums_);
   });
@@ -160,15 +177,22 @@ void DeviceEvaluator::make_sums() {
     const int places = places_of(g) * (adds_parts(g) ? parts_of(g) : 1);
     group_pieces_.push_back(group_sums_.add<float>(2 * static_cast<std::size_t>(places)));
   }
-  group_sums_.allocate(*device_);
+  if (group_sums_.bytes() <= direct_bytes) {
+    group_sums_.allocate_on_host(*device_);
+  } else {
+    group_sums_.allocate(*device_);
+  }
 }
 
-void DeviceEvaluator::record_products(Recording& recording, int loss, bool remember, bool scatter) {
+void DeviceEvaluator::record_products(Recording& recording, const Key& key) {
+  const auto [kind, loss, remember, observes] = key;
+  const bool scatter = kind == Kind::scatter;
   runtime::DeviceBuffer<float>& costs = remember ? remembered_ : costs_;
   make_sums();
   make_room(*device_, rows_, static_cast<std::size_t>(numbers(channels_ * widest_)));
   // What the first group needs is made beside what the residuals need. Rows of crossed pixels come after all.
   const bool any = !groups_.empty(), beside = any && !exact();
+  record_scene(recording, observes);
   if (beside) clear_rows(recording, 0);
   record_values(recording, true, [&] {
     if (beside) record_rows(recording, *device_groups_[0], widest_of(0));

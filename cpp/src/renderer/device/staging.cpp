@@ -1,5 +1,6 @@
 #include "renderer/device/staging.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 namespace diffrt::renderer::gpu {
@@ -13,9 +14,9 @@ std::size_t Pieces::add_bytes(std::size_t bytes) {
   return offset;
 }
 
-void Pieces::allocate(runtime::Device& device, runtime::Memory host_memory) {
-  device_ = DeviceBuffer<unsigned char>(device, bytes_);
-  host_ = DeviceBuffer<unsigned char>(device, bytes_, host_memory);
+void Upload::allocate(runtime::Device& device) {
+  device_ = {device, bytes_};
+  host_ = {device, bytes_, runtime::Memory::upload};
 }
 
 void Upload::stage() {
@@ -26,7 +27,33 @@ void Upload::stage() {
 
 void Upload::send(runtime::Sequence& sequence) const { sequence.copy(device_.array(), host_.array()); }
 
+void Upload::bring(Recording& recording, const kernels::DeviceTable& kernels, const Zeros& zeros) const {
+  const DeviceArray<std::int32_t> from = words_of(host_), to = words(), cleared = zeros.words();
+  runtime::Sequence& sequence = recording.sequence();
+  recording.launch(
+      kernels.begin_evaluation, static_cast<int>(std::max(to.size, cleared.size)),
+      [from, to, cleared, &sequence](auto& a) {
+        const auto [staged, arguments] = sequence.argument_words();
+        a.words = static_cast<std::int32_t>(to.size), a.zeros = static_cast<std::int32_t>(cleared.size);
+        a.argument_words = static_cast<std::int32_t>(arguments.size);
+        a.source = runtime::array(from), a.to = runtime::array(to), a.cleared = runtime::array(cleared);
+        a.argument_source = runtime::array(staged), a.arguments = runtime::array(arguments);
+      });
+  sequence.send_by(0);
+}
+
+void Download::allocate(runtime::Device& device) {
+  device_ = {device, bytes_};
+  host_ = {device, bytes_, runtime::Memory::download};
+}
+
+void Download::allocate_on_host(runtime::Device& device) {
+  host_ = {device, bytes_, runtime::Memory::download};
+  device_ = host_;
+}
+
 void Download::fetch_bytes(runtime::Sequence& sequence, std::size_t begin, std::size_t end) const {
+  if (device_.array().address == host_.array().address) return;
   sequence.copy(host_.array().part(begin, end - begin), device_.array().part(begin, end - begin));
 }
 

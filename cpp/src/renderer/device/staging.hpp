@@ -1,10 +1,10 @@
-// Numbers on their way between host and device: many small arrays, one copy.
+// Numbers on their way between host and device: many small arrays at once.
 #pragma once
 
 #include <cstddef>
 #include <vector>
 
-#include "runtime/sequence.hpp"
+#include "renderer/device/recording.hpp"
 
 namespace diffrt::renderer::gpu {
 
@@ -15,31 +15,37 @@ struct Piece {
   std::size_t size = 0;
 };
 
-// Memory in pieces, on the host and on the device.
+// Memory of the device, in pieces.
 class Pieces {
  public:
-  // Before allocate().
+  // Before memory is allocated.
   template <class T>
   Piece<T> add(std::size_t size) {
     return {add_bytes(size * sizeof(T)), size};
   }
-  void allocate(runtime::Device& device, runtime::Memory host_memory);
-  bool allocated() const { return host_.host() != nullptr; }
+  bool allocated() const { return device_.size() > 0; }
 
   template <class T>
   runtime::DeviceArray<T> array(const Piece<T>& piece) const {
     return {device_.array().address + piece.offset, piece.size};
   }
-  template <class T>
-  T* host(const Piece<T>& piece) const {
-    return reinterpret_cast<T*>(host_.host() + piece.offset);
-  }
+  // All of it, as kernels that do not care what it holds see it.
+  runtime::DeviceArray<std::int32_t> words() const { return words_of(device_); }
 
  protected:
   std::size_t add_bytes(std::size_t bytes);
+  static runtime::DeviceArray<std::int32_t> words_of(const runtime::DeviceBuffer<unsigned char>& memory) {
+    return {memory.array().address, memory.size() / sizeof(std::int32_t)};
+  }
 
   std::size_t bytes_ = 0;
-  runtime::DeviceBuffer<unsigned char> host_, device_;
+  runtime::DeviceBuffer<unsigned char> device_;
+};
+
+// What is to be 0 when an evaluation begins: Upload::bring() sees to it.
+class Zeros : public Pieces {
+ public:
+  void allocate(runtime::Device& device) { device_ = {device, bytes_}; }
 };
 
 // Arrays of the host that are sent before each evaluation.
@@ -52,10 +58,13 @@ class Upload : public Pieces {
     sources_.push_back({source, piece.offset, size * sizeof(T)});
     return piece;
   }
-  void allocate(runtime::Device& device) { Pieces::allocate(device, runtime::Memory::upload); }
+  void allocate(runtime::Device& device);
   // Copies what the sources hold now, for the next run of sequences that send it.
   void stage();
   void send(runtime::Sequence& sequence) const;
+  // To be recorded first: sends it, and what has changed of other launches' arguments, by a kernel that
+  // clears as well. A kernel waits longer for copies and fills than for another.
+  void bring(Recording& recording, const kernels::DeviceTable& kernels, const Zeros& zeros) const;
 
  private:
   struct Source {
@@ -63,13 +72,22 @@ class Upload : public Pieces {
     std::size_t offset, bytes;
   };
   std::vector<Source> sources_;
+  runtime::DeviceBuffer<unsigned char> host_;
 };
 
 // What kernels write and the host reads after each evaluation.
 class Download : public Pieces {
  public:
-  void allocate(runtime::Device& device) { Pieces::allocate(device, runtime::Memory::download); }
-  // All from `first` to `last`, and what was added between them.
+  void allocate(runtime::Device& device);
+  // Without memory of the device: kernels write to the host's, which takes less time than a copy afterwards
+  // if there is little. They may not read it, nor add to it.
+  void allocate_on_host(runtime::Device& device);
+  template <class T>
+  T* host(const Piece<T>& piece) const {
+    return reinterpret_cast<T*>(host_.host() + piece.offset);
+  }
+  std::size_t bytes() const { return bytes_; }
+  // All from `first` to `last`, and what was added between them, unless it comes by itself.
   template <class T, class U>
   void fetch(runtime::Sequence& sequence, const Piece<T>& first, const Piece<U>& last) const {
     fetch_bytes(sequence, first.offset, last.offset + last.size * sizeof(U));
@@ -77,6 +95,8 @@ class Download : public Pieces {
 
  private:
   void fetch_bytes(runtime::Sequence& sequence, std::size_t begin, std::size_t end) const;
+
+  runtime::DeviceBuffer<unsigned char> host_;
 };
 
 // Arrays that go up once: all together, by finish().

@@ -1,5 +1,6 @@
 #include "runtime/cuda/sequence.hpp"
 
+#include <algorithm>
 #include <limits>
 
 namespace diffrt::runtime::cuda {
@@ -7,6 +8,9 @@ namespace {
 
 // A graph costs more to launch than this many entries one by one (benchmarks/cpp/device_launch.cpp).
 constexpr std::size_t plain_entries = 2;
+// Launches of at most this many threads are shared out warp by warp: in larger groups they would lie on few
+// of the GPU's processors, and wait there for each other's memory.
+constexpr std::uint32_t small_launch = 32768, warp = 32;
 
 bool on_host(const Allocation& allocation) { return allocation.host != nullptr; }
 
@@ -27,8 +31,13 @@ CudaSequence::~CudaSequence() {
   }
 }
 
+std::uint32_t CudaSequence::group_size(const KernelCode& code, std::uint32_t threads) const {
+  return threads <= small_launch ? std::min(code.block, warp) : code.block;
+}
+
 void CudaSequence::build() {
   for (const LaunchEntry& launch : launches_) functions_.push_back(device_.function(*launch.code));
+  if (argument_staging_ != nullptr) sent_.resize(argument_staging_->bytes);
   const CurrentContext current(device_);
   const unsigned flags = measured_ ? CU_EVENT_DEFAULT : CU_EVENT_DISABLE_TIMING;
   if (measured_) device_.check(cu_.cuEventCreate(&begun_, flags), "cuEventCreate");
@@ -79,7 +88,7 @@ CUgraphNode CudaSequence::add_node(CUgraph graph, const Entry& entry, const std:
     const LaunchEntry& launch = launches_[*index];
     Parameters p = parameters(launch);
     void* pointers[] = {&p.block, &p.bounds};  // copied by the call
-    const CUDA_KERNEL_NODE_PARAMS kernel{functions_[*index], launch.groups, 1, 1, launch.code->block, 1, 1, 0,
+    const CUDA_KERNEL_NODE_PARAMS kernel{functions_[*index], launch.groups, 1, 1, launch.threads, 1, 1, 0,
                                          pointers,           nullptr};
     device_.check(cu_.cuGraphAddKernelNode(&node, graph, after.data(), after.size(), &kernel),
                   "cuGraphAddKernelNode");
@@ -116,8 +125,8 @@ void CudaSequence::call(const Entry& entry, CUstream stream) {
     const LaunchEntry& launch = launches_[*index];
     Parameters p = parameters(launch);
     void* pointers[] = {&p.block, &p.bounds};
-    device_.check(cu_.cuLaunchKernel(functions_[*index], launch.groups, 1, 1, launch.code->block, 1, 1, 0,
-                                     stream, pointers, nullptr),
+    device_.check(cu_.cuLaunchKernel(functions_[*index], launch.groups, 1, 1, launch.threads, 1, 1, 0, stream,
+                                     pointers, nullptr),
                   "cuLaunchKernel");
   } else if (const auto* copy = std::get_if<CopyEntry>(&entry.what)) {
     const auto host = [](Address address) { return reinterpret_cast<void*>(address); };
@@ -137,17 +146,30 @@ void CudaSequence::call(const Entry& entry, CUstream stream) {
   }
 }
 
+void CudaSequence::send_arguments(CUstream stream) {
+  if (dirty_end_ == dirty_begin_) return;
+  const auto* staged = static_cast<const unsigned char*>(argument_staging_->host);
+  std::size_t begin = dirty_begin_, end = dirty_end_;
+  // What has come back to what it was, as addresses of others' memory do, is there already.
+  while (any_sent_ && begin < end && staged[begin] == sent_[begin]) ++begin;
+  while (any_sent_ && begin < end && staged[end - 1] == sent_[end - 1]) --end;
+  const bool by_kernel =
+      sender_ && any_sent_ && begin >= launches_[*sender_].bounds + array_alignment;  // its own come first
+  if (begin < end && !by_kernel) {
+    device_.check(
+        cu_.cuMemcpyHtoDAsync_v2(argument_memory_->address + begin, staged + begin, end - begin, stream),
+        "cuMemcpyHtoDAsync");
+  }
+  std::copy(staged + begin, staged + end, sent_.begin() + static_cast<std::ptrdiff_t>(begin));
+  any_sent_ = true;
+  dirty_begin_ = dirty_end_ = 0;
+}
+
 void CudaSequence::submit(Stream given) {
   foreign_ = reinterpret_cast<CUstream>(given);
   const CUstream stream = given == 0 ? device_.stream() : foreign_;
   const CurrentContext current(device_);
-  if (dirty_end_ > dirty_begin_) {
-    const auto* staged = static_cast<const unsigned char*>(argument_staging_->host);
-    device_.check(cu_.cuMemcpyHtoDAsync_v2(argument_memory_->address + dirty_begin_, staged + dirty_begin_,
-                                           dirty_end_ - dirty_begin_, stream),
-                  "cuMemcpyHtoDAsync");
-    dirty_begin_ = dirty_end_ = 0;
-  }
+  send_arguments(stream);
   if (measured_) device_.check(cu_.cuEventRecord(begun_, stream), "cuEventRecord");
   if (graph_ != nullptr) {
     device_.check(cu_.cuGraphLaunch(graph_, stream), "cuGraphLaunch");

@@ -15,6 +15,7 @@ class CudaSequence : public Sequence {
   ~CudaSequence() override;
 
  protected:
+  std::uint32_t group_size(const KernelCode& code, std::uint32_t threads) const override;
   void build() override;
   void rebind(std::size_t) override {}  // addresses are in the argument block
   void submit(Stream stream) override;
@@ -25,6 +26,7 @@ class CudaSequence : public Sequence {
   CUgraphNode add_node(CUgraph graph, const Entry& entry, const std::vector<CUgraphNode>& after);
   void call(const Entry& entry, CUstream stream);
   void build_graph();
+  void send_arguments(CUstream stream);
   // The two arguments of a launch's kernel.
   struct Parameters {
     CUdeviceptr block, bounds;
@@ -34,6 +36,8 @@ class CudaSequence : public Sequence {
   CudaDevice& device_;
   const Functions& cu_;
   std::vector<CUfunction> functions_;  // per launch
+  std::vector<unsigned char> sent_;    // what the argument blocks hold on the device, once
+  bool any_sent_ = false;              // it was there
   CUgraphExec graph_ = nullptr;        // none: plain calls
   CUevent begun_ = nullptr, ended_ = nullptr;
   CUstream foreign_ = nullptr;  // the caller's stream of the last run
