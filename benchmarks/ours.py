@@ -151,6 +151,8 @@ def build_bottle(data: Path, boundary: str, outputs: list[str], device: str) -> 
 
 def seconds_of_a_step(result: dr.FitResult) -> float:
     """By the clock of a fit, which starts before its first evaluation: one step of those after it."""
+    if result.steps == 0:
+        raise RuntimeError(f"the fit took no step: {result.status}")
     return (result.history[-1].seconds - result.history[0].seconds) / result.steps
 
 

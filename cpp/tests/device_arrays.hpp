@@ -43,6 +43,19 @@ T load(FakeCuda& cuda, std::uint64_t address) {
   return value;
 }
 
+// Kernels' arguments come by it.
+inline void begin_evaluation(FakeCuda& cuda, const unsigned char* block, const unsigned char*, unsigned) {
+  const runtime::KernelCode& code = *kernels::table_cuda.begin_evaluation.code;
+  const auto copy = [&](const char* count, const char* from, const char* to) {
+    const auto bytes = 4 * static_cast<std::size_t>(argument<std::int32_t>(code, block, count));
+    if (bytes == 0) return;
+    std::memcpy(cuda.follow(argument<std::uint64_t>(code, block, to), bytes),
+                cuda.follow(argument<std::uint64_t>(code, block, from), bytes), bytes);
+  };
+  copy("words", "source", "to");
+  copy("argument_words", "argument_source", "arguments");
+}
+
 inline void load_observation(FakeCuda& cuda, const unsigned char* block, const unsigned char*, unsigned) {
   const runtime::KernelCode& code = *kernels::table_cuda.load_observation.code;
   const auto number = [&](const char* name) {
@@ -74,6 +87,7 @@ inline void dense_rows(FakeCuda&, const unsigned char*, const unsigned char*, un
 struct Session : FakeCudaSession {
   Session() {
     seen = Seen();
+    get().set_kernel("diffrt_begin_evaluation", &begin_evaluation);
     get().set_kernel("diffrt_load_observation", &load_observation);
     get().set_kernel("diffrt_store_image", &store_image);
     get().set_kernel("diffrt_dense_rows", &dense_rows);

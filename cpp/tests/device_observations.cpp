@@ -35,6 +35,21 @@ TEST_CASE("an observation on the device is read where it lies, each time") {
   CHECK(seen.weight == 0.5f);
 }
 
+TEST_CASE("arguments that change come by the evaluation's own first kernel") {
+  Session cuda;
+  Other one(cuda.get()), two(cuda.get());
+  Renderer renderer = make_renderer();
+  cost(renderer, {one.image(), {}});
+  const long sent = cuda->calls("cuMemcpyHtoDAsync_v2");
+  for (int i = 0; i < 3; ++i) {
+    for (const Other* other : {&two, &one, &one}) {
+      cost(renderer, {other->image(), {}});
+      CHECK(seen.image == other->address);
+    }
+  }
+  CHECK(cuda->calls("cuMemcpyHtoDAsync_v2") == sent);
+}
+
 TEST_CASE("an observation on the device of known revision is read once") {
   Session cuda;
   Other other(cuda.get());

@@ -291,5 +291,9 @@ TEST_CASE("wrong use of a sequence is refused") {
     CHECK_THROWS_AS(sequence->finish(), std::logic_error);
     sequence->run();
     CHECK_THROWS_AS(sequence->seconds(), std::logic_error);
+    const auto late = device->make_sequence();
+    late->fill(buffer.array(), 0.0f);
+    arguments.x = arguments.y = array(buffer);
+    CHECK_THROWS_AS(late->send_by(late->launch(code, arguments, Bounds::range(0, 4))), std::logic_error);
   });
 }

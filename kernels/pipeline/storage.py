@@ -190,7 +190,9 @@ def store_image(target):
 
 
 def begin_evaluation(target):
-    """to = source, `words` of them, from the host's memory; cleared = 0, `zeros` of them; [begin, end) holds both."""
+    """to = source, `words` of them, from the host's memory; arguments, those of the kernels that come after this one,
+    likewise; cleared = 0, `zeros` of them. [begin, end) holds all three.
+    """
     indices = target.indices
 
     @ti.kernel
@@ -198,14 +200,19 @@ def begin_evaluation(target):
         begin: ti.i32,
         end: ti.i32,
         words: ti.i32,
+        argument_words: ti.i32,
         zeros: ti.i32,
         source: indices,
         to: indices,
+        argument_source: indices,
+        arguments: indices,
         cleared: indices,
     ):
         for i in range(begin, end):
             if i < words:
                 to[i] = source[i]
+            if i < argument_words:
+                arguments[i] = argument_source[i]
             if i < zeros:
                 cleared[i] = 0
 

@@ -122,7 +122,7 @@ Sequence::Launch Sequence::add_launch(const KernelCode& code, const void* argume
                              std::to_string(array_alignment) + " bytes in their buffer");
   }
   const auto most = static_cast<std::uint32_t>(std::max(bounds.most, 1));
-  launch.groups = std::min((most - 1) / code.block + 1, most_groups_);
+  set_grid(launch, most);
   launch.block = add_block(code.argument_bytes);
   write_block(launch, arguments);
   if (!bounds.is_on_device()) {
@@ -132,6 +132,24 @@ Sequence::Launch Sequence::add_launch(const KernelCode& code, const void* argume
   launches_.push_back(std::move(launch));
   entries_.push_back({launches_.size() - 1, next_step()});
   return launches_.size() - 1;
+}
+
+void Sequence::set_grid(LaunchEntry& launch, std::uint32_t most) const {
+  launch.threads = group_size(*launch.code, most);
+  launch.groups = std::min((most - 1) / launch.threads + 1, most_groups_);
+}
+
+void Sequence::send_by(Launch launch) {
+  check_recording();
+  if (launch != 0 || entries_.size() != 1 || in_group_ || launches_[0].bounds_allocation != nullptr)
+    throw std::logic_error("what sends arguments comes first, alone, with bounds of the host's");
+  sender_ = launch;
+}
+
+Sequence::ArgumentWords Sequence::argument_words() const {
+  if (argument_staging_ == nullptr) return {};
+  const std::size_t words = argument_staging_->bytes / sizeof(std::int32_t);
+  return {{argument_staging_->address, words}, {argument_memory_->address, words}};
 }
 
 void Sequence::add_copy(Address to, std::size_t to_bytes, Address from, std::size_t from_bytes) {
@@ -154,6 +172,13 @@ void Sequence::finish() {
   check_recording();
   if (in_group_) throw std::logic_error("finish() inside a parallel group");
   device_->check_usable();
+  if (sender_) {
+    LaunchEntry& launch = launches_[*sender_];
+    launch.end =
+        std::max(launch.end, launch.begin + static_cast<int>(recorded_.size() / sizeof(std::int32_t)));
+    set_grid(launch, static_cast<std::uint32_t>(launch.end - launch.begin));
+    write_bounds(launch);
+  }
   if (!recorded_.empty()) make_argument_memory();
   build();
   built_ = true;

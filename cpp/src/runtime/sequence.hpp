@@ -20,6 +20,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <variant>
 #include <vector>
 
@@ -72,6 +73,8 @@ class Sequence {
     std::memcpy(&word, &value, 4);
     add_fill(to.address, to.size, word);
   }
+  // This launch, the first of all, copies what argument_words() says: run() then sends no other's arguments.
+  void send_by(Launch launch);
   // Until the result goes out of scope, entries do not wait for each other.
   class Group {
    public:
@@ -103,6 +106,13 @@ class Sequence {
   // Of the last run, on the device, after wait().
   double seconds();
 
+  // Where update() writes arguments and where kernels read them; none before finish(), nor where that is the
+  // same place.
+  struct ArgumentWords {
+    DeviceArray<std::int32_t> staged, arguments;
+  };
+  ArgumentWords argument_words() const;
+
   Device& device() const { return *device_; }
   std::size_t entries() const { return entries_.size(); }
 
@@ -120,7 +130,7 @@ class Sequence {
     int begin = 0, end = 0;
     Address bounds_address = 0;  // where they are the device's
     std::shared_ptr<Allocation> bounds_allocation;
-    std::uint32_t groups = 1;
+    std::uint32_t groups = 1, threads = 1;  // threads of a group
     std::vector<BoundArray> arrays;
   };
   struct CopyEntry {
@@ -141,6 +151,8 @@ class Sequence {
 
   Sequence(std::shared_ptr<Device> device, bool arrays_by_address, std::uint32_t most_groups);
 
+  // How many threads of a launch make a group.
+  virtual std::uint32_t group_size(const KernelCode& code, std::uint32_t) const { return code.block; }
   // Turns the entries into what the device replays.
   virtual void build() = 0;
   // The arrays of a launch have changed; arrays by address are in its argument block already.
@@ -153,6 +165,7 @@ class Sequence {
 
   std::vector<Entry> entries_;
   std::vector<LaunchEntry> launches_;
+  std::optional<Launch> sender_;  // of send_by
   bool measured_ = false, running_ = false;
 
   // Argument blocks and the host's bounds. blocks_ is what the host writes: a copy of argument_memory_ that
@@ -171,6 +184,7 @@ class Sequence {
   BoundArray bind(const Argument& argument, const void* arguments);
   std::size_t add_block(std::size_t bytes);
   void make_argument_memory();
+  void set_grid(LaunchEntry& launch, std::uint32_t most) const;
   void write_block(const LaunchEntry& launch, const void* arguments);
   void write_bounds(const LaunchEntry& launch);
   void touch(std::size_t begin, std::size_t end);

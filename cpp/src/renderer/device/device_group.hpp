@@ -32,6 +32,8 @@ class DeviceGroup {
   // One step of `steps` from what was uploaded to prepared triangles and tile lists. Each needs the one
   // before; those of other groups may run beside it.
   static constexpr int steps = 2 + Lists::steps;
+  // The one with the least to do, which leaves most of a GPU to others.
+  static constexpr int least_step = 2 + Lists::least_step;
   void record(int step, Recording& recording, const kernels::DeviceTable& kernels, const Upload& upload,
               const Zeros& zeros, const Download& results, const scene::State& state) const;
 

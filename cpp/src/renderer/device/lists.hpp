@@ -20,7 +20,7 @@ class Lists {
 
   // One step of `steps`, each of which needs the one before. Those of other lists may run beside it.
   // bounds: components x0, y0, x1, y1 [px, inclusive], component c of primitive i at c * stride + i.
-  static constexpr int steps = 4;
+  static constexpr int steps = 4, least_step = 2;
   void record(int step, Recording& recording, const kernels::DeviceTable& kernels, const Zeros& zeros,
               const Download& results, runtime::DeviceArray<float> bounds, int stride) const;
 

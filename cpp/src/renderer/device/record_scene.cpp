@@ -18,11 +18,7 @@ void set_tiles(Arguments& a, const TileGrid& grid) {
 }  // namespace
 
 void DeviceEvaluator::record_scene(Recording& recording, bool observes) {
-  {
-    const auto side_by_side = recording.sequence().parallel();
-    upload_.bring(recording, kernels_, zeros_);
-    if (observes) observation_.record(recording);
-  }
+  upload_.bring(recording, kernels_, zeros_);
   if (device_groups_.empty()) {  // else the first of them sees to it
     const auto side_by_side = recording.sequence().parallel();
     recording.sequence().fill(inverse_depth_.array(), 0.0f);
@@ -32,6 +28,7 @@ void DeviceEvaluator::record_scene(Recording& recording, bool observes) {
     const auto side_by_side = recording.sequence().parallel();
     for (const std::unique_ptr<DeviceGroup>& group : device_groups_)
       group->record(step, recording, kernels_, upload_, zeros_, results_, state_);
+    if (observes && step == DeviceGroup::least_step) observation_.record(recording);
   }
   for (const std::unique_ptr<DeviceGroup>& group : device_groups_) record_visible(recording, *group);
 }

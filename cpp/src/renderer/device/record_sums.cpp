@@ -9,7 +9,7 @@ namespace {
 using runtime::array;
 
 // Threads that a group's last sums are shared out to, if it has fewer primitives.
-constexpr int sum_threads = 16384;
+constexpr int sum_threads = 65536;
 // Sums that cost the host less than a kernel of their own.
 constexpr int host_sums = 4096;
 // Bytes of sums that kernels may write to the host's memory themselves.

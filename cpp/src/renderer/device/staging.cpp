@@ -29,13 +29,17 @@ void Upload::send(runtime::Sequence& sequence) const { sequence.copy(device_.arr
 
 void Upload::bring(Recording& recording, const kernels::DeviceTable& kernels, const Zeros& zeros) const {
   const DeviceArray<std::int32_t> from = words_of(host_), to = words(), cleared = zeros.words();
-  recording.launch(kernels.begin_evaluation, static_cast<int>(std::max(to.size, cleared.size)),
-                   [from, to, cleared](auto& a) {
-                     a.words = static_cast<std::int32_t>(to.size);
-                     a.zeros = static_cast<std::int32_t>(cleared.size);
-                     a.source = runtime::array(from), a.to = runtime::array(to);
-                     a.cleared = runtime::array(cleared);
-                   });
+  runtime::Sequence& sequence = recording.sequence();
+  recording.launch(
+      kernels.begin_evaluation, static_cast<int>(std::max(to.size, cleared.size)),
+      [from, to, cleared, &sequence](auto& a) {
+        const auto [staged, arguments] = sequence.argument_words();
+        a.words = static_cast<std::int32_t>(to.size), a.zeros = static_cast<std::int32_t>(cleared.size);
+        a.argument_words = static_cast<std::int32_t>(arguments.size);
+        a.source = runtime::array(from), a.to = runtime::array(to), a.cleared = runtime::array(cleared);
+        a.argument_source = runtime::array(staged), a.arguments = runtime::array(arguments);
+      });
+  sequence.send_by(0);
 }
 
 void Download::allocate(runtime::Device& device) {

@@ -62,7 +62,8 @@ class Upload : public Pieces {
   // Copies what the sources hold now, for the next run of sequences that send it.
   void stage();
   void send(runtime::Sequence& sequence) const;
-  // Sends it by a kernel, which clears as well: a kernel waits longer for copies and fills than for another.
+  // To be recorded first: sends it, and what has changed of other launches' arguments, by a kernel that
+  // clears as well. A kernel waits longer for copies and fills than for another.
   void bring(Recording& recording, const kernels::DeviceTable& kernels, const Zeros& zeros) const;
 
  private:

@@ -8,6 +8,9 @@ namespace {
 
 // A graph costs more to launch than this many entries one by one (benchmarks/cpp/device_launch.cpp).
 constexpr std::size_t plain_entries = 2;
+// Launches of at most this many threads are shared out warp by warp: in larger groups they would lie on few
+// of the GPU's processors, and wait there for each other's memory.
+constexpr std::uint32_t small_launch = 32768, warp = 32;
 
 bool on_host(const Allocation& allocation) { return allocation.host != nullptr; }
 
@@ -26,6 +29,10 @@ CudaSequence::~CudaSequence() {
     if (ended_ != nullptr) cu_.cuEventDestroy_v2(ended_);
   } catch (const DeviceError&) {  // a lost context has nothing left to destroy
   }
+}
+
+std::uint32_t CudaSequence::group_size(const KernelCode& code, std::uint32_t threads) const {
+  return threads <= small_launch ? std::min(code.block, warp) : code.block;
 }
 
 void CudaSequence::build() {
@@ -81,7 +88,7 @@ CUgraphNode CudaSequence::add_node(CUgraph graph, const Entry& entry, const std:
     const LaunchEntry& launch = launches_[*index];
     Parameters p = parameters(launch);
     void* pointers[] = {&p.block, &p.bounds};  // copied by the call
-    const CUDA_KERNEL_NODE_PARAMS kernel{functions_[*index], launch.groups, 1, 1, launch.code->block, 1, 1, 0,
+    const CUDA_KERNEL_NODE_PARAMS kernel{functions_[*index], launch.groups, 1, 1, launch.threads, 1, 1, 0,
                                          pointers,           nullptr};
     device_.check(cu_.cuGraphAddKernelNode(&node, graph, after.data(), after.size(), &kernel),
                   "cuGraphAddKernelNode");
@@ -118,8 +125,8 @@ void CudaSequence::call(const Entry& entry, CUstream stream) {
     const LaunchEntry& launch = launches_[*index];
     Parameters p = parameters(launch);
     void* pointers[] = {&p.block, &p.bounds};
-    device_.check(cu_.cuLaunchKernel(functions_[*index], launch.groups, 1, 1, launch.code->block, 1, 1, 0,
-                                     stream, pointers, nullptr),
+    device_.check(cu_.cuLaunchKernel(functions_[*index], launch.groups, 1, 1, launch.threads, 1, 1, 0, stream,
+                                     pointers, nullptr),
                   "cuLaunchKernel");
   } else if (const auto* copy = std::get_if<CopyEntry>(&entry.what)) {
     const auto host = [](Address address) { return reinterpret_cast<void*>(address); };
@@ -146,12 +153,14 @@ void CudaSequence::send_arguments(CUstream stream) {
   // What has come back to what it was, as addresses of others' memory do, is there already.
   while (any_sent_ && begin < end && staged[begin] == sent_[begin]) ++begin;
   while (any_sent_ && begin < end && staged[end - 1] == sent_[end - 1]) --end;
-  if (begin < end) {
+  const bool by_kernel =
+      sender_ && any_sent_ && begin >= launches_[*sender_].bounds + array_alignment;  // its own come first
+  if (begin < end && !by_kernel) {
     device_.check(
         cu_.cuMemcpyHtoDAsync_v2(argument_memory_->address + begin, staged + begin, end - begin, stream),
         "cuMemcpyHtoDAsync");
-    std::copy(staged + begin, staged + end, sent_.begin() + static_cast<std::ptrdiff_t>(begin));
   }
+  std::copy(staged + begin, staged + end, sent_.begin() + static_cast<std::ptrdiff_t>(begin));
   any_sent_ = true;
   dirty_begin_ = dirty_end_ = 0;
 }

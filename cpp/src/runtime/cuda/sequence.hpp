@@ -15,6 +15,7 @@ class CudaSequence : public Sequence {
   ~CudaSequence() override;
 
  protected:
+  std::uint32_t group_size(const KernelCode& code, std::uint32_t threads) const override;
   void build() override;
   void rebind(std::size_t) override {}  // addresses are in the argument block
   void submit(Stream stream) override;
