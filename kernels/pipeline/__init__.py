@@ -220,6 +220,7 @@ def constants(target):
         "crossing_outside": crossings.OUTSIDE,
         "crossing_nodes": crossings.NODES,
         "edge_components": edges.EDGE_COMPONENTS,
+        "edge_face": edges.EDGE_FACE,
         "edge_bounds": edges.EDGE_BOUNDS,
         "edge_inverse": edges.INVERSE,
         "piece_components": edges.PIECE_COMPONENTS,

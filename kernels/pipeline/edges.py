@@ -13,12 +13,13 @@ from kernels.cameras.pinhole import pinhole_direction
 from kernels.numbers import Vec3, maximum, minimum, where
 from kernels.numbers.traced import Traced, element
 from kernels.pipeline.crossings import pixel_centres_in_tile
-from kernels.pipeline.prepare import OFFSET
+from kernels.pipeline.prepare import INVERSE_OFFSET, OFFSET
 from kernels.pipeline.target import TILE
 from kernels.silhouettes.edge import cross_edge
 
-# Components of a silhouette edge: q as a vector, q = line . d; both ends [px] with 1/z there; and its bounds.
-LINE, START, END, INVERSE, EDGE_BOUNDS, EDGE_COMPONENTS = 0, 3, 5, 7, 9, 13
+# Components of a silhouette edge: q as a vector, q = line . d; both ends [px] with 1/z there; its bounds; and whether
+# the face of its first half-edge can be seen: 0 if that is seen edge-on.
+LINE, START, END, INVERSE, EDGE_BOUNDS, EDGE_FACE, EDGE_COMPONENTS = 0, 3, 5, 7, 9, 13, 14
 # Components of a piece of an edge in a pixel; `PIECE_INVERSE` is 1/z in its middle, `PIECE_CUT` 1 where an end is cut,
 # `PIECE_CENTRE` how far [px] the pixel's centre is from its line, positive on the covered side.
 PIECE_AREA, PIECE_MOMENT, PIECE_LENGTH, PIECE_MIDDLE, PIECE_OUTWARD, PIECE_INVERSE = 0, 1, 3, 4, 6, 8
@@ -76,6 +77,7 @@ def silhouette_edges(target):
                         (faces, face_stride),
                         (vertices_camera, vertex_stride),
                         (width, height, fx, fy, cx, cy),
+                        triangles,
                         components,
                         stride,
                         n,
@@ -117,7 +119,7 @@ def side_of_faces(
     return sign
 
 
-def describe(half_edge, sign, faces, vertices, camera, components, stride, n):
+def describe(half_edge, sign, faces, vertices, camera, triangles, components, stride, n):
     """Writes item n of the components; returns whether any of the edge may be in the image, 1 or 0."""
     a, b = half_edge_ends(half_edge, *faces, *vertices)
     width, height, fx, fy, cx, cy = (Traced(x) for x in camera)
@@ -137,7 +139,8 @@ def describe(half_edge, sign, faces, vertices, camera, components, stride, n):
         minimum(high_x, width - 1.0),
         minimum(high_y, height - 1.0),
     )
-    values = (*line, start_x, start_y, end_x, end_y, start_inverse, end_inverse, *bounds)
+    face = where(Traced(element(triangles, INVERSE_OFFSET * faces[1] + half_edge // 3)) == 0.0, 0.0, 1.0)
+    values = (*line, start_x, start_y, end_x, end_y, start_inverse, end_inverse, *bounds, face)
     for c, value in enumerate(values):
         element(components, c * stride + n)._assign(value.expression)
     return ti.cast(where(seen, 1.0, 0.0).expression, ti.i32)

@@ -246,6 +246,7 @@ class Chain:
                 crossed_capacity=capacities[0],
                 entry_capacity=capacities[1],
                 edge_numbers=t.edge_numbers,
+                components=t.components,
                 pixel_places=self.pixel_places,
                 meshes=t.mesh_table,
                 pieces=self.pieces,

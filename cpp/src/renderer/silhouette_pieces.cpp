@@ -159,7 +159,12 @@ void SilhouetteWork::add_chain(const TileContext& context, int g, int pixel, int
     m.area -= std::floor(m.area);
     if (m.area < kernels::ambiguous_area && covered) m.area = 1;
     if (m.area > 1 - kernels::ambiguous_area && !covered) m.area = 0;
+    // Whether all of the pixel or nothing of it is covered is not known: as if it were behind everything.
+    if (pieces > 1 && m.centre == 0 &&
+        (m.area <= kernels::ambiguous_area || m.area >= 1 - kernels::ambiguous_area))
+      m.inverse = -1;
   }
+  m.face_seen = s.components[static_cast<std::size_t>(kernels::edge_face * s.stride + edge)] != 0;
   make_entry_room(1);
   const auto e = static_cast<std::size_t>(entries_);
   entry_pixels_[e] = pixel, entry_primitives_[e] = s.half_edges[static_cast<std::size_t>(edge)] / 3;
@@ -175,6 +180,7 @@ void SilhouetteWork::add_chain(const TileContext& context, int g, int pixel, int
 
 // How far the pixel's centre is from a chain [px], positive on the covered side: what its nearest piece says.
 // Where several are the nearest, at a vertex, and do not agree: all of them must, if it is a convex corner.
+// 0 where it is so narrow that rounding makes it one or not.
 float SilhouetteWork::centre_of_chain(int root) {
   const auto distance = [&](int i) {
     const float along = piece(kernels::piece_outward + 1, i) * piece(kernels::piece_middle, i) -
@@ -202,8 +208,9 @@ float SilhouetteWork::centre_of_chain(int root) {
     }
   });
   // Of any two pieces of a convex corner, the normals lead apart.
-  const bool convex = static_cast<float>(count) * spread >= outward[0] * middle[0] + outward[1] * middle[1];
-  return covered == count || (covered > 0 && !convex) ? nearest : -nearest;
+  const float apart = static_cast<float>(count) * spread - outward[0] * middle[0] - outward[1] * middle[1];
+  if (covered > 0 && covered < count && std::abs(apart) < kernels::as_near) return 0;
+  return covered == count || (covered > 0 && apart < 0) ? nearest : -nearest;
 }
 
 bool SilhouetteWork::is_chain(const TileContext& context, int e) const {

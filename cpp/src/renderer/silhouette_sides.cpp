@@ -143,7 +143,8 @@ void SilhouetteWork::decide(const TileContext& context) {
         const float at_edge = mesh_entries_[i].inverse, nearest = tolerance * at_edge;
         // The mesh may be so narrow that beside its edge it is over; or something is before it.
         const bool narrow = !group.owns(inner);
-        if (!(seen_inverse_[i + step] <= nearest) || (narrow && !(seen_inverse_[i] <= nearest))) continue;
+        if (!(seen_inverse_[i + step] <= nearest)) continue;
+        if (narrow && (!(seen_inverse_[i] <= nearest) || !mesh_entries_[i].face_seen)) continue;
         if (group.owns(seen_ids_[i + 2 * step])) {
           sample_ids_[i] = seen_ids_[i + 2 * step], reference_[i] = 0;
         } else {

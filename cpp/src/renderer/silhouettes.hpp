@@ -217,6 +217,7 @@ class SilhouetteWork {
   runtime::Buffer<float> pieces_, piece_jumps_, piece_rows_;
   struct MeshEntry {
     float area, moment_x, moment_y, edge_x, edge_y, outward_x, outward_y, centre, inverse;
+    bool face_seen;  // the one that stands for the mesh where it is narrow
   };
   std::vector<MeshEntry> mesh_entries_;
 

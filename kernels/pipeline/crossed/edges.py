@@ -58,6 +58,7 @@ def count_pieces(target):
                     (faces, face_stride),
                     (vertices_camera, vertex_stride),
                     (ti.cast(width, ti.f32), ti.cast(height, ti.f32), fx, fy, cx, cy),
+                    triangles,
                     components,
                     edge_stride,
                     edge,

@@ -190,8 +190,8 @@ def choose_sides(target):
                     active = beyond <= nearest
                     if inner < first or inner >= last:
                         # The mesh may be so narrow that beside its edge it is over; or something is before it.
-                        active = active and near <= nearest
                         inner = entries[at.ENTRY_OWNER * n + e]
+                        active = active and near <= nearest and inner >= 0
                         near = crossings[EDGE_INVERSE * n + e]
                     if first <= inside and inside < last:
                         inner = inside

@@ -24,6 +24,7 @@ from kernels.pipeline.crossings import (
 from kernels.pipeline.edges import (
     AMBIGUOUS,
     AS_NEAR,
+    EDGE_FACE,
     LEAST_HOLE,
     PIECE_AREA,
     PIECE_CENTRE,
@@ -230,6 +231,7 @@ def link_pieces(target):
         piece_capacity: ti.i32,
         edge_stride: ti.i32,
         edge_numbers: indices,
+        components: scalars,
         meshes: indices,
         pixel_places: indices,
         pieces: scalars,
@@ -268,7 +270,10 @@ def link_pieces(target):
                         face = edge_numbers[at.EDGE_HALF_EDGE * edge_stride + edge] // 3
                         numbers = mesh * at.MESH_NUMBERS
                         entries[at.ENTRY_PIXEL * entry_capacity + e] = pixel
-                        entries[at.ENTRY_OWNER * entry_capacity + e] = meshes[numbers + at.MESH_FIRST_ID] + face
+                        owner = -1
+                        if components[EDGE_FACE * edge_stride + edge] != 0.0:
+                            owner = meshes[numbers + at.MESH_FIRST_ID] + face
+                        entries[at.ENTRY_OWNER * entry_capacity + e] = owner
                         entries[at.ENTRY_KIND * entry_capacity + e] = at.KIND_CHAIN
                         entries[at.ENTRY_MESH * entry_capacity + e] = mesh
                         entries[at.ENTRY_RULE * entry_capacity + e] = meshes[numbers + at.MESH_RULE]
@@ -287,7 +292,11 @@ def add_chain(
     crossings: ti.template(),
     entry_capacity,
 ):
-    """Sums up the pieces of a chain, from its first on; returns the longest."""
+    """Sums up the pieces of a chain, from its first on; returns the longest.
+
+    Where it is not known whether all of the pixel or nothing of it is covered, 1/z at the edge is -1, behind
+    everything.
+    """
     n = capacity
     count = 0
     cuts = 0.0
@@ -308,6 +317,7 @@ def add_chain(
                 length = pieces[PIECE_LENGTH * n + i]
                 longest = i
     centre = pieces[PIECE_CENTRE * n + longest]
+    told = True
     if count > 1:
         centre = centre_of_chain(piece_numbers, pieces, n, root, last)
     if cuts == 0.0 and area > -LEAST_HOLE:
@@ -318,6 +328,8 @@ def add_chain(
             area = 1.0
         if area > 1.0 - AMBIGUOUS and centre < 0.0:
             area = 0.0
+        told = centre != 0.0 or (area > AMBIGUOUS and area < 1.0 - AMBIGUOUS)
+    crossings[EDGE_INVERSE * entry_capacity + e] = ti.select(told, pieces[PIECE_INVERSE * n + longest], -1.0)
     crossings[CENTRE * entry_capacity + e] = centre
     crossings[AREA * entry_capacity + e] = area
     crossings[MOMENT * entry_capacity + e] = moment_x
@@ -329,7 +341,8 @@ def add_chain(
 def centre_of_chain(piece_numbers: ti.template(), pieces: ti.template(), n, root, last):
     """How far the pixel's centre is from the chain [px], positive on the covered side: what its nearest piece says.
 
-    Where several are the nearest, at a vertex, and do not agree: all of them must, if it is a convex corner.
+    Where several are the nearest, at a vertex, and do not agree: all of them must, if it is a convex corner. 0 where it
+    is so narrow that rounding makes it one or not.
     """
     nearest = 1e6
     count = 0.0
@@ -361,8 +374,11 @@ def centre_of_chain(piece_numbers: ti.template(), pieces: ti.template(), n, root
                     outward_y += normal_y
                     spread += normal_x * x + normal_y * y
     # Of any two pieces of a convex corner, the normals lead apart.
-    convex = count * spread >= outward_x * along + outward_y * down
-    return ti.select(covered == count or (covered > 0.0 and not convex), nearest, -nearest)
+    apart = count * spread - outward_x * along - outward_y * down
+    result = ti.select(covered == count or (covered > 0.0 and apart < 0.0), nearest, -nearest)
+    if covered > 0.0 and covered < count and ti.max(apart, -apart) < AS_NEAR:
+        result = 0.0
+    return result
 
 
 @ti.func
@@ -376,7 +392,6 @@ def describe_chain(
     crossings[LONGEST * n + e] = 1.0
     crossings[SPREAD * n + e] = 1.0
     crossings[SPREAD_SLOPE * n + e] = 0.0
-    crossings[EDGE_INVERSE * n + e] = pieces[PIECE_INVERSE * capacity + longest]
     for side in ti.static(range(2)):
         # The part outside has the opposite moments.
         part = crossings[AREA * n + e] - side

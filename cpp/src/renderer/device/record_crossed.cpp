@@ -88,8 +88,8 @@ void Crossed::record_pieces(Recording& recording) {
     a.tiles_x = scene_.grid.across;
     a.crossed_capacity = capacity_[crossed], a.entry_capacity = capacity_[entries];
     a.piece_capacity = capacity_[pieces], a.edge_stride = edge_stride_;
-    a.edge_numbers = array(edge_numbers_), a.meshes = array(mesh_table_);
-    a.pixel_places = array(pixel_places_);
+    a.edge_numbers = array(edge_numbers_), a.components = array(components_);
+    a.meshes = array(mesh_table_), a.pixel_places = array(pixel_places_);
     a.pieces = array(piece_values_), a.piece_numbers = array(piece_numbers_);
     a.crossed = array(crossed_), a.entries = array(entries_), a.crossings = array(crossings_);
   });
