@@ -43,7 +43,7 @@ T load(FakeCuda& cuda, std::uint64_t address) {
   return value;
 }
 
-// Kernels' arguments come by it.
+// Kernels' arguments come by it, and lists are empty after it.
 inline void begin_evaluation(FakeCuda& cuda, const unsigned char* block, const unsigned char*, unsigned) {
   const runtime::KernelCode& code = *kernels::table_cuda.begin_evaluation.code;
   const auto copy = [&](const char* count, const char* from, const char* to) {
@@ -54,6 +54,18 @@ inline void begin_evaluation(FakeCuda& cuda, const unsigned char* block, const u
   };
   copy("words", "source", "to");
   copy("argument_words", "argument_source", "arguments");
+  const auto bytes = 4 * static_cast<std::size_t>(argument<std::int32_t>(code, block, "zeros"));
+  if (bytes > 0) std::memset(cuda.follow(argument<std::uint64_t>(code, block, "cleared"), bytes), 0, bytes);
+}
+
+// How long lists are comes by it.
+inline void keep_words(FakeCuda& cuda, const unsigned char* block, const unsigned char* bounds, unsigned) {
+  const runtime::KernelCode& code = *kernels::table_cuda.keep_words.code;
+  std::int32_t range[2];
+  std::memcpy(range, bounds, sizeof range);
+  const auto bytes = 4 * static_cast<std::size_t>(range[1] - range[0]);
+  std::memcpy(cuda.follow(argument<std::uint64_t>(code, block, "to"), bytes),
+              cuda.follow(argument<std::uint64_t>(code, block, "source"), bytes), bytes);
 }
 
 inline void load_observation(FakeCuda& cuda, const unsigned char* block, const unsigned char*, unsigned) {
@@ -88,6 +100,7 @@ struct Session : FakeCudaSession {
   Session() {
     seen = Seen();
     get().set_kernel("diffrt_begin_evaluation", &begin_evaluation);
+    get().set_kernel("diffrt_keep_words", &keep_words);
     get().set_kernel("diffrt_load_observation", &load_observation);
     get().set_kernel("diffrt_store_image", &store_image);
     get().set_kernel("diffrt_dense_rows", &dense_rows);

@@ -66,6 +66,7 @@ def start(arch):
         real_matrix_scalarize=arch != "x64",
     )
     stubs.check_loaded(arch)
+    gc.disable()  # Taichi's sample arrays cannot be freed while it works with the stub of CUDA's driver
 
 
 def trace(arch, kernels, progress=lambda name: None):
@@ -128,7 +129,6 @@ def _type_name(annotation):
 def main(arch, lanes, folder, *patterns):
     """Traces every kernel of the library for a target, or those whose name fits a pattern."""
     start(arch)
-    gc.disable()  # Taichi's sample arrays cannot be freed while it works with the stub of CUDA's driver
     from kernels.pipeline import all_kernels, constants
     from kernels.pipeline.target import Target
 

@@ -28,8 +28,8 @@ AREA, MOMENT, CENTRE, LONGEST, SPREAD, SPREAD_SLOPE = 0, 1, 3, 4, 5, 6
 INNER, OUTER, INSIDE, OUTSIDE, NODES = 7, 9, 11, 13, 15
 # How far [px] beside a silhouette one looks: more than what single precision makes of an image point.
 STEP = 0.02
-# A part of a pixel smaller than this has no centroid to speak of.
-LEAST_AREA = 1e-6
+# Of a part of a pixel smaller than this, single precision does not tell how the centroid moves.
+LEAST_AREA = 1e-4
 # Kinds of silhouettes: gently curved, a small ellipse, one that reaches the camera plane.
 KINDS = ("gentle", "small", "open")
 KIND_NODES = (4, 32, 8)
