@@ -145,9 +145,9 @@ def _centroids(entry):
 
 
 def _hidden(view, entry, near, inverse_far):
-    """Whether a silhouette is not seen: on its covered side another shape is, or beyond it something nearer.
+    """Whether a silhouette is not seen: on its covered side another shape is; of a mesh, something nearer on a side.
 
-    Of a mesh, the covered side may be so narrow that beside the edge it is over: something nearer must be there, too.
+    For a mesh may be so narrow that beside its edge it is over, and what is behind it is seen there.
     """
     id_near, inverse_near = near
     same = id_near >= 0 and view.primitives[id_near].name == entry.name

@@ -92,10 +92,10 @@ def block_of(i, smooth_count, smooth: ti.template(), mesh_count, meshes: ti.temp
 
 
 def choose_sides(target):
-    """Which entries of [begin, end) are visible: the object itself is seen on its side of its silhouette, and beyond
-    the edge of a mesh nothing that is nearer. Then the samples on both sides: of which primitive, 1/z where it was seen
-    (`reference`; 0 asks for no check), and what is shown before any primitive is asked: the background, or a mask's 1.
-    Where partials are wanted, with `slots` each, they are 0 before, and the samples' blocks are told.
+    """Which entries of [begin, end) are visible: the object itself is seen on its side of its silhouette; of a mesh,
+    nothing that is nearer on either side of its edge. Then the samples on both sides: of which primitive, 1/z where it
+    was seen (`reference`; 0 asks for no check), and what is shown before any primitive is asked: the background, or a
+    mask's 1. Where partials are wanted, with `slots` each, they are 0 before, and the samples' blocks are told.
 
     What is seen is the nearest of spheres, planes, and triangles as there are `mesh_count` meshes; of equals the one
     with the lowest id.
