@@ -29,7 +29,16 @@ struct TileRun {
   int first = 0, count = 1;
   bool touched = true;
 };
-constexpr int most_in_run = 4;
+constexpr int most_in_run = 16;
+// What is found of silhouettes beforehand is found for a quad at a time: the next so many tiles of a run.
+constexpr int most_in_quad = 4;
+constexpr int most_quads = most_in_run / most_in_quad;
+
+inline int quads_of(const TileRun& run) { return (run.count + most_in_quad - 1) / most_in_quad; }
+inline TileRun quad_of(const TileRun& run, int quad) {
+  const int before = quad * most_in_quad;
+  return {run.first + before, std::min(most_in_quad, run.count - before), run.touched};
+}
 
 class TileLists {
  public:

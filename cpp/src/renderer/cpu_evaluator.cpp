@@ -58,8 +58,10 @@ int CpuEvaluator::cut_runs(const TileContext& context, const std::vector<int>& t
 void CpuEvaluator::show_run(const TileContext& context, const TileRun& run, Workspace& work,
                             bool with_rows) const {
   if (exact()) work.silhouettes.find(context, run);
-  find_visible(context, run, work);
-  show(context, run, work);
+  for (int quad = 0; quad < quads_of(run); ++quad) {
+    find_visible(context, run, quad, work);
+    show(context, run, quad, work);
+  }
   if (exact()) work.silhouettes.run(context, run, work, with_rows);
 }
 

@@ -43,7 +43,7 @@ class CpuEvaluator : public Evaluator {
     if (cuts_runs_) cut_runs(context, tiles);
     const int count = static_cast<int>(cuts_runs_ ? runs_.size() : tiles.size());
     // Handing out a tile costs little, waking the others more: below a few tiles stay on this thread.
-    const int most = cuts_runs_ ? 2 : 8;
+    const int most = cuts_runs_ ? 1 : 8;
     const int grain = tiles.size() <= 4 ? count : std::clamp(count / (8 * pool_->threads()), 1, most);
     pool_->parallel_for(count, grain, [&](int begin, int end, int thread) {
       Workspace& work = workspaces_[static_cast<std::size_t>(thread)];

@@ -30,7 +30,7 @@ Evaluator::Totals CpuEvaluator::evaluate_cost(const Observation& observation, co
   over_tiles(context, active_, with_rows, [&](int t, bool touched, Workspace& work) {
     if (!touched) {
       work.select(0);
-      find_visible(context, {t, 1}, work), show(context, {t, 1}, work);
+      find_visible(context, {t, 1}, 0, work), show(context, {t, 1}, 0, work);
     }
     if (!load_observation(context, observation, t, work)) weights_valid = false;
     compare(context, loss, t, work, sums_.data());

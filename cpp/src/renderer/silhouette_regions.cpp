@@ -13,7 +13,7 @@
 namespace diffrt::renderer {
 namespace {
 
-static_assert(tile == 16 && most_in_run == 4, "a row of a run of tiles is a word");
+static_assert(tile == 16 && most_in_quad == 4, "a row of a quad is a word");
 constexpr float far_away = 1e6f;  // [px]
 
 inline __m128 select(__m128 condition, __m128 a, __m128 b) {
@@ -34,8 +34,8 @@ constexpr std::array<std::uint64_t, 65> lowest_bits() {
 }
 constexpr std::array<std::uint64_t, 65> bits_up_to = lowest_bits();
 
-// Rows of a run, a word for each, as a mask.
-inline void put_rows(const std::uint64_t* rows, RunMask& mask) {
+// Rows of a quad, a word for each, as a mask.
+inline void put_rows(const std::uint64_t* rows, QuadMask& mask) {
   for (std::size_t w = 0; w < words_of_tile; ++w) {
     // Row r has 16 pixels of each tile; a tile's word has 16 of each of four rows.
     const auto two = [&](std::size_t r) {
@@ -53,7 +53,7 @@ inline void put_rows(const std::uint64_t* rows, RunMask& mask) {
   }
 }
 
-// Masks of primitive `k` in the part of the image that a run covers.
+// Masks of primitive `k` in the part of the image that a quad covers.
 void find_masks(const SilhouetteLines& lines, std::size_t k, const Part& part, SilhouetteRegion& region) {
   const int from = std::max(part.top, lines.first_rows[k]) - part.top,
             to = std::min(part.top + part.rows - 1, lines.last_rows[k]) - part.top;
@@ -81,7 +81,7 @@ void find_masks(const SilhouetteLines& lines, std::size_t k, const Part& part, S
   put_rows(crossed, region.crossed), put_rows(full, region.full);
 }
 
-// In which tiles of a run, as masks, one object hides the other one's silhouette where its own surrounds a
+// In which tiles of a quad, as masks, one object hides the other one's silhouette where its own surrounds a
 // pixel: its surface is nearer than the plane of its silhouette, and that plane is nearer than the other's,
 // all over the tile, whose borders are half_x and half_y from its centre in z = 1.
 inline __m128i hides(const SilhouetteRegion& front, const SilhouetteRegion& other, float half_x,
@@ -97,7 +97,7 @@ inline __m128i hides(const SilhouetteRegion& front, const SilhouetteRegion& othe
 
 // Takes pixels out of a set, in some tiles.
 template <int Tile>
-inline void take_out(const RunMask& pixels, __m128i tiles, RunMask& from) {
+inline void take_out(const QuadMask& pixels, __m128i tiles, QuadMask& from) {
   const __m128i here = _mm_shuffle_epi32(tiles, Tile * 0b01010101);
   for (std::size_t w = Tile * words_of_tile; w < (Tile + 1) * words_of_tile; w += 2) {
     auto* to = reinterpret_cast<__m128i*>(&from[w]);
@@ -137,26 +137,31 @@ void find_columns(Group& group, int k) {
 }
 
 void SilhouetteRegions::find(const TileContext& context, const TileRun& run) {
-  regions_.clear(), candidates_.clear(), offsets_.clear();
-  for (std::size_t g = 0; g < context.groups.size(); ++g) {
-    offsets_.push_back(static_cast<int>(candidates_.size()));
-    if (context.groups[g].mesh == nullptr) find_of_group(context, g, run);
+  regions_.clear(), firsts_.clear(), candidates_.clear(), offsets_.clear();
+  groups_ = context.groups.size();
+  for (int quad = 0; quad < quads_of(run); ++quad) {
+    firsts_.push_back(regions_.size());
+    for (std::size_t g = 0; g < groups_; ++g) {
+      offsets_.push_back(static_cast<int>(candidates_.size()));
+      if (context.groups[g].mesh == nullptr) find_of_group(context, g, quad_of(run, quad));
+    }
+    hide(context, firsts_.back());
   }
+  firsts_.push_back(regions_.size());
   offsets_.push_back(static_cast<int>(candidates_.size()));
-  hide(context);
 }
 
-void SilhouetteRegions::find_of_group(const TileContext& context, std::size_t g, const TileRun& run) {
+void SilhouetteRegions::find_of_group(const TileContext& context, std::size_t g, const TileRun& quad) {
   const Group& group = context.groups[g];
-  const Part part = part_in_image(context.grid, run);
+  const Part part = part_in_image(context.grid, quad);
   const bool round = group.kind == GroupKind::spheres;
-  if (round) merge_candidates(group.tiles, run);
+  if (round) merge_candidates(group.tiles, quad);
   const int first = round ? offsets_.back() : 0,
             last = round ? static_cast<int>(candidates_.size()) : group.count;
   // The tiles' centres in z = 1.
-  std::array<float, most_in_run> x;
+  std::array<float, most_in_quad> x;
   const float middle = 0.5f * static_cast<float>(tile) - 0.5f;
-  for (std::size_t j = 0; j < most_in_run; ++j)
+  for (std::size_t j = 0; j < most_in_quad; ++j)
     x[j] = (static_cast<float>(part.left) + static_cast<float>(tile * static_cast<int>(j)) + middle -
             static_cast<float>(context.state.cx)) *
            static_cast<float>(1 / context.state.fx);
@@ -172,7 +177,7 @@ void SilhouetteRegions::find_of_group(const TileContext& context, std::size_t g,
     if (round) {
       const float* row = group.table.data() + static_cast<std::ptrdiff_t>(k) * kernels::sphere_components;
       region.along_x = row[0] * row[4], region.along_y = row[1] * row[4];
-      for (std::size_t j = 0; j < most_in_run; ++j)
+      for (std::size_t j = 0; j < most_in_quad; ++j)
         region.inverse[j] = region.along_x * x[j] + (region.along_y * y + row[2] * row[4]);
     } else {
       region.along_x = region.along_y = 0, region.inverse = {};
@@ -181,35 +186,37 @@ void SilhouetteRegions::find_of_group(const TileContext& context, std::size_t g,
   }
 }
 
-void SilhouetteRegions::merge_candidates(const TileLists& tiles, const TileRun& run) {
-  int next[most_in_run] = {}, ends[most_in_run] = {};
-  for (int j = 0; j < run.count; ++j)
-    next[j] = tiles.begin(run.first + j), ends[j] = tiles.end(run.first + j);
-  if (run.count == 1) {
+void SilhouetteRegions::merge_candidates(const TileLists& tiles, const TileRun& quad) {
+  int next[most_in_quad] = {}, ends[most_in_quad] = {};
+  for (int j = 0; j < quad.count; ++j)
+    next[j] = tiles.begin(quad.first + j), ends[j] = tiles.end(quad.first + j);
+  if (quad.count == 1) {
     for (int entry = next[0]; entry < ends[0]; ++entry) candidates_.push_back(tiles.candidate(entry));
     return;
   }
   constexpr int none = std::numeric_limits<int>::max();
   while (true) {
     int k = none;
-    for (int j = 0; j < run.count; ++j) k = next[j] < ends[j] ? std::min(k, tiles.candidate(next[j])) : k;
+    for (int j = 0; j < quad.count; ++j) k = next[j] < ends[j] ? std::min(k, tiles.candidate(next[j])) : k;
     if (k == none) return;
     candidates_.push_back(k);
-    for (int j = 0; j < run.count; ++j) next[j] += next[j] < ends[j] && tiles.candidate(next[j]) == k ? 1 : 0;
+    for (int j = 0; j < quad.count; ++j) next[j] += next[j] < ends[j] && tiles.candidate(next[j]) == k ? 1 : 0;
   }
 }
 
 // Takes out pixels where a silhouette is hidden for certain: behind a sphere whose own is not in the pixel.
-void SilhouetteRegions::hide(const TileContext& context) {
+// In a quad, whose regions are all from `first` on.
+void SilhouetteRegions::hide(const TileContext& context, std::size_t first) {
   constexpr int most = 16;  // spheres tried; large ones in one tile are few
   const float half = 0.5f * static_cast<float>(tile),
               half_x = half * static_cast<float>(1 / context.state.fx),
               half_y = half * static_cast<float>(1 / context.state.fy);
-  std::array<int, most_in_run> tried{};
-  for (const SilhouetteRegion& front : regions_) {
+  std::array<int, most_in_quad> tried{};
+  const Span<SilhouetteRegion> regions{regions_.data() + first, regions_.size() - first};
+  for (const SilhouetteRegion& front : regions) {
     if (!front.surrounds) continue;
-    alignas(16) std::int32_t tries[most_in_run];
-    for (std::size_t j = 0; j < most_in_run; ++j) {
+    alignas(16) std::int32_t tries[most_in_quad];
+    for (std::size_t j = 0; j < most_in_quad; ++j) {
       const std::uint64_t* full = front.full.data() + j * words_of_tile;
       const int any = (full[0] | full[1] | full[2] | full[3]) != 0 ? 1 : 0;
       tried[j] += any;
@@ -217,7 +224,7 @@ void SilhouetteRegions::hide(const TileContext& context) {
     }
     const __m128i there = _mm_load_si128(reinterpret_cast<const __m128i*>(tries));
     // No branches: which of two spheres is nearer is as good as random. None hides itself.
-    for (SilhouetteRegion& region : regions_) {
+    for (SilhouetteRegion& region : regions) {
       const __m128i hidden = _mm_and_si128(hides(front, region, half_x, half_y), there);
       take_out<0>(front.full, hidden, region.crossed), take_out<1>(front.full, hidden, region.crossed);
       take_out<2>(front.full, hidden, region.crossed), take_out<3>(front.full, hidden, region.crossed);

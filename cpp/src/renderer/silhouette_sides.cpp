@@ -34,20 +34,27 @@ void SilhouetteWork::look(const TileContext& context, const TileRun& run) {
   int groups = 0;
   for (std::size_t g = 0; g < context.groups.size(); ++g) {
     const Group& group = context.groups[g];
-    const bool there = group.mesh == nullptr
-                           ? group.kind == GroupKind::planes || !regions_.candidates(g).empty()
-                           : group.touches(run.first);
+    bool there = group.mesh == nullptr ? group.kind == GroupKind::planes : group.touches(run.first);
+    for (int quad = 0; quad < quads_ && group.kind == GroupKind::spheres; ++quad)
+      there = there || !regions_.candidates(quad, g).empty();
     if (there) ++groups, only = g;
   }
-  if (groups == 1 && context.groups[only].kind == GroupKind::spheres && first_mesh_ == entries_)
-    return look_spheres(context, only);
+  if (groups == 1 && context.groups[only].kind == GroupKind::spheres && first_mesh_ == entries_) {
+    for (int quad = 0; quad < quads_; ++quad) look_spheres(context, only, quad);
+    for (const Segment& s : segments_) {  // what fills up the last packet
+      for (int e = s.end; e % lanes != 0; ++e)
+        sample_ids_[static_cast<std::size_t>(e)] = sample_ids_[static_cast<std::size_t>(stride_ + e)] = -1;
+    }
+    return;
+  }
   see_all(context, run);
   decide(context);
 }
 
-void SilhouetteWork::look_spheres(const TileContext& context, std::size_t g) {
+void SilhouetteWork::look_spheres(const TileContext& context, std::size_t g, int quad) {
   const Group& group = context.groups[g];
-  const Span<const std::int32_t> candidates = regions_.candidates(g);
+  const Span<const std::int32_t> candidates = regions_.candidates(quad, g);
+  const auto q = static_cast<std::size_t>(quad);
   kernels::look_spheres_arguments a;
   set_rays(a, context.state);
   a.first = 0, a.last = static_cast<int>(candidates.size()), a.first_id = group.first_id;
@@ -60,11 +67,7 @@ void SilhouetteWork::look_spheres(const TileContext& context, std::size_t g) {
   a.outer_x = array(&crossing(kernels::crossing_outer, 0)),
   a.outer_y = array(&crossing(kernels::crossing_outer + 1, 0));
   a.ids = array(sample_ids_.data());
-  launch(context.kernels.look_spheres, a, 0, entries_ / lanes);
-  for (const Segment& s : segments_) {  // what fills up the last packet
-    for (int e = s.end; e % lanes != 0; ++e)
-      sample_ids_[static_cast<std::size_t>(e)] = sample_ids_[static_cast<std::size_t>(stride_ + e)] = -1;
-  }
+  launch(context.kernels.look_spheres, a, quad_begins_[q] / lanes, quad_begins_[q + 1] / lanes);
 }
 
 // What is seen along rays through the entries' points.
@@ -103,6 +106,15 @@ void SilhouetteWork::see_all(const TileContext& context, const TileRun& run) {
 // Spheres or planes that rays through points of entries [first, entries_) see; into third `part` of the
 // arrays.
 void SilhouetteWork::see(const TileContext& context, std::size_t g, int component, int part, int first) {
+  for (int quad = 0; quad < quads_; ++quad) {
+    const auto q = static_cast<std::size_t>(quad);
+    const int end = quad + 1 < quads_ ? quad_begins_[q + 1] : entries_;
+    see(context, g, quad, component, part, std::max(quad_begins_[q], first), end);
+  }
+}
+
+void SilhouetteWork::see(const TileContext& context, std::size_t g, int quad, int component, int part,
+                         int first, int last) {
   const Group& group = context.groups[g];
   const auto run = [&](auto kernel, auto a, int begin, int end) {
     set_rays(a, context.state);
@@ -110,13 +122,14 @@ void SilhouetteWork::see(const TileContext& context, std::size_t g, int componen
     a.points_x = array(&crossing(component, 0)), a.points_y = array(&crossing(component + 1, 0));
     a.inverse_depth = array(seen_inverse_.data() + static_cast<std::ptrdiff_t>(part) * stride_);
     a.ids = array(seen_ids_.data() + static_cast<std::ptrdiff_t>(part) * stride_);
-    launch(kernel, a, first / lanes, entries_ / lanes);
+    launch(kernel, a, first / lanes, last / lanes);
   };
   if (group.kind == GroupKind::planes) {
     kernels::see_planes_arguments a;
     a.planes = array(group.table.data());
     run(context.kernels.see_planes, a, 0, group.count);
-  } else if (const Span<const std::int32_t> candidates = regions_.candidates(g); !candidates.empty()) {
+  } else if (const Span<const std::int32_t> candidates = regions_.candidates(quad, g);
+             !candidates.empty()) {
     kernels::see_spheres_arguments a;
     a.spheres = array(group.table.data()), a.candidates = array(candidates.data());
     run(context.kernels.see_spheres, a, 0, static_cast<int>(candidates.size()));

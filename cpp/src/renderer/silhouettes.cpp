@@ -60,8 +60,10 @@ void SilhouetteWork::select(const TileContext& context, int j) {
 void SilhouetteWork::detect(const TileContext& context, const TileRun& run) {
   segments_.clear(), piece_segments_.clear(), entry_groups_.clear();
   entries_ = 0, count_ = 0;
-  once_ = shared_ = RunMask{};
-  add_entries();
+  once_ = shared_ = {};
+  quads_ = quads_of(run);
+  for (int quad = 0; quad < quads_; ++quad) add_entries(quad);
+  quad_begins_[static_cast<std::size_t>(quads_)] = entries_;
   for (std::size_t g = 0; g < context.groups.size(); ++g) {
     const Silhouettes& silhouettes = context.groups[g].silhouettes;
     if (silhouettes.count > 0 && !silhouettes.tiles.empty(run.first))
@@ -70,9 +72,10 @@ void SilhouetteWork::detect(const TileContext& context, const TileRun& run) {
   cross_pieces(context);
 }
 
-// Entries of spheres and planes, by group and kind.
-void SilhouetteWork::add_entries() {
-  const std::vector<SilhouetteRegion>& regions = regions_.regions();
+// Entries of spheres and planes in a quad, by group and kind.
+void SilhouetteWork::add_entries(int quad) {
+  quad_begins_[static_cast<std::size_t>(quad)] = entries_;
+  const Span<const SilhouetteRegion> regions = regions_.regions(quad);
   for (std::size_t first = 0, last = 0; first < regions.size(); first = last) {
     const int group = regions[first].group;
     unsigned kinds = 0;
@@ -81,7 +84,7 @@ void SilhouetteWork::add_entries() {
       if ((kinds >> kind & 1) == 0) continue;
       const int begin = entries_;
       for (std::size_t r = first; r < last; ++r) {
-        if (regions[r].kind == kind && regions[r].crosses) add_region(regions[r]);
+        if (regions[r].kind == kind && regions[r].crosses) add_region(regions[r], quad);
       }
       if (entries_ == begin) continue;
       segments_.push_back({group, kind, begin, entries_});
@@ -91,17 +94,18 @@ void SilhouetteWork::add_entries() {
   }
 }
 
-void SilhouetteWork::add_region(const SilhouetteRegion& region) {
-  make_entry_room(most_in_run * tile_pixels);
+void SilhouetteWork::add_region(const SilhouetteRegion& region, int quad) {
+  make_entry_room(most_in_quad * tile_pixels);
   constexpr std::uint64_t last = std::uint64_t{1} << 63;
   std::int32_t *pixels = entry_pixels_.data() + entries_, *first = pixels;
   for (std::size_t w = 0; w < region.crossed.size(); ++w) {
     std::uint64_t word = region.crossed[w];
     if (word == 0) continue;
-    shared_[w] |= once_[w] & word;
-    once_[w] |= word;
+    const std::size_t in_run = static_cast<std::size_t>(quad) * words_of_quad + w;
+    shared_[in_run] |= once_[in_run] & word;
+    once_[in_run] |= word;
     // Four at a time, and what was too many is written over: few words have the same number of pixels.
-    const auto number = static_cast<std::int32_t>(64 * w);
+    const auto number = static_cast<std::int32_t>(64 * in_run);
     std::int32_t* to = pixels;
     pixels += count_of_bits(word);
     do {

@@ -93,8 +93,8 @@ class SilhouetteWork {
   };
 
   void detect(const TileContext& context, const TileRun& run);
-  void add_entries();
-  void add_region(const SilhouetteRegion& region);
+  void add_entries(int quad);
+  void add_region(const SilhouetteRegion& region, int quad);
   void detect_edges(const TileContext& context, int g, int tile_index);
   void pad_entries();
   void allocate_entries(const TileContext& context, int entries);
@@ -116,9 +116,10 @@ class SilhouetteWork {
   static int whole_lines(int count) { return (count + 15) / 16 * 16; }
   void cross(const TileContext& context, bool with_nodes);
   void look(const TileContext& context, const TileRun& run);
-  void look_spheres(const TileContext& context, std::size_t g);
+  void look_spheres(const TileContext& context, std::size_t g, int quad);
   void see_all(const TileContext& context, const TileRun& run);
   void see(const TileContext& context, std::size_t g, int component, int part, int first);
+  void see(const TileContext& context, std::size_t g, int quad, int component, int part, int first, int last);
   void find_near_triangles(const Group& group, int tile_index);
   void find_near_entries();
   void decide(const TileContext& context);
@@ -182,6 +183,8 @@ class SilhouetteWork {
   // they lie close together in the cache.
   int capacity_ = 0, stride_ = 0;
   SilhouetteRegions regions_;
+  int quads_ = 0;
+  std::array<int, most_quads + 1> quad_begins_{};  // their entries of spheres and planes
   std::vector<Segment> segments_;
   std::vector<std::int32_t> entry_pixels_,
       entry_primitives_;           // primitive: its number in the group; a face of a mesh
@@ -223,7 +226,7 @@ class SilhouetteWork {
 
   std::int32_t count_ = 0;  // kernels append here
   // Pixels with an entry, visible or not, and those with several.
-  RunMask once_{}, shared_{};
+  std::array<std::uint64_t, most_quads * words_of_quad> once_{}, shared_{};
   std::vector<CrossedPixel> all_crossed_;  // of each tile the first so many of its 256
   std::array<int, most_in_run> crossed_counts_{}, alone_counts_{};
   Span<CrossedPixel> crossed_;  // of the tile at hand

@@ -49,46 +49,50 @@ bool touches(const Group& group, const TileRun& run) {
 }
 
 // Spheres. Without silhouettes the lists of tiles are bounds enough.
-void find_visible_discs(const TileContext& context, std::size_t g, const TileRun& run, Workspace& work) {
+void find_visible_discs(const TileContext& context, std::size_t g, const TileRun& run, int quad,
+                        Workspace& work) {
   const Group& group = context.groups[g];
-  const Part part = part_in_image(context.grid, run);
+  const Part part = part_in_image(context.grid, quad_of(run, quad));
+  const std::ptrdiff_t before = static_cast<std::ptrdiff_t>(quad) * most_in_quad * tile_pixels;
   kernels::visible_discs_arguments a;
   set_rays(a, context.state);
   a.left = part.left, a.top = part.top, a.across = part.columns, a.lines = part.rows;
   a.first_id = group.first_id, a.spheres = array(group.table.data());
   a.bounded = group.exact, a.stride = group.stride, a.bounds = array(group.bounds.data());
-  a.inverse_depth = array(work.all_inverse_depth.data()), a.ids = array(work.all_ids.data());
+  a.inverse_depth = array(work.all_inverse_depth.data() + before),
+  a.ids = array(work.all_ids.data() + before);
   if (!group.exact) {
     a.candidates = array(group.tiles.candidates());
     launch(context.kernels.visible_discs, a, group.tiles.begin(run.first), group.tiles.end(run.first));
     return;
   }
-  const Span<const std::int32_t> candidates = work.silhouettes.regions().candidates(g);
+  const Span<const std::int32_t> candidates = work.silhouettes.regions().candidates(quad, g);
   a.candidates = array(candidates.data());
   launch(context.kernels.visible_discs, a, 0, static_cast<int>(candidates.size()));
 }
 
 }  // namespace
 
-void find_visible(const TileContext& context, const TileRun& run_of_tiles, Workspace& work) {
-  const int begin = run_of_tiles.first, end = begin + run_of_tiles.count;
+void find_visible(const TileContext& context, const TileRun& run_of_tiles, int quad, Workspace& work) {
+  const TileRun part = quad_of(run_of_tiles, quad);
+  const int begin = part.first, end = begin + part.count;
   kernels::clear_visibility_arguments clear;
-  clear.first_tile = begin;
+  clear.first_tile = run_of_tiles.first;
   clear.inverse_depth = array(work.all_inverse_depth.data()), clear.ids = array(work.all_ids.data());
   launch(context.kernels.clear_visibility, clear, begin, end);
 
   for (std::size_t g = 0; g < context.groups.size(); ++g) {
     const Group& group = context.groups[g];
-    if (!touches(group, run_of_tiles)) continue;
+    if (!touches(group, part)) continue;
     const auto run = [&](auto kernel, auto a) {
-      set_pixels(a, context, begin);
+      set_pixels(a, context, run_of_tiles.first);
       set_rays(a, context.state);
       a.first_id = group.first_id;
       a.inverse_depth = array(work.all_inverse_depth.data()), a.ids = array(work.all_ids.data());
       launch(kernel, a, begin, end);
     };
     if (group.kind == GroupKind::spheres) {
-      find_visible_discs(context, g, run_of_tiles, work);
+      find_visible_discs(context, g, run_of_tiles, quad, work);
     } else if (group.kind == GroupKind::planes) {
       kernels::visible_planes_arguments a;
       a.planes = array(group.table.data()), a.count = group.count;
@@ -104,10 +108,11 @@ void find_visible(const TileContext& context, const TileRun& run_of_tiles, Works
   }
 }
 
-void show(const TileContext& context, const TileRun& run, Workspace& work) {
-  const int begin = run.first, end = begin + run.count;
+void show(const TileContext& context, const TileRun& run, int quad, Workspace& work) {
+  const TileRun part = quad_of(run, quad);
+  const int begin = part.first, end = begin + part.count;
   const auto set_all = [&](auto& a, const OutputChannels& output) {
-    set_pixels(a, context, begin);
+    set_pixels(a, context, run.first);
     set_camera(a, context.state);
     a.channels = context.channels, a.channel = output.first;
     a.inverse_depth = array(work.all_inverse_depth.data()), a.ids = array(work.all_ids.data());
@@ -123,11 +128,11 @@ void show(const TileContext& context, const TileRun& run, Workspace& work) {
       launch(context.kernels.value_of_depth[o], a, begin, end);
       continue;
     }
-    for (int j = 0; j < run.count; ++j)
+    for (int j = begin - run.first; j < end - run.first; ++j)
       std::fill_n(work.all_rendered.data() + (j * context.channels + output.first) * tile_pixels,
                   output.count * tile_pixels, output.background);
     for (const Group& group : context.groups) {
-      if (!touches(group, run)) continue;
+      if (!touches(group, part)) continue;
       kernels::value_of_surface_arguments a;
       set_all(a, output);
       set_tables(a, group);

@@ -50,12 +50,12 @@ struct TileContext {
 // Whether any primitive may touch a tile.
 bool touched(const TileContext& context, int tile_index);
 
-// Blocks ids and inverse_depth of a run of tiles: the nearest surface of each pixel. With exact boundaries
+// Blocks ids and inverse_depth of a quad of a run: the nearest surface of each pixel. With exact boundaries
 // silhouettes.find is to come first.
-void find_visible(const TileContext& context, const TileRun& run, Workspace& work);
+void find_visible(const TileContext& context, const TileRun& run, int quad, Workspace& work);
 
-// Blocks rendered of a run of tiles: what each pixel shows.
-void show(const TileContext& context, const TileRun& run, Workspace& work);
+// Blocks rendered of a quad of a run: what each pixel shows.
+void show(const TileContext& context, const TileRun& run, int quad, Workspace& work);
 
 // Block rows: partials of the pixels that see `group`, `planes` of them per channel. Other pixels are left
 // alone.
