@@ -9,9 +9,9 @@ CpuEvaluator::CpuEvaluator(Scene scene, RendererOptions options)
   all_tiles_.resize(static_cast<std::size_t>(grid_.tiles()));
   for (std::size_t i = 0; i < all_tiles_.size(); ++i) all_tiles_[i] = static_cast<int>(i);
   if (exact()) blocks_ = make_blocks(groups_);
+  pairs_ = exact() && groups_.size() == 1 && groups_[0].mesh == nullptr && camera_slots_ == 0;
   for (std::size_t i = 1; i < blocks_.size(); ++i)
-    blocks_are_primitives_ =
-        blocks_are_primitives_ && blocks_[i].first_id == static_cast<std::int32_t>(i) - 1;
+    pairs_ = pairs_ && blocks_[i].first_id == static_cast<std::int32_t>(i) - 1;
   for (Workspace& work : workspaces_) work.resize(channels_, std::max(widest_, 1));
   for (const Group& group : groups_) cuts_runs_ = cuts_runs_ || (exact() && group.mesh == nullptr);
   runs_.reserve(all_tiles_.size());

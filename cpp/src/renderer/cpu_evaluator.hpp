@@ -31,8 +31,7 @@ class CpuEvaluator : public Evaluator {
   // What is placed becomes triangles, and the tiles that it touches.
   void prepare();
   TileContext context() const {
-    return {kernels_, grid_,     state_,        groups_, blocks_, blocks_are_primitives_,
-            outputs_, channels_, camera_slots_, widest_};
+    return {kernels_, grid_, state_, groups_, blocks_, pairs_, outputs_, channels_, camera_slots_, widest_};
   }
 
   // Calls body(tile, whether it is touched, workspace of its thread) for each of the tiles, which are in
@@ -70,9 +69,16 @@ class CpuEvaluator : public Evaluator {
   void store_image(int t, bool touched, const Workspace& work, Span<float> image) const;
   // Which thread meets which tile is not fixed: all make room for what the fullest has met.
   void share_room();
+  // The first pixel of a tile in the image.
+  int corner_of(int t) const {
+    return t / grid_.across * tile * grid_.width + t % grid_.across * tile;
+  }
   // Of tiles shown with rows.
   void store_rows(const TileContext& context, int t, bool touched, Workspace& work, RowStorage& rows) const;
-  void store_extras(const TileContext& context, int t, const Workspace& work, RowExtras& extras) const;
+  void patch_rows(const TileContext& context, int t, Workspace& work, const RowTarget& target,
+                  RowExtras& extras) const;
+  void store_extras(const TileContext& context, int corner, std::size_t first, const Workspace& work,
+                    RowExtras& extras) const;
   // Sum over the slots of one column; where it is one slot as it stands, nothing is computed.
   const float* mix_column(const Block& block, int k, const float* slots, float* mixed) const;
 
@@ -81,7 +87,8 @@ class CpuEvaluator : public Evaluator {
   Totals evaluate_cost(const Observation& observation, const KernelLoss& loss, bool with_rows, F&& after);
   // Records of sum w J'J and sum w J'r of a tile.
   void sum_tile(const TileContext& context, int t, Workspace& work);
-  void couple(const TileContext& context, int g, int planes, int t, Workspace& work);
+  void couple(const TileContext& context, int g, int planes, int t, int twos, Workspace& work);
+  int couple_alone(const TileContext& context, Workspace& work) const;
   int couple_two(const TileContext& context, int g, const CrossedRow& other, int count,
                  Workspace& work) const;
   void couple_several(const TileContext& context, const CrossedRow* first, const CrossedRow* last, int g,
@@ -95,7 +102,7 @@ class CpuEvaluator : public Evaluator {
   std::vector<TileRun> runs_;
   bool cuts_runs_ = false;  // tiles that a mesh touches gain nothing
   std::vector<PrimitiveBlock> blocks_;
-  bool blocks_are_primitives_ = true;
+  bool pairs_ = false;  // see TileContext
 
   // Of the evaluation at hand.
   Couplings couplings_;

@@ -2,6 +2,7 @@
 #include <type_traits>
 
 #include "renderer/cpu_evaluator.hpp"
+#include "renderer/silhouette_alone.hpp"
 
 namespace diffrt::renderer {
 
@@ -56,21 +57,24 @@ void CpuEvaluator::store_rows(const TileContext& context, int t, bool touched, W
     return;
   }
   dirty = 1;
-  store_ids(grid_, t, work.ids.data(), rows.ids.data());
   std::fill_n(work.rows.data(), static_cast<std::size_t>(channels_ * widest_ * tile_pixels), 0.0f);
   for (const Group& group : groups_) {
     if (group.touches(t)) differentiate(context, group, widest_, t, work);
   }
-  for (const Group& group : groups_) {
-    if (exact() && group.touches(t)) work.silhouettes.patch(context, group, widest_, work);
-  }
   if (!dense_rows_) {
-    if (exact()) store_extras(context, t, work, extras);
-    for (int plane = 0; plane < widest_ * channels_; ++plane) {
+    store_ids(grid_, t, work.ids.data(), rows.ids.data());
+    for (int plane = 0; plane < widest_ * channels_; ++plane)
       store_plane(grid_, t, work.rows.data() + plane * tile_pixels, plane_at(plane), grid_.width, 1);
-    }
+    const std::ptrdiff_t corner = corner_of(t);
+    if (exact())
+      patch_rows(context, t, work,
+                 {plane_at(0) + corner, rows.ids.data() + corner, static_cast<std::ptrdiff_t>(pixels()),
+                  grid_.width},
+                 extras);
     return;
   }
+  if (exact()) patch_rows(context, t, work, work.row_target(), extras);
+  store_ids(grid_, t, work.ids.data(), rows.ids.data());
   // One primitive: its columns of theta right away.
   const Block& block = linearization_.groups()[0].blocks[0];
   for (int c = 0; c < channels_; ++c) {
@@ -83,15 +87,44 @@ void CpuEvaluator::store_rows(const TileContext& context, int t, bool touched, W
   }
 }
 
-// The rows of crossed pixels that their planes do not hold.
-void CpuEvaluator::store_extras(const TileContext& context, int t, const Workspace& work,
-                                RowExtras& extras) const {
+// The rows of crossed pixels: into the planes of the tile, and what these do not hold into `extras`.
+void CpuEvaluator::patch_rows(const TileContext& context, int t, Workspace& work, const RowTarget& target,
+                              RowExtras& extras) const {
+  const int corner = corner_of(t);
+  std::size_t count = 0;
+  if (pairs_) {
+    // One is written before it is known whether it is needed.
+    constexpr int slots = kernels::slots_sphere;
+    extras.resize(static_cast<std::size_t>(work.silhouettes.alone()) + 1,
+                  static_cast<std::size_t>(channels_ * slots));
+    std::int32_t *pixels = extras.pixels.data(), *ids = extras.ids.data();
+    float* values = extras.values.data();
+    const int last = channels_ - 1;
+    work.silhouettes.patch_alone(
+        context, work, target,
+        [&](std::ptrdiff_t place, int channel, const float*, std::int32_t id, const float* row) {
+          *pixels = corner + static_cast<std::int32_t>(place), *ids = id;
+          std::copy_n(row, slots, values + channel * slots);
+          const int next = (id >= 0) & (channel == last) ? 1 : 0;
+          pixels += next, ids += next, values += next * (last + 1) * slots;
+        });
+    count = static_cast<std::size_t>(ids - extras.ids.data());
+  }
+  for (const Group& group : groups_) {
+    if (group.touches(t)) work.silhouettes.patch(context, group, widest_, work, target);
+  }
+  store_extras(context, corner, count, work, extras);
+}
+
+// What is not in the planes nor, as one of the `first` many, in `extras`.
+void CpuEvaluator::store_extras(const TileContext& context, int corner, std::size_t first,
+                                const Workspace& work, RowExtras& extras) const {
   const Span<const CrossedRow> rows = work.silhouettes.other_rows();
-  const int corner = t / grid_.across * tile * grid_.width + t % grid_.across * tile;
-  extras.resize(rows.size(), static_cast<std::size_t>(channels_ * widest_));
+  const auto numbers = static_cast<std::size_t>(channels_ * widest_);
+  extras.resize(first + rows.size(), numbers);
   const auto store_all = [&](auto planes, auto slots_of) {
-    std::int32_t *pixel = extras.pixels.data(), *id = extras.ids.data();
-    float* to = extras.values.data();
+    std::int32_t *pixel = extras.pixels.data() + first, *id = extras.ids.data() + first;
+    float* to = extras.values.data() + first * numbers;
     for (const CrossedRow& row : rows) {
       *pixel++ = corner + row.pixel / tile * grid_.width + row.pixel % tile;
       *id++ = row.id;

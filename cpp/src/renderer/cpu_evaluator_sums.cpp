@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "renderer/cpu_evaluator.hpp"
+#include "renderer/silhouette_alone.hpp"
 
 namespace diffrt::renderer {
 
@@ -51,21 +52,40 @@ void CpuEvaluator::sum_tile(const TileContext& context, int t, Workspace& work) 
     const int planes = group.slots + camera_slots_;
     differentiate(context, group, planes, t, work);
     if (exact()) {
-      work.silhouettes.patch(context, group, planes, work);
-      couple(context, static_cast<int>(g), planes, t, work);
+      const int twos = pairs_ ? couple_alone(context, work) : 0;
+      work.silhouettes.patch(context, group, planes, work, work.row_target());
+      couple(context, static_cast<int>(g), planes, t, twos, work);
     }
     accumulate(context, group, t, work, records_[g].data());
   }
 }
 
-// The products of the rows of crossed pixels whose first entry lies in this group's planes.
-void CpuEvaluator::couple(const TileContext& context, int g, int planes, int t, Workspace& work) {
+// The rows of crossed pixels that have one entry: patches them, and begins work.twos. Returns how many it has.
+int CpuEvaluator::couple_alone(const TileContext& context, Workspace& work) const {
+  constexpr int slots = Couplings::TwoEntries::slots;
+  const float *weights = work.robust.data(), *residuals = work.residual.data();
+  const std::int32_t* ids = work.ids.data();
+  Couplings::TwoEntries* two = work.twos.data();
+  work.silhouettes.patch_alone(
+      context, work, work.row_target(),
+      [&](std::ptrdiff_t pixel, int channel, const float* own, std::int32_t id, const float* other) {
+        const float weight = weights[channel * tile_pixels + pixel];
+        two->key = Couplings::key_of(ids[pixel], id), two->groups[0] = two->groups[1] = 0;
+        two->weight = weight, two->residual = residuals[channel * tile_pixels + pixel];
+        std::copy_n(own, slots, two->partials[0]), std::copy_n(other, slots, two->partials[1]);
+        two += (id >= 0) & (weight != 0) ? 1 : 0;
+      });
+  return static_cast<int>(two - work.twos.data());
+}
+
+// The products of the other rows of crossed pixels whose first entry lies in this group's planes; and of the
+// first `twos` of work.twos.
+void CpuEvaluator::couple(const TileContext& context, int g, int planes, int t, int twos, Workspace& work) {
   const Group& group = groups_[static_cast<std::size_t>(g)];
   const auto is_small = [&](int number) {
     return groups_[static_cast<std::size_t>(number)].slots + camera_slots_ == Couplings::TwoEntries::slots;
   };
   const bool small = is_small(g), all_small = widest_ == Couplings::TwoEntries::slots;
-  int twos = 0;
   const Span<const CrossedRow> others = work.silhouettes.other_rows();
   const CrossedRow *row = others.begin(), *last = others.end();
   while (row != last) {

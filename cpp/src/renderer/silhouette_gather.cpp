@@ -1,4 +1,6 @@
 // From entries to rows: what crossed pixels depend on, primitive by primitive.
+#include <emmintrin.h>
+
 #include <algorithm>
 #include <type_traits>
 
@@ -12,8 +14,7 @@ void SilhouetteWork::gather_rows(const TileContext& context, Workspace& work) {
   make_row_room(context);
   find_sources(context);
   weigh_partials(context);
-  const int first = context.blocks_are_primitives ? gather_alone(work) : 0;
-  const int first_shared = gather_singles(context, first, work);
+  const int first_shared = gather_singles(context, alone_count_, work);
   if (first_shared < crossed_count_) gather_sums(context, first_shared, work);
 }
 
@@ -36,37 +37,42 @@ void SilhouetteWork::find_sources(const TileContext& context) {
   sources_[zeros] = {&zero, 0, 0};
 }
 
-// Of silhouettes of spheres and planes that are alone in their pixels, the rows as they lie in the kernels'
-// arrays: of two primitives. Which side a centre lies on, and whether anything is behind, is as good as
-// random: hence no branches. Of the first `alone_count_` crossed pixels, where theta moves each primitive by
-// itself.
-int SilhouetteWork::gather_alone(Workspace& work) {
-  const std::int32_t *ids_front = sample_ids_.data(), *ids_behind = ids_front + stride_;
-  const int count = alone_count_;
-  std::int32_t* ids = work.ids.data();
-  CrossedPixel* pixels = crossed_.data();
-  CrossedRow* others = other_rows_.data();
-  int other = 0;
-  for (int k = 0; k < count; ++k) {
-    const int e = pixels[k].first_entry, pixel = pixels[k].pixel;
-    const std::int32_t id_front = ids_front[e], id_behind = ids_behind[e], seen = ids[pixel];
-    const std::int32_t id = seen ^ ((seen ^ id_front) & seen >> 31);  // a centre that sees nothing gets one
-    const int is_front = id == id_front ? 1 : 0, is_behind = id == id_behind ? 1 : 0;
-    const int place_front = e * source_count + front, place_behind = e * source_count + behind;
-    ids[pixel] = id;
-    pixels[k].own_place =
-        (place_front & -is_front) | (place_behind & -is_behind) | (zeros & (is_front + is_behind - 1));
-    others[other] = {id_behind, pixel, place_behind};
-    other += (id_behind >= 0 ? 1 : 0) & ~is_behind;
-    others[other] = {id_front, pixel, place_front};
-    other += 1 - is_front;
+// Of a scene of pairs: rows of an entry side by side.
+void SilhouetteWork::pair_rows(const TileContext& context) {
+  static_assert(sizeof(PairRow) == 2 * 4 * sizeof(float));
+  const std::ptrdiff_t stride = stride_;
+  for (int c = 0; c < context.channels; ++c) {
+    float* to = pair_rows_[static_cast<std::size_t>(c * stride)].sides[0];
+    const float *front = silhouette_rows_.data() + c * pair_slots * stride,
+                *behind = sampled_partials_.data() + (2 * c * (pair_slots + kernels::image_slots) + 1) * stride;
+    const auto transpose = [&](const float* from, std::ptrdiff_t plane, float* rows) {
+      __m128 a = _mm_load_ps(from), b = _mm_load_ps(from + plane), d = _mm_load_ps(from + 2 * plane),
+             f = _mm_load_ps(from + 3 * plane);
+      _MM_TRANSPOSE4_PS(a, b, d, f);
+      _mm_store_ps(rows, a), _mm_store_ps(rows + 8, b), _mm_store_ps(rows + 16, d), _mm_store_ps(rows + 24, f);
+    };
+    for (int e = 0; e < entries_; e += 4, front += 4, behind += 4, to += 32)
+      transpose(front, stride, to), transpose(behind, 2 * stride, to + 4);
   }
-  other_row_count_ = other;
-  return count;
 }
 
-// The same of crossed pixels from `first` on, of whatever blocks of S, -1 where theta does not move them.
-// Returns the first that has several entries, or a mesh's.
+// A pixel of one entry whose centre sees neither of its sides but something else.
+void SilhouetteWork::add_third(int channels, const CrossedPixel& crossed, const RowTarget& target) {
+  for (int plane = 0; plane < channels * pair_slots; ++plane)
+    target.planes[plane * target.plane_stride + target.place_of(crossed.pixel)] = 0;
+  for (const Source side : {behind, front}) {
+    const std::int32_t id =
+        sample_ids_[static_cast<std::size_t>((side == behind ? stride_ : 0) + crossed.first_entry)];
+    if (id >= 0)
+      other_rows_[static_cast<std::size_t>(other_row_count_++)] = {
+          id, crossed.pixel, crossed.first_entry * source_count + side};
+  }
+}
+
+// Of silhouettes of spheres and planes that are alone in their pixels, the rows as they lie in the kernels'
+// arrays: of two primitives. Which side a centre lies on, and whether anything is behind, is as good as
+// random: hence no branches. Of crossed pixels from `first` on, of whatever blocks of S, -1 where theta does
+// not move them. Returns the first that has several entries, or a mesh's.
 int SilhouetteWork::gather_singles(const TileContext& context, int first, Workspace& work) {
   const PrimitiveBlock* blocks = context.blocks.data() + 1;  // of id -1, too
   const std::int32_t *ids_front = sample_ids_.data(), *ids_behind = ids_front + stride_;
@@ -248,23 +254,24 @@ float* SilhouetteWork::row_of(const TileContext& context, int pixel, std::int32_
   return row_values_.data() + start;
 }
 
-void SilhouetteWork::patch(const TileContext& context, const Group& group, int planes,
-                           Workspace& work) const {
+void SilhouetteWork::patch(const TileContext& context, const Group& group, int planes, const Workspace& work,
+                           const RowTarget& target) const {
   const int first_id = group.first_id, end_id = first_id + group.count;
   const std::int32_t* ids = work.ids.data();
   // Planes: of the group's own slots, others that are zero, the camera's.
   const auto patch_all = [&](auto own_slots, auto none, auto cameras) {
-    for (const CrossedPixel& crossed : pixels()) {
+    for (int k = alone_count_; k < crossed_count_; ++k) {
+      const CrossedPixel& crossed = crossed_[static_cast<std::size_t>(k)];
       const int pixel = crossed.pixel;
       if (ids[pixel] < first_id || ids[pixel] >= end_id) continue;
       const RowValues own = values_at(crossed.own_place);
       for (int c = 0; c < context.channels; ++c) {
-        float* to = work.rows.data() + static_cast<std::ptrdiff_t>(c) * planes * tile_pixels + pixel;
+        float* to = target.planes + c * planes * target.plane_stride + target.place_of(pixel);
         const float* from = own.values + c * own.channel_stride;
         const bool keeps = keeps_centre_[static_cast<std::size_t>(c * tile_pixels + pixel)] != 0;
         const auto add = [&](float more) {
           *to = (keeps ? *to : 0) + more;
-          to += tile_pixels;
+          to += target.plane_stride;
         };
         for (int k = 0; k < own_slots; ++k) add(from[k * own.plane_stride]);
         for (int k = 0; k < none; ++k) add(0);

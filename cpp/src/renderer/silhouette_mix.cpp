@@ -65,7 +65,7 @@ void SilhouetteWork::combine_singles(const TileContext& context, float* rendered
                                                                         e, 0};
   }
   crossed_counts_ = counts;
-  if (first_mesh_ == entries_) alone_counts_ = counts;
+  if (context.pairs) alone_counts_ = counts;
 }
 
 // Whether all backgrounds have a value, and so has what the centres of single entries' pixels see.

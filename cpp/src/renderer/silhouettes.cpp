@@ -46,6 +46,7 @@ void SilhouetteWork::run(const TileContext& context, const TileRun& run, Workspa
   if (!with_rows || !crossed) return;
   find_jumps(context);
   differentiate(context);
+  if (context.pairs) pair_rows(context);
 }
 
 void SilhouetteWork::select(const TileContext& context, int j) {
@@ -167,6 +168,7 @@ void SilhouetteWork::allocate_entries(const TileContext& context, int entries) {
     buffer->resize(channels * 2 * n);
   jumps_.resize(3 * channels * n);
   silhouette_rows_.resize(channels * planes * n);
+  if (context.pairs) pair_rows_.resize(channels * n);
   next_entry_.resize(n), singles_.resize(n), single_places_.resize(n), others_.resize(n);
   entry_groups_.reserve(n), mesh_entries_.reserve(n);
   first_entry_.assign(most_in_run * tile_pixels, -1), first_row_.assign(tile_pixels, -1);

@@ -29,6 +29,16 @@ struct RowValues {
   std::ptrdiff_t channel_stride = 0, plane_stride = 0;
 };
 
+// Where the rows of a tile are, or become those of a Jacobian: a pixel's place is the same in all planes, and
+// in that of the ids.
+struct RowTarget {
+  float* planes;
+  std::int32_t* ids;
+  std::ptrdiff_t plane_stride, row_stride;
+
+  std::ptrdiff_t place_of(int pixel) const { return pixel / tile * row_stride + pixel % tile; }
+};
+
 // What a crossed pixel (its number in the tile) depends on by one primitive. `place` says where its values
 // are.
 struct CrossedRow {
@@ -46,11 +56,7 @@ struct CrossedPixel {
 
 class SilhouetteWork {
  public:
-  Span<const CrossedPixel> pixels() const {
-    return {crossed_.data(), static_cast<std::size_t>(crossed_count_)};
-  }
-
-  // Rows of all these pixels but what is their own, those of one pixel one after another.
+  // Rows of all crossed pixels but what is their own, those of one pixel one after another.
   Span<const CrossedRow> other_rows() const {
     return {other_rows_.data(), static_cast<std::size_t>(other_row_count_)};
   }
@@ -70,18 +76,28 @@ class SilhouetteWork {
   // and `with_rows` prepares gather_rows.
   void run(const TileContext& context, const TileRun& run, Workspace& work, bool with_rows);
 
-  // The functions below, and `pixels`, are about one tile of the run, number `j` in it.
+  // The functions below are about one tile of the run, number `j` in it.
   void select(const TileContext& context, int j);
 
   // Rows of the tile's crossed pixels. Those whose centre sees nothing but that have rows get the id of one.
   void gather_rows(const TileContext& context, Workspace& work);
 
+  // Where a scene is `pairs`, after differentiate: rows of the pixels that have one entry. Calls other(pixel,
+  // the row in the planes, id, its row) for each, and id -1 where there is nothing else: what is not one of
+  // other_rows(). In silhouette_alone.hpp.
+  template <class Other>
+  void patch_alone(const TileContext& context, const Workspace& work, const RowTarget& target, Other&& other);
+  // How many pixels patch_alone may call `other` for.
+  int alone() const { return alone_count_; }
+
   // Makes room for as much as `other` has had to hold, so that a thread that meets its tiles later allocates
   // nothing.
   void make_room_as(const TileContext& context, const SilhouetteWork& other);
 
-  // After differentiate: rows of crossed pixels that see `group`, in planes as there.
-  void patch(const TileContext& context, const Group& group, int planes, Workspace& work) const;
+  // After differentiate: rows of crossed pixels that see `group`, `planes` of them per channel; but of those
+  // that patch_alone has.
+  void patch(const TileContext& context, const Group& group, int planes, const Workspace& work,
+             const RowTarget& target) const;
 
  private:
   struct Segment {    // entries found by one kind of kernels
@@ -159,7 +175,10 @@ class SilhouetteWork {
     return crossed.first_entry < first_mesh_ && next_entry_[i] < 0 &&
            sample_ids_[i] != sample_ids_[i + static_cast<std::size_t>(stride_)];
   }
-  int gather_alone(Workspace& work);
+  template <class Channels, class Other>
+  void patch_alone(Channels channels, const Workspace& work, const RowTarget& target, Other& other);
+  void pair_rows(const TileContext& context);
+  void add_third(int channels, const CrossedPixel& crossed, const RowTarget& target);
   int gather_singles(const TileContext& context, int first, Workspace& work);
   void gather_sums(const TileContext& context, int first_crossed, Workspace& work);
   void part_rows(const TileContext& context, CrossedPixel& crossed, Workspace& work);
@@ -210,6 +229,11 @@ class SilhouetteWork {
   runtime::Buffer<float> rule_values_, rule_area_, rule_inside_,
       rule_outside_;  // of a rule that not all have
   runtime::Buffer<float> jumps_, silhouette_rows_;
+  static constexpr int pair_slots = kernels::slots_sphere;
+  struct PairRow {
+    float sides[2][pair_slots];  // in front, behind
+  };
+  runtime::Buffer<PairRow> pair_rows_;  // [channels, stride_]
 
   // Pieces of edges.
   int piece_capacity_ = 0, piece_stride_ = 0;  // as above
@@ -230,7 +254,7 @@ class SilhouetteWork {
   std::vector<CrossedPixel> all_crossed_;  // of each tile the first so many of its 256
   std::array<int, most_in_run> crossed_counts_{}, alone_counts_{};
   Span<CrossedPixel> crossed_;  // of the tile at hand
-  // The first of them have one entry, of a sphere or plane, and show its value.
+  // The first of them are those of patch_alone.
   int crossed_count_ = 0, alone_count_ = 0;
   std::vector<int> first_row_;
   std::vector<int> first_entry_, next_entry_, touched_;

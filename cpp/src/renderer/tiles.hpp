@@ -29,6 +29,8 @@ struct Workspace {
   void resize(int channels, int planes);
   // Tile `j` of the run is at hand.
   void select(int j);
+  // Its blocks.
+  RowTarget row_target() { return {rows.data(), ids.data(), tile_pixels, tile}; }
 };
 
 // All that a tile needs to know, the same for all tiles of an evaluation.
@@ -38,7 +40,7 @@ struct TileContext {
   const scene::State& state;
   const std::vector<Group>& groups;
   const std::vector<PrimitiveBlock>& blocks;  // of each id, with exact boundaries
-  bool blocks_are_primitives;                 // whether theta moves all of them, and none with another
+  bool pairs;  // whether all is spheres or planes that theta moves, none with another, and no camera
   const std::vector<OutputChannels>& outputs;
   int channels = 1;      // of all outputs
   int camera_slots = 0;  // 0, or kernels::camera_slots
