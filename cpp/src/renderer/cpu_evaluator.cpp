@@ -22,13 +22,14 @@ void CpuEvaluator::prepare() {
   for (Group& group : groups_) renderer::prepare(group, state_, frame);
 }
 
-void CpuEvaluator::cut_runs(const TileContext& context, const std::vector<int>& tiles) {
+int CpuEvaluator::cut_runs(const TileContext& context, const std::vector<int>& tiles) {
   const int threads = pool_->threads();
   const int busy = cut_runs(context, tiles, most_in_run);
   // Few tiles are shared out one by one.
   int most = most_in_run;
-  while (threads > 1 && most > 1 && busy < 4 * most * threads) most /= 2;
+  while (threads > 1 && most > 1 && busy < (most > 4 ? 16 : 4) * most * threads) most /= 2;
   if (most < most_in_run) cut_runs(context, tiles, most);
+  return most;
 }
 
 int CpuEvaluator::cut_runs(const TileContext& context, const std::vector<int>& tiles, int most) {

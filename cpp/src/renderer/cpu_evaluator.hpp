@@ -39,10 +39,10 @@ class CpuEvaluator : public Evaluator {
   // rendered; `with_rows`: and what patch needs.
   template <class F>
   void over_tiles(const TileContext& context, const std::vector<int>& tiles, bool with_rows, F&& body) {
-    if (cuts_runs_) cut_runs(context, tiles);
+    const int longest = cuts_runs_ ? cut_runs(context, tiles) : 1;
     const int count = static_cast<int>(cuts_runs_ ? runs_.size() : tiles.size());
     // Handing out a tile costs little, waking the others more: below a few tiles stay on this thread.
-    const int most = cuts_runs_ ? 1 : 8;
+    const int most = std::max(1, 8 / longest);
     const int grain = tiles.size() <= 4 ? count : std::clamp(count / (8 * pool_->threads()), 1, most);
     pool_->parallel_for(count, grain, [&](int begin, int end, int thread) {
       Workspace& work = workspaces_[static_cast<std::size_t>(thread)];
@@ -59,8 +59,8 @@ class CpuEvaluator : public Evaluator {
     });
     if (exact() && workspaces_.size() > 1) share_room();
   }
-  // Into runs_. What becomes of a tile does not depend on its run.
-  void cut_runs(const TileContext& context, const std::vector<int>& tiles);
+  // Into runs_. What becomes of a tile does not depend on its run. Returns how many tiles a run may have.
+  int cut_runs(const TileContext& context, const std::vector<int>& tiles);
   // Into runs of so many tiles at most. Returns how many tiles are touched.
   int cut_runs(const TileContext& context, const std::vector<int>& tiles, int most);
   void show_run(const TileContext& context, const TileRun& run, Workspace& work, bool with_rows) const;

@@ -1,6 +1,7 @@
 // From entries to pixels: values, jumps along the silhouettes, rows.
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 
 #include "renderer/launch_arguments.hpp"
 #include "renderer/silhouettes.hpp"
@@ -10,76 +11,94 @@ namespace diffrt::renderer {
 using kernels::least_area;
 
 void SilhouetteWork::combine(const TileContext& context, Workspace& work, bool with_rows) {
-  part_entries(context.channels);
-  combine_singles(context, work.all_rendered.data(), with_rows);
-  combine_others(context, work.all_rendered.data());
-}
-
-// Loops over entries have pointers of their own: what is written might be anything that `this` holds.
-void SilhouetteWork::part_entries(int channels) {
-  int singles = 0, others = 0;
-  int *alone = singles_.data(), *together = others_.data(), *places = single_places_.data();
-  const std::int32_t *pixels = entry_pixels_.data(), *ids = sample_ids_.data();
-  const std::uint64_t* mask = shared_.data();
-  const int stride = stride_;
-  for (int e = 0, count = entries_; e < count; ++e) {
-    const auto pixel = static_cast<unsigned>(pixels[e]);
-    // A surface on both its sides has sums to be made, too.
-    const bool visible = ids[e] >= 0,
-               shared = ((mask[pixel / 64] >> (pixel % 64) & 1) != 0) | (ids[e] == ids[stride + e]);
-    alone[singles] = together[others] = e, places[singles] = place_of(pixels[e], channels);
-    singles += visible & !shared ? 1 : 0;
-    others += visible & shared ? 1 : 0;
-  }
-  single_count_ = singles, other_count_ = others;
-}
-
-// Pixels with one entry. Where all backgrounds have a value they show what the rule says.
-void SilhouetteWork::combine_singles(const TileContext& context, float* rendered, bool with_rows) {
-  const int channels = context.channels, count = single_count_;
-  const int *entries = singles_.data(), *places = single_places_.data();
-  const std::int32_t* pixels = entry_pixels_.data();
-  int* next = next_entry_.data();
-  for (int k = 0; k < count; ++k) next[entries[k]] = -1;
-  if (!shows_values(context, rendered)) {
-    for (int k = 0; k < count; ++k) {
-      if (combine_channels(context, pixels[entries[k]], entries[k], rendered))
-        add_crossed(pixels[entries[k]], entries[k]);
+  std::fill_n(next_entry_.data(), entries_, -1);
+  float* rendered = work.all_rendered.data();
+  bool backgrounds = true;
+  for (const OutputChannels& output : context.outputs)
+    backgrounds = backgrounds && !std::isnan(output.background);
+  const bool one_channel = context.channels == 1;
+  if (backgrounds && (one_channel ? combine_singles(std::integral_constant<int, 1>(), rendered)
+                                  : combine_singles(context.channels, rendered))) {
+    if (context.pairs) {
+      alone_counts_ = crossed_counts_;
+    } else if (with_rows) {
+      drop_centres(context.channels);
     }
-    return;
+  } else {
+    combine_one_by_one(context, rendered);
   }
-  std::uint8_t* keeps_centre = all_keep_centre_.data();
-  for (int c = 0; c < channels; ++c) {
-    const float* values = values_.data() + static_cast<std::ptrdiff_t>(c) * 2 * stride_;
-    const int plane = c * tile_pixels;
-    for (int k = 0; k < count; ++k) rendered[places[k] + plane] = values[entries[k]];
-    for (int k = 0; k < count && with_rows; ++k) keeps_centre[places[k] + plane] = 0;
-  }
-  if (!with_rows) return;
-  std::array<int, most_in_run> counts = crossed_counts_;
-  CrossedPixel* crossed = all_crossed_.data();
-  for (int k = 0; k < count; ++k) {
-    const int e = entries[k];
-    const auto pixel = static_cast<std::size_t>(pixels[e]), j = pixel / tile_pixels;
-    crossed[j * tile_pixels + static_cast<std::size_t>(counts[j]++)] = {static_cast<int>(pixel % tile_pixels),
-                                                                        e, 0};
-  }
-  crossed_counts_ = counts;
-  if (context.pairs) alone_counts_ = counts;
+  combine_others(context, rendered);
 }
 
-// Whether all backgrounds have a value, and so has what the centres of single entries' pixels see.
-bool SilhouetteWork::shows_values(const TileContext& context, const float* rendered) const {
-  for (const OutputChannels& output : context.outputs) {
-    if (std::isnan(output.background)) return false;
-  }
-  const int *places = single_places_.data(), count = single_count_;
+// Whether several entries are in its pixel, or one surface is on both its sides: sums are to be made.
+bool SilhouetteWork::is_shared(int e) const {
+  const auto i = static_cast<std::size_t>(e);
+  const auto pixel = static_cast<std::size_t>(entry_pixels_[i]);
+  return ((shared_[pixel / 64] >> (pixel % 64) & 1) != 0) |
+         (sample_ids_[i] == sample_ids_[i + static_cast<std::size_t>(stride_)]);
+}
+
+// Where all backgrounds have a value: the visible entries that are alone in their pixels show what the rule
+// says, and the others are listed. Returns false if a centre has none nevertheless, whose pixel is left. The
+// loop has pointers of its own: what is written might be anything that `this` holds.
+template <class Channels>
+bool SilhouetteWork::combine_singles(Channels channels, float* rendered) {
+  const std::int32_t *pixels = entry_pixels_.data(), *ids = sample_ids_.data();
+  const float* values = values_.data();
+  const std::uint64_t* mask = shared_.data();
+  CrossedPixel* crossed = all_crossed_.data();
+  std::array<int, most_in_run> counts{};
+  int* other = others_.data();
+  const int stride = stride_;
   bool none = false;
-  for (int c = 0; c < context.channels; ++c) {
-    const float* plane = rendered + c * tile_pixels;
-    for (int k = 0; k < count; ++k) none |= std::isnan(plane[places[k]]);
+  for (int e = 0, count = entries_; e < count; ++e) {
+    const auto pixel = static_cast<std::uint32_t>(pixels[e]);
+    const std::int32_t id = ids[e];
+    const bool visible = id >= 0, shared = ((mask[pixel / 64] >> pixel % 64 & 1) != 0) | (id == ids[stride + e]);
+    if (visible & shared) {
+      *other++ = e;
+      continue;
+    }
+    // No branches: one that is not visible is written over by the next, and changes nothing.
+    const std::uint32_t j = pixel / tile_pixels;
+    const int number = counts[j];
+    crossed[j * tile_pixels + static_cast<std::uint32_t>(number)] = {static_cast<int>(pixel % tile_pixels), e, 0};
+    counts[j] = number + (visible ? 1 : 0);
+    float* shown = rendered + place_of(static_cast<int>(pixel), channels);
+    for (int c = 0; c < channels; ++c, shown += tile_pixels) {
+      const float before = *shown, value = values[c * 2 * stride + e];
+      none |= std::isnan(before);
+      *shown = visible & !std::isnan(before) ? value : before;
+    }
   }
+  other_count_ = static_cast<int>(other - others_.data());
+  crossed_counts_ = counts;
   return !none;
+}
+
+// The same where a background has no value, or a centre.
+void SilhouetteWork::combine_one_by_one(const TileContext& context, float* rendered) {
+  crossed_counts_ = {}, other_count_ = 0;
+  for (int e = 0; e < entries_; ++e) {
+    if (!active(e)) continue;
+    const int pixel = entry_pixels_[static_cast<std::size_t>(e)];
+    if (is_shared(e)) {
+      others_[static_cast<std::size_t>(other_count_++)] = e;
+    } else if (combine_channels(context, pixel, e, rendered)) {
+      add_crossed(pixel, e);
+    }
+  }
+}
+
+// What the centres of the pixels noted so far see is no part of their rows.
+void SilhouetteWork::drop_centres(int channels) {
+  for (std::size_t j = 0; j < most_in_run; ++j) {
+    std::uint8_t* keeps_centre = all_keep_centre_.data() + j * static_cast<std::size_t>(channels * tile_pixels);
+    const CrossedPixel* crossed = all_crossed_.data() + j * tile_pixels;
+    for (int k = 0; k < crossed_counts_[j]; ++k) {
+      for (int c = 0; c < channels; ++c) keeps_centre[c * tile_pixels + crossed[k].pixel] = 0;
+    }
+  }
 }
 
 void SilhouetteWork::combine_others(const TileContext& context, float* rendered) {

@@ -169,7 +169,7 @@ void SilhouetteWork::allocate_entries(const TileContext& context, int entries) {
   jumps_.resize(3 * channels * n);
   silhouette_rows_.resize(channels * planes * n);
   if (context.pairs) pair_rows_.resize(channels * n);
-  next_entry_.resize(n), singles_.resize(n), single_places_.resize(n), others_.resize(n);
+  next_entry_.resize(n), others_.resize(n);
   entry_groups_.reserve(n), mesh_entries_.reserve(n);
   first_entry_.assign(most_in_run * tile_pixels, -1), first_row_.assign(tile_pixels, -1);
   touched_.reserve(most_in_run * tile_pixels), all_crossed_.resize(most_in_run * tile_pixels);

@@ -145,10 +145,11 @@ class SilhouetteWork {
   void fill_samples(const OutputChannels& output, int planes);
   void apply_rules(const TileContext& context);
   void combine(const TileContext& context, Workspace& work, bool with_rows);
-  // The entries that are visible: alone in their pixels, or perhaps not.
-  void part_entries(int channels);
-  void combine_singles(const TileContext& context, float* rendered, bool with_rows);
-  bool shows_values(const TileContext& context, const float* rendered) const;
+  bool is_shared(int e) const;
+  template <class Channels>
+  bool combine_singles(Channels channels, float* rendered);
+  void combine_one_by_one(const TileContext& context, float* rendered);
+  void drop_centres(int channels);
   void combine_others(const TileContext& context, float* rendered);
   void add_crossed(int pixel, int first_entry) {
     const auto j = static_cast<std::size_t>(pixel / tile_pixels);
@@ -258,9 +259,8 @@ class SilhouetteWork {
   int crossed_count_ = 0, alone_count_ = 0;
   std::vector<int> first_row_;
   std::vector<int> first_entry_, next_entry_, touched_;
-  std::vector<int> singles_, others_;  // visible entries
-  std::vector<int> single_places_;     // and where their pixels' first channels are
-  int single_count_ = 0, other_count_ = 0;
+  std::vector<int> others_;  // visible entries that are not alone
+  int other_count_ = 0;
   // [tiles, channels, 256]: whether the row of the pixel's centre is part of its row.
   std::vector<std::uint8_t> all_keep_centre_;
   Span<std::uint8_t> keeps_centre_;  // of the tile at hand
