@@ -1,4 +1,7 @@
+#include <cstdlib>
+#include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 
 #include "foreign_array.hpp"
@@ -118,6 +121,19 @@ BoundaryRule rule_of(const std::string& name) {
   throw ArgumentError("rules: unknown rule '" + name + "'; choose from blend, foreground, none");
 }
 
+struct FreeMemory {
+  void operator()(float* memory) const { std::free(memory); }
+};
+using ImageMemory = std::unique_ptr<float[], FreeMemory>;
+
+// Aligned to a cache line: what is stored of a tile's row is then one line, and not parts of two.
+ImageMemory new_memory(std::size_t count) {
+  constexpr std::size_t line = 64;
+  void* memory = std::aligned_alloc(line, (count * sizeof(float) + line - 1) / line * line);
+  if (memory == nullptr) throw std::bad_alloc();
+  return ImageMemory(static_cast<float*>(memory));
+}
+
 // A Renderer that one Python thread uses at a time: calls let go of the interpreter's lock while they
 // compute.
 class LockedRenderer {
@@ -143,9 +159,9 @@ class LockedRenderer {
     const PinholeCamera& camera = renderer_.scene().camera;
     std::vector<py::ssize_t> shape = {camera.height, camera.width};
     if (renderer_.channels() > 1) shape.push_back(renderer_.channels());
-    std::unique_ptr<float[]> image = images_->take();
+    ImageMemory image = images_->take();
     if (image == nullptr)
-      image.reset(new float[renderer_.pixels() * static_cast<std::size_t>(renderer_.channels())]);
+      image = new_memory(renderer_.pixels() * static_cast<std::size_t>(renderer_.channels()));
     float* data = image.get();
     return images_->array(std::move(image), data, std::move(shape));
   }
@@ -172,8 +188,7 @@ class LockedRenderer {
   }
 
   Renderer renderer_;
-  const std::shared_ptr<MemoryPool<std::unique_ptr<float[]>>> images_ =
-      std::make_shared<MemoryPool<std::unique_ptr<float[]>>>();
+  const std::shared_ptr<MemoryPool<ImageMemory>> images_ = std::make_shared<MemoryPool<ImageMemory>>();
   const std::shared_ptr<MemoryPool<std::vector<double>>> matrices_ =
       std::make_shared<MemoryPool<std::vector<double>>>();  // P x P
   std::mutex mutex_;

@@ -383,6 +383,9 @@ Jacobian::Sparse Jacobian::to_sparse() const {
   return result;
 }
 
-Span<const std::int32_t> Jacobian::primitive_ids() const { return data_->with_rows().rows->ids; }
+Span<const std::int32_t> Jacobian::primitive_ids() const {
+  const auto& ids = data_->with_rows().rows->ids;
+  return {ids.data(), ids.size()};
+}
 
 }  // namespace diffrt

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -14,8 +15,19 @@
 
 namespace diffrt::renderer {
 
-struct FreeMemory {
-  void operator()(void* memory) const { std::free(memory); }
+// Zeros in pages that cost nothing until they are touched. Aligned to a cache line: a row of a tile is one line
+// where the image's width is a multiple of it, and not parts of two.
+class LazyZeros {
+ public:
+  explicit LazyZeros(std::size_t count);
+  float* get() const { return first_; }
+
+ private:
+  struct Free {
+    void operator()(void* memory) const { std::free(memory); }
+  };
+  std::unique_ptr<void, Free> memory_;
+  float* first_;
 };
 
 // Further entries of the rows of one tile, for pixels that depend on more than one primitive. Several may
@@ -36,10 +48,10 @@ struct RowExtras {
 struct RowStorage {
   RowStorage(const TileGrid& grid, int planes_in_all);
 
-  std::unique_ptr<float[], FreeMemory> planes;  // planes_in_all x H x W
-  std::vector<std::int32_t> ids;                // H x W
-  std::vector<std::uint8_t> dirty;              // per tile
-  std::vector<RowExtras> extras;                // per tile
+  LazyZeros planes;                   // planes_in_all x H x W
+  runtime::Buffer<std::int32_t> ids;  // H x W
+  std::vector<std::uint8_t> dirty;    // per tile
+  std::vector<RowExtras> extras;      // per tile
 };
 
 // Gives out storage, and takes it back when the last copy of a Jacobian goes, from whichever thread.
