@@ -57,10 +57,10 @@ MadeUpRows make_up(bool free_intrinsics, int channels, double extras_per_pixel, 
     const int p = static_cast<int>(random() % (width * height)), id = random() % LinearizedScene::ids;
     const int t = p / width / kernels::tile * d.grid.across + p % width / kernels::tile;
     renderer::RowExtras& tile = d.rows->extras[t];
-    tile.pixels.push_back(p);
-    tile.ids.push_back(id);
-    tile.values.resize(tile.count() * channels * d.planes, 0.0f);
-    float* values = tile.values.data() + (tile.count() - 1) * channels * d.planes;
+    const auto partials = static_cast<std::size_t>(channels * d.planes);
+    float* values = renderer::RowExtras::begin_record(tile.make_room(1, partials), p, id);
+    std::fill_n(values, partials, 0.0f);
+    tile.add(1);
     entry(p, id, [&](int c, int plane) -> float& { return values[c * d.planes + plane]; });
   }
   return made;

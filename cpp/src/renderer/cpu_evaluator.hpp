@@ -77,8 +77,7 @@ class CpuEvaluator : public Evaluator {
   void store_rows(const TileContext& context, int t, bool touched, Workspace& work, RowStorage& rows) const;
   void patch_rows(const TileContext& context, int t, Workspace& work, const RowTarget& target,
                   RowExtras& extras) const;
-  void store_extras(const TileContext& context, int corner, std::size_t first, const Workspace& work,
-                    RowExtras& extras) const;
+  void store_extras(const TileContext& context, int corner, const Workspace& work, RowExtras& extras) const;
   // Sum over the slots of one column; where it is one slot as it stands, nothing is computed.
   const float* mix_column(const Block& block, int k, const float* slots, float* mixed) const;
 

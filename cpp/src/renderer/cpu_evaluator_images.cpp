@@ -91,49 +91,44 @@ void CpuEvaluator::store_rows(const TileContext& context, int t, bool touched, W
 void CpuEvaluator::patch_rows(const TileContext& context, int t, Workspace& work, const RowTarget& target,
                               RowExtras& extras) const {
   const int corner = corner_of(t);
-  std::size_t count = 0;
+  extras.clear();
   if (pairs_) {
-    // One is written before it is known whether it is needed.
     constexpr int slots = kernels::slots_sphere;
-    extras.resize(static_cast<std::size_t>(work.silhouettes.alone()) + 1,
-                  static_cast<std::size_t>(channels_ * slots));
-    std::int32_t *pixels = extras.pixels.data(), *ids = extras.ids.data();
-    float* values = extras.values.data();
-    const int last = channels_ - 1;
+    const int last = channels_ - 1, size = static_cast<int>(RowExtras::header) + channels_ * slots;
+    // One is written before it is known whether it is needed.
+    float* const first = extras.make_room(static_cast<std::size_t>(work.silhouettes.alone()) + 1,
+                                          static_cast<std::size_t>(channels_ * slots));
+    float* record = first;
     work.silhouettes.patch_alone(
         context, work, target,
         [&](std::ptrdiff_t place, int channel, const float*, std::int32_t id, const float* row) {
-          *pixels = corner + static_cast<std::int32_t>(place), *ids = id;
-          std::copy_n(row, slots, values + channel * slots);
-          const int next = (id >= 0) & (channel == last) ? 1 : 0;
-          pixels += next, ids += next, values += next * (last + 1) * slots;
+          float* to = RowExtras::begin_record(record, corner + static_cast<std::int32_t>(place), id);
+          std::copy_n(row, slots, to + channel * slots);
+          record += (id >= 0) & (channel == last) ? size : 0;
         });
-    count = static_cast<std::size_t>(ids - extras.ids.data());
+    extras.add(static_cast<std::size_t>((record - first) / size));
   }
   for (const Group& group : groups_) {
     if (group.touches(t)) work.silhouettes.patch(context, group, widest_, work, target);
   }
-  store_extras(context, corner, count, work, extras);
+  store_extras(context, corner, work, extras);
 }
 
-// What is not in the planes nor, as one of the `first` many, in `extras`.
-void CpuEvaluator::store_extras(const TileContext& context, int corner, std::size_t first,
-                                const Workspace& work, RowExtras& extras) const {
+// What is not in the planes, nor in `extras` yet.
+void CpuEvaluator::store_extras(const TileContext& context, int corner, const Workspace& work,
+                                RowExtras& extras) const {
   const Span<const CrossedRow> rows = work.silhouettes.other_rows();
-  const auto numbers = static_cast<std::size_t>(channels_ * widest_);
-  extras.resize(first + rows.size(), numbers);
+  float* record = extras.make_room(rows.size(), static_cast<std::size_t>(channels_ * widest_));
   const auto store_all = [&](auto planes, auto slots_of) {
-    std::int32_t *pixel = extras.pixels.data() + first, *id = extras.ids.data() + first;
-    float* to = extras.values.data() + first * numbers;
     for (const CrossedRow& row : rows) {
-      *pixel++ = corner + row.pixel / tile * grid_.width + row.pixel % tile;
-      *id++ = row.id;
+      const int pixel = corner + row.pixel / tile * grid_.width + row.pixel % tile;
+      record = RowExtras::begin_record(record, pixel, row.id);
       const RowValues values = work.silhouettes.values_at(row.place);
       const auto slots = slots_of(row);
-      for (int c = 0; c < channels_; ++c, to += planes) {
+      for (int c = 0; c < channels_; ++c, record += planes) {
         const float* from = values.values + c * values.channel_stride;
         for (int k = 0; k < planes; ++k)
-          to[k] = k < slots || k >= planes - camera_slots_ ? from[k * values.plane_stride] : 0;
+          record[k] = k < slots || k >= planes - camera_slots_ ? from[k * values.plane_stride] : 0;
       }
     }
   };
@@ -146,6 +141,7 @@ void CpuEvaluator::store_extras(const TileContext& context, int corner, std::siz
       return groups_[static_cast<std::size_t>(context.block_of(row.id).group)].slots;
     });
   }
+  extras.add(rows.size());
 }
 
 const float* CpuEvaluator::mix_column(const Block& block, int k, const float* slots, float* mixed) const {

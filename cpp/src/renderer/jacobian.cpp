@@ -68,8 +68,10 @@ template <class F>
 void for_each_extra(const JacobianData& data, F&& body) {
   const auto size = static_cast<std::size_t>(data.channels * data.planes);
   for (const renderer::RowExtras& extras : data.rows->extras) {
-    for (std::size_t e = 0; e < extras.count(); ++e)
-      body(static_cast<std::size_t>(extras.pixels[e]), extras.ids[e], extras.values.data() + e * size);
+    for (std::size_t e = 0; e < extras.count(); ++e) {
+      const auto [pixel, id, partials] = extras.at(e, size);
+      body(static_cast<std::size_t>(pixel), id, partials);
+    }
   }
 }
 

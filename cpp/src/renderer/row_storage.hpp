@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -31,17 +32,42 @@ class LazyZeros {
 };
 
 // Further entries of the rows of one tile, for pixels that depend on more than one primitive. Several may
-// belong to one pixel, in any order.
-struct RowExtras {
-  std::vector<std::int32_t> pixels, ids;  // per entry: index in the image, primitive
-  std::vector<float> values;  // per entry: channels x planes, with slots in the planes of RowStorage
+// belong to one pixel, in any order. Each is a record: the pixel's index in the image and the primitive, as two
+// whole numbers, and channels x planes partials, with slots in the planes of RowStorage.
+class RowExtras {
+ public:
+  static constexpr std::size_t header = 2;
+  struct Entry {
+    std::int32_t pixel, id;
+    const float* partials;
+  };
 
-  std::size_t count() const { return ids.size(); }
-  // What was there before is not cleared.
-  void resize(std::size_t entries, std::size_t numbers) {
-    pixels.resize(entries), ids.resize(entries), values.resize(entries * numbers);
+  std::size_t count() const { return count_; }
+  Entry at(std::size_t number, std::size_t partials) const {
+    const float* record = records_.data() + number * (header + partials);
+    std::int32_t whole[header];
+    std::memcpy(whole, record, sizeof whole);
+    return {whole[0], whole[1], record + header};
   }
-  void clear() { pixels.clear(), ids.clear(), values.clear(); }
+  void clear() { count_ = 0; }
+  // Where the next records go, with room for `more`, which is never given back; add() tells how many there
+  // are.
+  float* make_room(std::size_t more, std::size_t partials) {
+    const std::size_t size = header + partials, needed = (count_ + more) * size;
+    if (records_.size() < needed) records_.resize(2 * needed);
+    return records_.data() + count_ * size;
+  }
+  void add(std::size_t more) { count_ += more; }
+  // Returns where the partials go.
+  static float* begin_record(float* record, std::int32_t pixel, std::int32_t id) {
+    const std::int32_t whole[header] = {pixel, id};
+    std::memcpy(record, whole, sizeof whole);
+    return record + header;
+  }
+
+ private:
+  std::vector<float> records_;
+  std::size_t count_ = 0;
 };
 
 // A pixel's row: the primitive in `ids` (-1: none) with its partials in the planes, and what `extras` adds.

@@ -198,9 +198,10 @@ void unpack_extras(const TileGrid& grid, const std::int32_t* numbers, const floa
     const int tile_index = places[r] / tile_pixels, p = places[r] % tile_pixels;
     const int x = tile_index % grid.across * tile + p % tile, y = tile_index / grid.across * tile + p / tile;
     RowExtras& extras = storage.extras[static_cast<std::size_t>(tile_index)];
-    extras.pixels.push_back(y * grid.width + x), extras.ids.push_back(ids[r]);
-    const float* row = values + static_cast<std::size_t>(r) * static_cast<std::size_t>(size);
-    extras.values.insert(extras.values.end(), row, row + size);
+    const auto partials = static_cast<std::size_t>(size);
+    float* to = RowExtras::begin_record(extras.make_room(1, partials), y * grid.width + x, ids[r]);
+    std::copy_n(values + static_cast<std::size_t>(r) * partials, partials, to);
+    extras.add(1);
   }
 }
 
