@@ -1,6 +1,8 @@
 // Rows with several entries: products and conversions against a dense matrix put together entry by entry.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "diffrt/diffrt.hpp"
 #include "linearized_scene.hpp"
 #include "renderer/jacobian_data.hpp"

@@ -70,9 +70,7 @@ class CpuEvaluator : public Evaluator {
   // Which thread meets which tile is not fixed: all make room for what the fullest has met.
   void share_room();
   // The first pixel of a tile in the image.
-  int corner_of(int t) const {
-    return t / grid_.across * tile * grid_.width + t % grid_.across * tile;
-  }
+  int corner_of(int t) const { return t / grid_.across * tile * grid_.width + t % grid_.across * tile; }
   // Of tiles shown with rows.
   void store_rows(const TileContext& context, int t, bool touched, Workspace& work, RowStorage& rows) const;
   void patch_rows(const TileContext& context, int t, Workspace& work, const RowTarget& target,

@@ -60,7 +60,8 @@ void CpuEvaluator::sum_tile(const TileContext& context, int t, Workspace& work) 
   }
 }
 
-// The rows of crossed pixels that have one entry: patches them, and begins work.twos. Returns how many it has.
+// The rows of crossed pixels that have one entry: patches them, and begins work.twos. Returns how many it
+// has.
 int CpuEvaluator::couple_alone(const TileContext& context, Workspace& work) const {
   constexpr int slots = Couplings::TwoEntries::slots;
   const float *weights = work.robust.data(), *residuals = work.residual.data();

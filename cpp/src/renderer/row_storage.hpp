@@ -16,8 +16,8 @@
 
 namespace diffrt::renderer {
 
-// Zeros in pages that cost nothing until they are touched. Aligned to a cache line: a row of a tile is one line
-// where the image's width is a multiple of it, and not parts of two.
+// Zeros in pages that cost nothing until they are touched. Aligned to a cache line: a row of a tile is one
+// line where the image's width is a multiple of it, and not parts of two.
 class LazyZeros {
  public:
   explicit LazyZeros(std::size_t count);
@@ -32,8 +32,8 @@ class LazyZeros {
 };
 
 // Further entries of the rows of one tile, for pixels that depend on more than one primitive. Several may
-// belong to one pixel, in any order. Each is a record: the pixel's index in the image and the primitive, as two
-// whole numbers, and channels x planes partials, with slots in the planes of RowStorage.
+// belong to one pixel, in any order. Each is a record: the pixel's index in the image and the primitive, as
+// two whole numbers, and channels x planes partials, with slots in the planes of RowStorage.
 class RowExtras {
  public:
   static constexpr std::size_t header = 2;

@@ -44,12 +44,14 @@ void SilhouetteWork::pair_rows(const TileContext& context) {
   for (int c = 0; c < context.channels; ++c) {
     float* to = pair_rows_[static_cast<std::size_t>(c * stride)].sides[0];
     const float *front = silhouette_rows_.data() + c * pair_slots * stride,
-                *behind = sampled_partials_.data() + (2 * c * (pair_slots + kernels::image_slots) + 1) * stride;
+                *behind =
+                    sampled_partials_.data() + (2 * c * (pair_slots + kernels::image_slots) + 1) * stride;
     const auto transpose = [&](const float* from, std::ptrdiff_t plane, float* rows) {
       __m128 a = _mm_load_ps(from), b = _mm_load_ps(from + plane), d = _mm_load_ps(from + 2 * plane),
              f = _mm_load_ps(from + 3 * plane);
       _MM_TRANSPOSE4_PS(a, b, d, f);
-      _mm_store_ps(rows, a), _mm_store_ps(rows + 8, b), _mm_store_ps(rows + 16, d), _mm_store_ps(rows + 24, f);
+      _mm_store_ps(rows, a), _mm_store_ps(rows + 8, b), _mm_store_ps(rows + 16, d),
+          _mm_store_ps(rows + 24, f);
     };
     for (int e = 0; e < entries_; e += 4, front += 4, behind += 4, to += 32)
       transpose(front, stride, to), transpose(behind, 2 * stride, to + 4);
@@ -64,8 +66,8 @@ void SilhouetteWork::add_third(int channels, const CrossedPixel& crossed, const 
     const std::int32_t id =
         sample_ids_[static_cast<std::size_t>((side == behind ? stride_ : 0) + crossed.first_entry)];
     if (id >= 0)
-      other_rows_[static_cast<std::size_t>(other_row_count_++)] = {
-          id, crossed.pixel, crossed.first_entry * source_count + side};
+      other_rows_[static_cast<std::size_t>(other_row_count_++)] = {id, crossed.pixel,
+                                                                   crossed.first_entry * source_count + side};
   }
 }
 

@@ -54,7 +54,8 @@ bool SilhouetteWork::combine_singles(Channels channels, float* rendered) {
   for (int e = 0, count = entries_; e < count; ++e) {
     const auto pixel = static_cast<std::uint32_t>(pixels[e]);
     const std::int32_t id = ids[e];
-    const bool visible = id >= 0, shared = ((mask[pixel / 64] >> pixel % 64 & 1) != 0) | (id == ids[stride + e]);
+    const bool visible = id >= 0,
+               shared = ((mask[pixel / 64] >> pixel % 64 & 1) != 0) | (id == ids[stride + e]);
     if (visible & shared) {
       *other++ = e;
       continue;
@@ -62,7 +63,8 @@ bool SilhouetteWork::combine_singles(Channels channels, float* rendered) {
     // No branches: one that is not visible is written over by the next, and changes nothing.
     const std::uint32_t j = pixel / tile_pixels;
     const int number = counts[j];
-    crossed[j * tile_pixels + static_cast<std::uint32_t>(number)] = {static_cast<int>(pixel % tile_pixels), e, 0};
+    crossed[j * crossed_room + static_cast<std::size_t>(number)] = {static_cast<int>(pixel % tile_pixels), e,
+                                                                    0};
     counts[j] = number + (visible ? 1 : 0);
     float* shown = rendered + place_of(static_cast<int>(pixel), channels);
     for (int c = 0; c < channels; ++c, shown += tile_pixels) {
@@ -93,8 +95,9 @@ void SilhouetteWork::combine_one_by_one(const TileContext& context, float* rende
 // What the centres of the pixels noted so far see is no part of their rows.
 void SilhouetteWork::drop_centres(int channels) {
   for (std::size_t j = 0; j < most_in_run; ++j) {
-    std::uint8_t* keeps_centre = all_keep_centre_.data() + j * static_cast<std::size_t>(channels * tile_pixels);
-    const CrossedPixel* crossed = all_crossed_.data() + j * tile_pixels;
+    std::uint8_t* keeps_centre =
+        all_keep_centre_.data() + j * static_cast<std::size_t>(channels * tile_pixels);
+    const CrossedPixel* crossed = all_crossed_.data() + j * crossed_room;
     for (int k = 0; k < crossed_counts_[j]; ++k) {
       for (int c = 0; c < channels; ++c) keeps_centre[c * tile_pixels + crossed[k].pixel] = 0;
     }

@@ -200,7 +200,8 @@ void SilhouetteRegions::merge_candidates(const TileLists& tiles, const TileRun& 
     for (int j = 0; j < quad.count; ++j) k = next[j] < ends[j] ? std::min(k, tiles.candidate(next[j])) : k;
     if (k == none) return;
     candidates_.push_back(k);
-    for (int j = 0; j < quad.count; ++j) next[j] += next[j] < ends[j] && tiles.candidate(next[j]) == k ? 1 : 0;
+    for (int j = 0; j < quad.count; ++j)
+      next[j] += next[j] < ends[j] && tiles.candidate(next[j]) == k ? 1 : 0;
   }
 }
 

@@ -1,5 +1,5 @@
-// Which pixels of the quads of a run silhouettes of spheres and planes may cross, and which lie within them: sets
-// of pixels as bits.
+// Which pixels of the quads of a run silhouettes of spheres and planes may cross, and which lie within them:
+// sets of pixels as bits.
 #pragma once
 
 #include <array>
@@ -23,7 +23,7 @@ using QuadMask = std::array<std::uint64_t, words_of_quad>;
 // What the silhouette of one sphere or plane does to a quad.
 struct SilhouetteRegion {
   int group, kind, primitive;
-  QuadMask crossed, full;    // it may pass through these pixels; it surrounds those
+  QuadMask crossed, full;   // it may pass through these pixels; it surrounds those
   bool crosses, surrounds;  // whether there are any
   // Of the plane that the silhouette lies in: 1/z at the centre of each tile, and its change by x and y in
   // z = 1. Of a horizon 0.

@@ -128,8 +128,7 @@ void SilhouetteWork::see(const TileContext& context, std::size_t g, int quad, in
     kernels::see_planes_arguments a;
     a.planes = array(group.table.data());
     run(context.kernels.see_planes, a, 0, group.count);
-  } else if (const Span<const std::int32_t> candidates = regions_.candidates(quad, g);
-             !candidates.empty()) {
+  } else if (const Span<const std::int32_t> candidates = regions_.candidates(quad, g); !candidates.empty()) {
     kernels::see_spheres_arguments a;
     a.spheres = array(group.table.data()), a.candidates = array(candidates.data());
     run(context.kernels.see_spheres, a, 0, static_cast<int>(candidates.size()));

@@ -54,7 +54,7 @@ void SilhouetteWork::select(const TileContext& context, int j) {
              planes = static_cast<std::size_t>(context.channels * tile_pixels);
   crossed_count_ = crossed_counts_[n], alone_count_ = alone_counts_[n], other_row_count_ = 0;
   if (crossed_count_ == 0) return;
-  crossed_ = {all_crossed_.data() + n * tile_pixels, tile_pixels};
+  crossed_ = {all_crossed_.data() + n * crossed_room, crossed_room};
   keeps_centre_ = {all_keep_centre_.data() + n * planes, planes};
 }
 
@@ -172,7 +172,7 @@ void SilhouetteWork::allocate_entries(const TileContext& context, int entries) {
   next_entry_.resize(n), others_.resize(n);
   entry_groups_.reserve(n), mesh_entries_.reserve(n);
   first_entry_.assign(most_in_run * tile_pixels, -1), first_row_.assign(tile_pixels, -1);
-  touched_.reserve(most_in_run * tile_pixels), all_crossed_.resize(most_in_run * tile_pixels);
+  touched_.reserve(most_in_run * tile_pixels), all_crossed_.resize(most_in_run * crossed_room);
   all_keep_centre_.resize(most_in_run * channels * tile_pixels);
 }
 

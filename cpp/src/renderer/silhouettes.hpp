@@ -153,7 +153,7 @@ class SilhouetteWork {
   void combine_others(const TileContext& context, float* rendered);
   void add_crossed(int pixel, int first_entry) {
     const auto j = static_cast<std::size_t>(pixel / tile_pixels);
-    CrossedPixel& crossed = all_crossed_[j * tile_pixels + static_cast<std::size_t>(crossed_counts_[j]++)];
+    CrossedPixel& crossed = all_crossed_[j * crossed_room + static_cast<std::size_t>(crossed_counts_[j]++)];
     crossed.pixel = pixel % tile_pixels, crossed.first_entry = first_entry;
   }
   bool combine_channels(const TileContext& context, int pixel, int first, float* rendered);
@@ -252,7 +252,9 @@ class SilhouetteWork {
   std::int32_t count_ = 0;  // kernels append here
   // Pixels with an entry, visible or not, and those with several.
   std::array<std::uint64_t, most_quads * words_of_quad> once_{}, shared_{};
-  std::vector<CrossedPixel> all_crossed_;  // of each tile the first so many of its 256
+  // Of each tile so many. One is written before it is known whether it is needed.
+  static constexpr std::size_t crossed_room = tile_pixels + 1;
+  std::vector<CrossedPixel> all_crossed_;
   std::array<int, most_in_run> crossed_counts_{}, alone_counts_{};
   Span<CrossedPixel> crossed_;  // of the tile at hand
   // The first of them are those of patch_alone.
