@@ -14,13 +14,16 @@ import shutil
 import struct
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 from number_operations import COUNT, GROUPS, OPERATIONS, forms, outputs
 
+from kernels.aot import stubs
 from kernels.numbers import Dual, seed, value_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,8 +55,18 @@ def levels() -> list[str]:
     return [level for level, names in needs.items() if all(features.get(name) for name in names)]
 
 
+@cache
+def _stubs():
+    """A folder, which goes with this process, with what Taichi cannot be imported without."""
+    folder = tempfile.TemporaryDirectory(prefix="stubs-")
+    stubs.build(Path(folder.name), "c++", ["x11"])
+    return folder
+
+
 def run_python(*arguments, cwd=ROOT, check=True, **environment):
-    """A Python process of its own, with the repository's modules."""
+    """A Python process of its own, with the repository's modules, which may import Taichi."""
+    if not missing():
+        environment = {"LD_LIBRARY_PATH": stubs.environment(_stubs().name)["LD_LIBRARY_PATH"]} | environment
     variables = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **environment}
     result = subprocess.run(
         [sys.executable, *map(str, arguments)], cwd=cwd, env=variables, capture_output=True, text=True, timeout=600

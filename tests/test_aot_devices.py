@@ -29,7 +29,7 @@ def twins(tmp_path_factory):
     shutil.copytree(compiled.ROOT / "kernels", elsewhere / "kernels", ignore=shutil.ignore_patterns("__pycache__"))
     drivers = base / "drivers"
     drivers.mkdir()
-    for library in (*stubs.LIBRARIES.values(), "libcuda.so.1"):
+    for library in (*stubs.DRIVERS.values(), "libcuda.so.1"):
         (drivers / library).write_text("no driver at all")
     settings = {"LD_LIBRARY_PATH": str(drivers), "TI_DEBUG": "1", "TI_FAST_MATH": "0", "CUDA_VISIBLE_DEVICES": "7"}
 
