@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "diffrt/export.hpp"
 #include "diffrt/span.hpp"
 
 namespace diffrt {
@@ -23,7 +24,7 @@ namespace renderer::gpu {
 class Result;  // internal
 }
 
-class DeviceArray {
+class DIFFRT_API DeviceArray {
  public:
   DeviceArray() = default;
   DeviceArray(std::shared_ptr<const renderer::gpu::Result> memory, std::vector<std::int64_t> shape,

@@ -4,6 +4,7 @@
 #include "diffrt/camera.hpp"
 #include "diffrt/device_array.hpp"
 #include "diffrt/errors.hpp"
+#include "diffrt/export.hpp"
 #include "diffrt/fit.hpp"
 #include "diffrt/info.hpp"
 #include "diffrt/jacobian.hpp"

@@ -4,30 +4,32 @@
 
 #include <stdexcept>
 
+#include "diffrt/export.hpp"
+
 namespace diffrt {
 
 // A value that cannot be used: a radius of zero, a theta of the wrong length, an unknown free name.
-class ArgumentError : public std::invalid_argument {
+class DIFFRT_API ArgumentError : public std::invalid_argument {
  public:
   using std::invalid_argument::invalid_argument;
 };
 
 // A device, or an instruction set, that was asked for and is not there, or a device that failed. The library
 // goes on working on the CPU, and on other devices.
-class DeviceError : public std::runtime_error {
+class DIFFRT_API DeviceError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
 // The device has not enough memory left for this. What was there before stays usable.
-class DeviceMemoryError : public DeviceError {
+class DIFFRT_API DeviceMemoryError : public DeviceError {
  public:
   using DeviceError::DeviceError;
 };
 
 // The device stopped: a kernel that failed or took too long, a driver that was reset. What was made on it is
 // no longer of use; a new renderer opens it anew.
-class DeviceLostError : public DeviceError {
+class DIFFRT_API DeviceLostError : public DeviceError {
  public:
   using DeviceError::DeviceError;
 };

@@ -1,6 +1,7 @@
 // Fit a scene to an observed image: solve() of least_squares.hpp over a Renderer.
 #pragma once
 
+#include "diffrt/export.hpp"
 #include "diffrt/least_squares.hpp"
 #include "diffrt/renderer.hpp"
 
@@ -8,7 +9,7 @@ namespace diffrt {
 
 // The renderer and what it is compared with, as a problem for the solver. It refers to both, and to the
 // observed arrays, which must stay as they are.
-class ImageProblem : public LeastSquaresProblem {
+class DIFFRT_API ImageProblem : public LeastSquaresProblem {
  public:
   ImageProblem(Renderer& renderer, Observation observation, Loss loss);
 
@@ -42,7 +43,7 @@ class ImageProblem : public LeastSquaresProblem {
 // skipped. The result is that of the full size, with the steps of all: history has a record for each level's
 // start, whose `step` is the number of trials before it. Throws ArgumentError if the coarsest image would
 // have fewer than 8 rows or columns.
-SolveResult fit(Renderer& renderer, const Observation& observation, Span<const double> theta0,
-                const Loss& loss = {}, const SolveOptions& options = {}, int levels = 1);
+DIFFRT_API SolveResult fit(Renderer& renderer, const Observation& observation, Span<const double> theta0,
+                           const Loss& loss = {}, const SolveOptions& options = {}, int levels = 1);
 
 }  // namespace diffrt

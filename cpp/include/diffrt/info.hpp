@@ -5,18 +5,20 @@
 #include <string>
 #include <vector>
 
+#include "diffrt/export.hpp"
+
 namespace diffrt {
 
-std::string version();
+DIFFRT_API std::string version();
 // The x86-64 level of the kernels in use: "x86-64-v3". The environment variable DIFFRT_ISA (v2, v3, v4)
 // forces one; a level that the machine lacks is a DeviceError.
-std::string isa_level();
+DIFFRT_API std::string isa_level();
 // The levels that this machine can run.
-std::vector<std::string> available_isa_levels();
+DIFFRT_API std::vector<std::string> available_isa_levels();
 // What `device` may be: "cpu", then "cuda:0", "vulkan:0"... Asks the drivers, which may take a moment.
-std::vector<std::string> devices();
-int default_threads();
-int kernel_count();
+DIFFRT_API std::vector<std::string> devices();
+DIFFRT_API int default_threads();
+DIFFRT_API int kernel_count();
 
 struct DeviceDetails {
   std::string device;        // "cuda:0"
@@ -26,13 +28,13 @@ struct DeviceDetails {
   bool software = false;     // a Vulkan driver that computes on the processor
 };
 // Of devices(), in that order.
-std::vector<DeviceDetails> device_details();
+DIFFRT_API std::vector<DeviceDetails> device_details();
 
 // What cannot be used, and why: {"cuda", "libcuda.so.1 not found"}, {"vulkan:1", "its driver is..."}.
 struct MissingDevice {
   std::string device;
   std::string reason;
 };
-std::vector<MissingDevice> missing_devices();
+DIFFRT_API std::vector<MissingDevice> missing_devices();
 
 }  // namespace diffrt

@@ -12,13 +12,14 @@
 #include <vector>
 
 #include "diffrt/device_array.hpp"
+#include "diffrt/export.hpp"
 #include "diffrt/span.hpp"
 
 namespace diffrt {
 
 class JacobianData;  // internal
 
-class Jacobian {
+class DIFFRT_API Jacobian {
  public:
   Jacobian() = default;
   explicit Jacobian(std::shared_ptr<const JacobianData> data) : data_(std::move(data)) {}

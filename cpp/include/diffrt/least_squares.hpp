@@ -39,6 +39,7 @@
 #include <string>
 #include <vector>
 
+#include "diffrt/export.hpp"
 #include "diffrt/span.hpp"
 
 namespace diffrt {
@@ -66,7 +67,7 @@ struct Evaluation {
 // A problem with P parameters. `delta` below is a small change in the tangent space at theta, also P numbers;
 // the two differ only where parameters are not added up (a pose block: T <- T exp(delta)). No call may keep a
 // span.
-class LeastSquaresProblem {
+class DIFFRT_API LeastSquaresProblem {
  public:
   virtual ~LeastSquaresProblem() = default;
 
@@ -186,13 +187,13 @@ enum class Status {
 };
 
 // converged_gradient, converged_step or converged_cost.
-bool converged(Status status);
+DIFFRT_API bool converged(Status status);
 
 // The enumerator's own name ("converged_step").
-const char* name(Status status);
+DIFFRT_API const char* name(Status status);
 
 // What happened, and what to do about it, in a sentence or two.
-const char* message(Status status);
+DIFFRT_API const char* message(Status status);
 
 struct SolveResult {
   std::vector<double> theta;  // the best point seen, whatever the status (Gauss-Newton, converged: the last)
@@ -232,10 +233,10 @@ struct SolveResult {
 
 // How it ended in a few lines for a person: status and advice, steps, cost, what is held, and every null
 // direction. `names`: one per parameter, or empty for theta[0], theta[1], ...
-std::string summary(const SolveResult& result, Span<const std::string> names = {});
+DIFFRT_API std::string summary(const SolveResult& result, Span<const std::string> names = {});
 
 // An argument that cannot be used. what() names it, says what it was, and the likely fix.
-class SolverArgumentError : public std::invalid_argument {
+class DIFFRT_API SolverArgumentError : public std::invalid_argument {
  public:
   using std::invalid_argument::invalid_argument;
 };
@@ -263,7 +264,8 @@ class SolverArgumentError : public std::invalid_argument {
 // that truly recedes gets there in several steps), and where the count is constant both rules vanish.
 // Gauss-Newton takes its steps without asking; if it does not converge it returns its best point, by the
 // second rule.
-SolveResult solve(LeastSquaresProblem& problem, Span<const double> theta0, const SolveOptions& options = {});
+DIFFRT_API SolveResult solve(LeastSquaresProblem& problem, Span<const double> theta0,
+                             const SolveOptions& options = {});
 
 // The same, a step at a time: for a frame loop with a budget, or a display. Memory is kept between solves of
 // equal P.
@@ -272,7 +274,7 @@ SolveResult solve(LeastSquaresProblem& problem, Span<const double> theta0, const
 //   solver.start(problem, theta0);
 //   while (solver.step() && !out_of_time()) {}
 //   use(solver.theta());                             // or solver.result(), with covariances
-class LeastSquaresSolver {
+class DIFFRT_API LeastSquaresSolver {
  public:
   explicit LeastSquaresSolver(SolveOptions options = {});
   ~LeastSquaresSolver();

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "diffrt/export.hpp"
+
 namespace diffrt {
 
 // An image [height, width, channels] of float or double that somebody else owns. Strides in bytes; those of
@@ -46,6 +48,6 @@ struct Observation {
 };
 
 // A number that was not given before.
-std::uint64_t new_revision();
+DIFFRT_API std::uint64_t new_revision();
 
 }  // namespace diffrt

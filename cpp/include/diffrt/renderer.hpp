@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "diffrt/device_array.hpp"
+#include "diffrt/export.hpp"
 #include "diffrt/jacobian.hpp"
 #include "diffrt/loss.hpp"
 #include "diffrt/observation.hpp"
@@ -44,8 +45,8 @@ enum class Output {
   normal,    // unit normal in the camera frame, towards the camera: 3 channels
   shade,     // Lambert's cosine, with a light at the camera
 };
-const char* name(Output output);
-int channels(Output output);
+DIFFRT_API const char* name(Output output);
+DIFFRT_API int channels(Output output);
 
 // What a pixel shows that a silhouette crosses, and its row of J.
 enum class Boundary {
@@ -102,7 +103,7 @@ enum class PoseDerivative {
   tangent,  // by a further increment at theta: T exp(xi) exp(delta), delta = 0
 };
 
-class Renderer {
+class DIFFRT_API Renderer {
  public:
   // Checks everything; throws ArgumentError or DeviceError.
   Renderer(Scene scene, RendererOptions options);

@@ -6,11 +6,12 @@
 #include <vector>
 
 #include "diffrt/camera.hpp"
+#include "diffrt/export.hpp"
 #include "diffrt/shapes.hpp"
 
 namespace diffrt {
 
-struct Scene {
+struct DIFFRT_API Scene {
   PinholeCamera camera;
   std::vector<std::pair<std::string, Shape>>
       shapes;  // names are unique, not empty, without '.', and not "camera"
@@ -20,6 +21,6 @@ struct Scene {
 };
 
 // All names that may be free: "ball.center", "bottle.pose", "camera.focal", ...
-std::vector<std::string> valid_free_names(const Scene& scene);
+DIFFRT_API std::vector<std::string> valid_free_names(const Scene& scene);
 
 }  // namespace diffrt
