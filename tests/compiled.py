@@ -76,6 +76,16 @@ def run_python(*arguments, cwd=ROOT, check=True, **environment):
     return result
 
 
+def up_to_date():
+    """The newest folder of this checkout's builds with the compiled kernels and their code, if none has changed since."""
+    made = [file for file in ROOT.glob("build/*/kernels/manifest.json") if any(file.parent.glob("*.spv"))]
+    newest = max(made, key=lambda file: file.stat().st_mtime, default=None)
+    sources = [file for pattern in ("*.py", "*.cpp") for file in (ROOT / "kernels").rglob(pattern)]
+    if newest and all(file.stat().st_mtime < newest.stat().st_mtime for file in sources):
+        return newest.parent
+    return None
+
+
 def calls():
     """Every (group, operation, form), in the order in which they are compiled."""
     return [

@@ -43,9 +43,11 @@ SOURCES = {
     "kernels/value.py": "VALUE = 1\n",
     "kernels/other.py": "",
     "cpp/include/diffrt/diffrt.hpp": "",
+    "cpp/exports.map": "{ global: *; };",
+    "cpp/src/solver/eigen_headers.hpp": "",
     "cpp/src/library.cpp": '#include <Eigen/Core>\n#include "diffrt_kernels.hpp"\nint f = EIGEN + kernels();\n',
 }
-KERNELS, LIBRARY = "kernels/manifest.json", "cpp/CMakeFiles/diffrt.dir/src/library.cpp.o"
+KERNELS, LIBRARY = "kernels/manifest.json", "cpp/CMakeFiles/diffrt_objects.dir/src/library.cpp.o"
 
 
 class Checkout:
