@@ -77,7 +77,7 @@ def run_python(*arguments, cwd=ROOT, check=True, **environment):
 
 
 def up_to_date():
-    """The newest folder of this checkout's builds with the compiled kernels and their code, if none has changed since."""
+    """The newest folder of this checkout's builds with every kernel and its code, if none has changed since."""
     made = [file for file in ROOT.glob("build/*/kernels/manifest.json") if any(file.parent.glob("*.spv"))]
     newest = max(made, key=lambda file: file.stat().st_mtime, default=None)
     sources = [file for pattern in ("*.py", "*.cpp") for file in (ROOT / "kernels").rglob(pattern)]

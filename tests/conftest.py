@@ -13,7 +13,6 @@ import pytest
 
 import diffrt_aot as dr
 
-
 # Files that take long, the longest first; all others run before them, so that what is wrong shows soon.
 SLOW = [
     "test_device_boundary.py",
@@ -31,8 +30,8 @@ SLOW = [
     "test_aot.py",
     "test_aot_devices.py",
 ]
-# Files that share what is expensive to make: of several processes (pytest -n 2 --dist loadgroup) one runs them all. So it
-# is with each other file.
+# Files that share what is expensive to make: of several processes (pytest -n 2 --dist loadgroup) one runs them all. Of
+# every other file, too, one process runs all tests.
 TOGETHER = {"test_aot_devices.py": "test_aot.py", "test_jacobian.py": "test_reference.py"}
 
 
@@ -82,9 +81,7 @@ def pytest_generate_tests(metafunc):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """What takes long comes last, what shares its making in one process. What the reference computes is the same on every
-    device: once is enough.
-    """
+    """What takes long comes last. What the reference computes is the same on every device: once is enough."""
 
     def again(item):
         values = getattr(item, "callspec", None) and item.callspec.params
