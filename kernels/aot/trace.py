@@ -31,7 +31,7 @@ TAICHI_VERSION = (1, 7, 4)
 
 
 class Unwrapped:
-    """For each node of a kernel Taichi wraps the lines of its source, should there be an error to show; that takes long."""
+    """Taichi wraps the lines of source of each node of a kernel, should there be an error to show: it takes long."""
 
     def __init__(self, width):
         pass
