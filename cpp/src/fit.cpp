@@ -87,7 +87,7 @@ class OnHost {
     if (view.empty() || !view.on_device) return;
     numbers.resize(renderer.pixels() * static_cast<std::size_t>(renderer.channels()));
     renderer.fetch(view, numbers);
-    view = ImageView::contiguous(numbers.data(), renderer.scene().camera.width, renderer.channels());
+    view = ImageView::contiguous(numbers.data(), view.height, view.width, renderer.channels());
   }
 
   Observation observation_;
@@ -184,6 +184,7 @@ std::uint64_t new_revision() {
 
 ImageProblem::ImageProblem(Renderer& renderer, Observation observation, Loss loss)
     : renderer_(renderer), observation_(observation), loss_(loss) {
+  renderer.check(observation);
   const double epsilon = static_cast<double>(std::numeric_limits<float>::epsilon());
   const PinholeCamera& camera = renderer.scene().camera;
   const bool silhouettes = renderer.options().boundary == Boundary::exact;

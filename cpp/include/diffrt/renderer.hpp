@@ -139,7 +139,7 @@ class DIFFRT_API Renderer {
   // What calls do from now on comes after what is on `stream` by now: for observations that are written
   // there.
   void wait_for(std::uintptr_t stream);
-  // An image on the device, of the renderer's shape, as contiguous numbers [H, W, C] on the host.
+  // An image on the device, of the renderer's size, as contiguous numbers [H, W, C] on the host.
   void fetch(const ImageView& view, Span<float> out);
 
   // J is never stored. `result` is resized as needed. `remember`: keep what each residual costs (one image),
@@ -154,6 +154,8 @@ class DIFFRT_API Renderer {
 
   // Throws what a call at this theta would throw: it has P finite numbers, and shapes that can be rendered.
   void check(Span<const double> theta) const;
+  // The same of an observation, as far as that is told without reading it: sizes, and where it is.
+  void check(const Observation& observation) const;
   // M = sum (w rho'(r^2) r)^2 j j', row-major, by increments of poses (PoseDerivative::tangent): the scatter
   // of the gradient, for the sandwich form of the covariance. M: P x P.
   void gradient_scatter(Span<const double> theta, const Observation& observation, const Loss& loss,

@@ -177,13 +177,14 @@ void Evaluator::fetch_view(const ImageView&, Span<float>) {}
 void Evaluator::fetch(const ImageView& view, Span<float> out) {
   check_image(out);
   if (!view.on_device) throw ArgumentError("image: is on the host already");
-  check_place("image", view);
+  check_view("image", view, true);
   fetch_view(view, out);
 }
 
 void Evaluator::normal_equations(Span<const double> theta, const Observation& observation, const Loss& loss,
                                  NormalEquations& result, PoseDerivative pose, bool remember) {
-  const KernelLoss robust = check_observation(observation, loss);
+  check(observation);
+  const KernelLoss robust = kernel_loss(loss);
   move_to(theta);
   start_products(observation, robust, Products::weighted, remember);
   const std::size_t P = parameters_.size();
@@ -201,7 +202,8 @@ void Evaluator::normal_equations(Span<const double> theta, const Observation& ob
 
 void Evaluator::gradient_scatter(Span<const double> theta, const Observation& observation, const Loss& loss,
                                  Span<double> M) {
-  const KernelLoss robust = check_observation(observation, loss);
+  check(observation);
+  const KernelLoss robust = kernel_loss(loss);
   move_to(theta);
   start_products(observation, robust, Products::scatter, false);
   std::fill(M.begin(), M.end(), 0.0);
@@ -215,23 +217,48 @@ void Evaluator::cost(Span<const double> theta, const Observation& observation, c
                      NormalEquations& result, SharedCost* shared) {
   if (shared != nullptr && !remembers_)
     throw ArgumentError("shared: there is no call of normal_equations to compare with that was to remember");
-  const KernelLoss robust = check_observation(observation, loss);
+  check(observation);
+  const KernelLoss robust = kernel_loss(loss);
   move_to(theta);
   report(sum_costs(observation, robust, shared), result);
 }
 
-void Evaluator::check_place(const char* name, const ImageView& view) const {
+namespace {
+
+std::string size_text(int height, int width, int channels) {
+  return std::to_string(height) + " x " + std::to_string(width) +
+         (channels == 1 ? "" : " x " + std::to_string(channels));
+}
+
+}  // namespace
+
+void Evaluator::check_view(const char* name, const ImageView& view, bool one_channel_for_all) const {
+  const auto refuse = [name](const std::string& why) { throw ArgumentError(name + (": " + why)); };
+  const int height = grid_.height, width = grid_.width;
+  const auto given = [&view] { return size_text(view.height, view.width, view.channels); };
+  if (view.height != height || view.width != width) {
+    const bool swapped = view.height == width && view.width == height;
+    refuse("is " + given() + " (height x width), but the camera is " + size_text(height, width, 1) +
+           (swapped ? "; perhaps height and width are swapped" : ""));
+  }
+  if (view.channels != channels_ && !(one_channel_for_all && view.channels == 1)) {
+    refuse("is " + given() + " (height x width x channels), but the renderer's outputs have " +
+           std::to_string(channels_) + " channel" + (channels_ == 1 ? "" : "s"));
+  }
+  if (view.channels == 1 && channels_ > 1 && view.channel_stride != 0)
+    refuse("has one channel for " + std::to_string(channels_) +
+           "; let its channel_stride be 0, so that it repeats");
+  if (view.data == nullptr) refuse("its pointer is null, though it is " + given());
   if (view.on_device && !reads_addresses()) {
-    throw ArgumentError(std::string(name) + ": is on a GPU, and this renderer works on " + device() +
-                        ", which cannot reach it; copy it to the host first, or use device=\"cuda\"");
+    refuse("is on a GPU, and this renderer works on " + device() +
+           ", which cannot reach it; copy it to the host first, or use device=\"cuda\"");
   }
 }
 
-KernelLoss Evaluator::check_observation(const Observation& observation, const Loss& loss) const {
+void Evaluator::check(const Observation& observation) const {
   if (observation.image.empty()) throw ArgumentError("observed: is empty");
-  check_place("observed", observation.image);
-  check_place("weights", observation.weights);
-  return kernel_loss(loss);
+  check_view("observed", observation.image, false);
+  if (!observation.weights.empty()) check_view("weights", observation.weights, true);
 }
 
 void Evaluator::report(const Totals& totals, NormalEquations& result) {

@@ -48,6 +48,7 @@ class Evaluator {
   void cost(Span<const double> theta, const Observation& observation, const Loss& loss,
             NormalEquations& result, SharedCost* shared);
   void fetch(const ImageView& view, Span<float> out);
+  void check(const Observation& observation) const;
   virtual void use_stream(runtime::Stream stream);
   virtual runtime::Stream stream() const { return 0; }
   virtual void wait_for(runtime::Stream stream);
@@ -113,8 +114,7 @@ class Evaluator {
   void move_to(Span<const double> theta);
   // linearization_ at state_.
   void update_linearization(Span<const double> theta, PoseDerivative kind);
-  KernelLoss check_observation(const Observation& observation, const Loss& loss) const;
-  void check_place(const char* name, const ImageView& view) const;
+  void check_view(const char* name, const ImageView& view, bool one_channel_for_all) const;
   std::shared_ptr<JacobianData> new_jacobian(Span<const double> theta);
   static void report(const Totals& totals, NormalEquations& result);
 

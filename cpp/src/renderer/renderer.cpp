@@ -52,6 +52,7 @@ void Renderer::gradient_scatter(Span<const double> theta, const Observation& obs
   evaluator_->gradient_scatter(theta, observation, loss, M);
 }
 void Renderer::check(Span<const double> theta) const { evaluator_->parameters().check(theta); }
+void Renderer::check(const Observation& observation) const { evaluator_->check(observation); }
 Scene Renderer::scene_at(Span<const double> theta) const { return evaluator_->parameters().scene_at(theta); }
 void Renderer::plus(Span<const double> theta, Span<const double> delta, Span<double> out) const {
   evaluator_->parameters().plus(theta, delta, out);
