@@ -166,11 +166,11 @@ def fit(
         raise InvalidValueError(f"levels: must be a whole number >= 1 (1: full size only), got {levels!r}")
     begin = time.perf_counter()
     lower, upper = _bounds(renderer, bounds)
-    weights = None if weights is None else image_argument("weights", weights, renderer._core)
-    seen = fit_warnings.Observed(renderer, image_argument("observed", observed, renderer._core), weights)
+    given_weights = None if weights is None else image_argument("weights", weights, renderer._core)
+    seen = fit_warnings.Observed(renderer, image_argument("observed", observed, renderer._core), given_weights)
     raw = renderer._core.fit(
         seen.image,
-        weights,
+        given_weights,
         loss_argument(loss),
         renderer.theta0 if theta0 is None else theta0,
         method == "gauss-newton",

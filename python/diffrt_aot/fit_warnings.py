@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 _SAMPLE = 16384  # pixels to look at, about
-_SHARE = 0.02  # of the pixels, at one number: more than chance
+_SHARE, _FEW = 0.02, 16  # of the pixels, and pixels, at one number: more than chance
 _ISOLATED = 10.0  # times the others' median: no surface at just one distance is that far beyond them
 _UNITS = 100.0  # between what is measured and the model
 _WITHIN = 2.5  # rendered over measured: a model around the camera that is larger than what is seen
@@ -47,8 +47,9 @@ def suspicious_constants(values: Array) -> list[tuple[float, float, str]]:
     while rest.size:
         for number in (rest.max(), rest.min()):
             here = rest == number
-            share = np.count_nonzero(here) / values.size
-            if share < _SHARE:
+            count = np.count_nonzero(here)
+            share = count / values.size
+            if share < _SHARE or count < _FEW:
                 continue
             others = rest[~here]
             why = _why_suspicious(float(number), others, values.dtype, largest)
@@ -130,7 +131,7 @@ class Observed:
         weights = self.weights(step, c)
         if weights is not None:
             counts &= weights > 0
-        return values[counts]  # type: ignore[no-any-return]
+        return values[counts]
 
     def _drop_negative(self, c: int) -> None:
         negative = _every(self.image, 1, c) < 0
@@ -212,9 +213,9 @@ def of_units(scene: Scene, lengths: Array) -> list[str]:
         return []
     ratio = measured / far if measured > far else near / measured
     return [
-        f"units: what is measured lies at {measured:.3g} in the median, the model {near:.3g} to {far:.3g} from the camera, "
-        f"{ratio:.0f} times {'nearer' if measured > far else 'further'}; millimetres and metres? An image in millimetres "
-        "has the scale 0.001 in a scene in metres"
+        f"units: what is measured lies at {measured:.3g} in the median, and the model {near:.3g} to {far:.3g} from the "
+        f"camera, {ratio:.0f} times {'nearer' if measured > far else 'further'}; millimetres and metres? An image in "
+        "millimetres has the scale 0.001 in a scene in metres"
     ]
 
 
@@ -302,8 +303,8 @@ def of_residuals(
         return []
     return [
         f"loss: {'none' if within == 0 else _percent(within)} of the residuals lie within the loss's scale of "
-        f"{loss.scale:g}, their median is {np.median(sizes):.3g}; all are taken for outliers. Are image and scene in the "
-        "same units, and is the scale of the loss? Else the start is too far off"
+        f"{loss.scale:g}, their median is {np.median(sizes):.3g}: all are taken for outliers. Are image, scene and "
+        "loss in the same units? Else the start is too far off"
     ]
 
 

@@ -143,12 +143,12 @@ def _save(path: str | os.PathLike[str], pixels: npt.NDArray[Any]) -> None:
 def _missing(
     values: npt.NDArray[Any], kind: str, names: Sequence[float], zero_is_missing: bool | None
 ) -> npt.NDArray[np.bool_]:
-    gone = ~np.isfinite(values)
+    gone: npt.NDArray[np.bool_] = ~np.isfinite(values)
     if zero_is_missing is None:
         zero_is_missing = kind in METRIC_OUTPUTS or (not kind and values.dtype.kind in "iu")
     for number in (*names, 0.0) if zero_is_missing else names:
-        # As the file rounds it: 0.1 in float32 is another number than in float64
-        gone |= values == (values.dtype.type(number) if values.dtype.kind == "f" else number)
+        with np.errstate(over="ignore"):  # in the file's own precision: 0.1 in float32 is another number
+            gone |= values == (values.dtype.type(number) if values.dtype.kind == "f" else number)
     return gone
 
 
@@ -161,8 +161,9 @@ def _drop_negative(values: npt.NDArray[Any], gone: npt.NDArray[np.bool_]) -> lis
     numbers, counts = np.unique(values[negative], return_counts=True)
     often = f"{numbers[counts.argmax()]:g}"
     return [
-        f"{negative.sum()} of {negative.size} pixels are below zero ({often}{', and others' * (len(numbers) > 1)}), which "
-        f"no depth is: taken as not measured; name it as missing (--missing {often}, missing={often}) if so it is"
+        f"{negative.sum()} of {negative.size} pixels are below zero ({often}{', and others' * (len(numbers) > 1)}), "
+        "which no depth is, and taken as not measured; say so without this warning by naming it as missing "
+        f"(--missing {often}, missing={often})"
     ]
 
 
@@ -191,7 +192,7 @@ def _mask_factor(path: Path, values: npt.NDArray[Any], scale: float | None) -> f
     if low * factor < -_MASK_SLACK or high * factor > 1.0 + _MASK_SLACK:
         scaled = "" if scale is None else f" times the scale of {scale:g}"
         raise ImageFileError(
-            f"{path}: a mask has values from 0 to 1, got {low:g} to {high:g}{scaled}; without a scale 0 and 255 are read "
-            f"as 0 and 1, else give 1/{high:g}; if these are labels, save one of them as a mask"
+            f"{path}: a mask has values from 0 to 1, got {low:g} to {high:g}{scaled}; without a scale 0 and 255 are "
+            f"read as 0 and 1, else give 1/{high:g}; if these are labels, save one of them as a mask"
         )
     return factor

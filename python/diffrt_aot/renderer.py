@@ -59,8 +59,8 @@ class Renderer:
             and depth, and 0 for the others. A list gives one for each output.
         boundary: "exact": a pixel that a silhouette crosses is the integral over its footprint, and J has the motion
             of the silhouette. "none": every pixel is the value at its centre, with the interior derivative only
-            (right for depth cameras, which do not average across an edge). None: "none" where every output is distance
-            or depth and the background has no value, as a depth camera's image; else, or with `rules`, "exact".
+            (right for depth cameras, which do not average across an edge). "auto": "none" for a depth camera's image, where every
+            output is distance or depth and the background has no value; "exact" for all else, and with `rules`.
         device: "cpu"; "cuda" or "vulkan", the first GPU, or "cuda:1", the second; "auto": CUDA, else a GPU with Vulkan,
             else the CPU. `info()` lists what there is.
         threads: how many to use; None for all that this process may use. Results do not depend on it.
@@ -82,7 +82,7 @@ class Renderer:
         free: Sequence[str] = (),
         output: str | Sequence[str] = "distance",
         background: float | Sequence[float | None] | None = None,
-        boundary: Literal["exact", "none"] | None = None,
+        boundary: Literal["auto", "exact", "none"] = "auto",
         device: str = "cpu",
         threads: int | None = None,
         rules: Mapping[str, str] | None = None,
@@ -90,8 +90,8 @@ class Renderer:
     ) -> None:
         if not isinstance(scene, Scene):
             raise InvalidTypeError(f"scene: must be a Scene, got {describe(scene)}")
-        if boundary not in ("none", "exact", None):
-            raise InvalidValueError(f'boundary: must be "exact", "none" or None, got {boundary!r}')
+        if boundary not in ("auto", "exact", "none"):
+            raise InvalidValueError(f'boundary: must be "auto", "exact" or "none", got {boundary!r}')
         if not isinstance(device, str):
             raise InvalidTypeError(f'device: must be a name such as "cpu", got {describe(device)}')
         if threads is not None and (
@@ -102,7 +102,7 @@ class Renderer:
         self._free = check_free_names(scene, free)
         self._outputs = _output_names(output)
         backgrounds = _backgrounds(background, self._outputs)
-        if boundary is None:
+        if boundary == "auto":
             has_background = any(value is not None for value in backgrounds)
             boundary = "exact" if rules else suitable_boundary(self._outputs, has_background)
         self._boundary = boundary
@@ -230,7 +230,8 @@ class Renderer:
             theta: (P,), or None for theta0.
             observed: (H, W), or (H, W, C), float32 or float64, any strides; an array of NumPy, or of any library
                 that speaks DLPack, in the host's memory. NaN, infinity and the mask of a NumPy masked array drop a
-                pixel. With device="cuda" also an array on the same device, by DLPack or `__cuda_array_interface__`, read where it lies.
+                pixel. With device="cuda" also an array on the same device, by DLPack or `__cuda_array_interface__`,
+                read where it lies.
             weights: the same shape, or (H, W) for all channels alike; finite and >= 0. Zero, NaN and a mask drop a
                 pixel.
             loss: a robust loss, or None for least squares.

@@ -53,15 +53,15 @@ def add_parser(subparsers: Any) -> None:
     add(
         "--scale",
         type=_number_or_fraction,
-        help="scene units for each unit of the image: 0.001 if it is in millimetres and the scene in metres; also 1/5000",
+        help="scene units for each unit of the image: 0.001 if it is in millimetres and the scene in metres; or 1/5000",
     )
     add(
         "--missing",
         type=float,
         action="append",
         metavar="VALUE",
-        help="a number of the image, before the scale, that says that nothing was measured, as 65535 or -1; may be given "
-        "several times",
+        help="a number of the image, before the scale, that says that nothing was measured, as 65535 or -1; several by "
+        "several --missing",
     )
     add("--output-dir", type=Path, default=Path("out"), metavar="DIR", help="where to write (default: out)")
     add(
