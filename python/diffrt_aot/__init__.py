@@ -16,6 +16,7 @@ from .errors import DeviceError as DeviceError
 from .errors import DeviceLostError as DeviceLostError
 from .errors import DeviceMemoryError as DeviceMemoryError
 from .errors import DiffrtError as DiffrtError
+from .errors import FitWarning as FitWarning
 from .errors import InvalidTypeError as InvalidTypeError
 from .errors import InvalidValueError as InvalidValueError
 from .fit import FitResult as FitResult

@@ -34,6 +34,10 @@ class ImageFileError(InvalidValueError):
     """An image file that cannot be used; the message names the file."""
 
 
+class FitWarning(UserWarning):
+    """An observation or a fit whose answer may be wrong, and why; `FitResult.warnings` has those of a fit."""
+
+
 class MissingDependencyError(DiffrtError, ImportError):
     """An optional package that this call needs is not installed; the message says how to install it."""
 
@@ -57,10 +61,11 @@ def listing(valid: Iterable[str]) -> str:
     return f"Valid: {', '.join(names)}." if names else "There is none to choose from."
 
 
-def missing_dependency(package: str, purpose: str) -> MissingDependencyError:
-    """Compose the error for an optional package that is not installed."""
+def missing_dependency(package: str, purpose: str, *, extra: str | None = None) -> MissingDependencyError:
+    """Compose the error for an optional package that is not installed; `extra` is ours that has it."""
+    wanted = package if extra is None else f'"diffrt_aot[{extra}]"'
     return MissingDependencyError(
-        f"{purpose} needs {package}, which is not installed: pip install {package}", name=package
+        f"{purpose} needs {package}, which is not installed: pip install {wanted}", name=package
     )
 
 

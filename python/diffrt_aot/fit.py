@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -11,9 +12,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from . import _core
+from . import _core, fit_warnings
 from ._arguments import FloatArray, describe
-from .errors import InvalidTypeError, InvalidValueError, unknown_name
+from .errors import FitWarning, InvalidTypeError, InvalidValueError, unknown_name
 from .losses import Loss
 from .renderer import Renderer, image_argument, loss_argument
 from .scene import Scene, free_labels
@@ -83,6 +84,7 @@ class FitResult:
                         assume that residuals are independent, which neighbouring pixels of a depth camera are not
     residual_variance   s^2 = 2 cost / (count - rank)
     seconds             of wall clock
+    warnings            what makes the answer doubtful, a sentence each; `fit` also warns of them (FitWarning)
     """
 
     theta: FloatArray
@@ -100,6 +102,7 @@ class FitResult:
     covariance_sandwich: FloatArray | None = field(repr=False)
     residual_variance: float
     seconds: float
+    warnings: list[str] = field(default_factory=list)
 
 
 def fit(
@@ -142,6 +145,10 @@ def fit(
             coarse one ends when a step promises no more than an object's motion by a fifth of its pixels, or six have
             failed. The result is that of the full size. The coarsest image must be at least 8 pixels high and wide.
 
+    Depths and distances below zero, where the background has no value, are left out. What makes the answer doubtful
+    (numbers that nobody measured, units, a camera within the model) is in the result's `warnings`, and warned of as
+    FitWarning.
+
     Ctrl-C ends it between two steps, with the best so far and Status.INTERRUPTED.
 
     Raises:
@@ -159,9 +166,11 @@ def fit(
         raise InvalidValueError(f"levels: must be a whole number >= 1 (1: full size only), got {levels!r}")
     begin = time.perf_counter()
     lower, upper = _bounds(renderer, bounds)
+    given_weights = None if weights is None else image_argument("weights", weights, renderer._core)
+    seen = fit_warnings.Observed(renderer, image_argument("observed", observed, renderer._core), given_weights)
     raw = renderer._core.fit(
-        image_argument("observed", observed, renderer._core),
-        None if weights is None else image_argument("weights", weights, renderer._core),
+        seen.image,
+        given_weights,
         loss_argument(loss),
         renderer.theta0 if theta0 is None else theta0,
         method == "gauss-newton",
@@ -177,9 +186,13 @@ def fit(
         min(int(levels), 2**31 - 1),
     )
     theta = raw["theta"]
+    scene = renderer.scene_at(theta)
+    told = fit_warnings.of_fit(renderer, theta0, theta, scene, seen, loss, raw["data_cost"], raw["count"])
+    for text in told:
+        warnings.warn(text, FitWarning, stacklevel=2)
     return FitResult(
         theta=theta,
-        scene=renderer.scene_at(theta),
+        scene=scene,
         cost=raw["cost"],
         count=raw["count"],
         status=Status(raw["status"]),
@@ -193,6 +206,7 @@ def fit(
         covariance_sandwich=raw["covariance_sandwich"],
         residual_variance=raw["residual_variance"],
         seconds=time.perf_counter() - begin,
+        warnings=told,
     )
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from . import _core
 from ._arguments import FloatArray, describe
 from ._exchange import exchanged, stream_handle
+from ._outputs import suitable_boundary
 from .device_array import DeviceArray
 from .errors import InvalidTypeError, InvalidValueError, unknown_name
 from .jacobian import Jacobian
@@ -58,7 +59,8 @@ class Renderer:
             and depth, and 0 for the others. A list gives one for each output.
         boundary: "exact": a pixel that a silhouette crosses is the integral over its footprint, and J has the motion
             of the silhouette. "none": every pixel is the value at its centre, with the interior derivative only
-            (right for depth cameras, which do not average across an edge).
+            (right for depth cameras, which do not average across an edge). "auto": "none" for a depth camera's image, where every
+            output is distance or depth and the background has no value; "exact" for all else, and with `rules`.
         device: "cpu"; "cuda" or "vulkan", the first GPU, or "cuda:1", the second; "auto": CUDA, else a GPU with Vulkan,
             else the CPU. `info()` lists what there is.
         threads: how many to use; None for all that this process may use. Results do not depend on it.
@@ -80,7 +82,7 @@ class Renderer:
         free: Sequence[str] = (),
         output: str | Sequence[str] = "distance",
         background: float | Sequence[float | None] | None = None,
-        boundary: Literal["exact", "none"] = "exact",
+        boundary: Literal["auto", "exact", "none"] = "auto",
         device: str = "cpu",
         threads: int | None = None,
         rules: Mapping[str, str] | None = None,
@@ -88,8 +90,8 @@ class Renderer:
     ) -> None:
         if not isinstance(scene, Scene):
             raise InvalidTypeError(f"scene: must be a Scene, got {describe(scene)}")
-        if boundary not in ("none", "exact"):
-            raise InvalidValueError(f'boundary: must be "exact" or "none", got {boundary!r}')
+        if boundary not in ("auto", "exact", "none"):
+            raise InvalidValueError(f'boundary: must be "auto", "exact" or "none", got {boundary!r}')
         if not isinstance(device, str):
             raise InvalidTypeError(f'device: must be a name such as "cpu", got {describe(device)}')
         if threads is not None and (
@@ -100,6 +102,11 @@ class Renderer:
         self._free = check_free_names(scene, free)
         self._outputs = _output_names(output)
         backgrounds = _backgrounds(background, self._outputs)
+        if boundary == "auto":
+            has_background = any(value is not None for value in backgrounds)
+            boundary = "exact" if rules else suitable_boundary(self._outputs, has_background)
+        self._boundary = boundary
+        self._backgrounds = tuple(backgrounds or [None] * len(self._outputs))
         self._core = _core.Renderer(
             scene,
             list(self._free),
@@ -129,6 +136,16 @@ class Renderer:
     def outputs(self) -> tuple[str, ...]:
         """The names of the outputs."""
         return self._outputs
+
+    @property
+    def backgrounds(self) -> tuple[float | None, ...]:
+        """For each output, the value of a ray that misses that was asked for, or None for its default."""
+        return self._backgrounds
+
+    @property
+    def boundary(self) -> str:
+        """What pixels that a silhouette crosses show: "exact" or "none"."""
+        return self._boundary
 
     @property
     def theta0(self) -> FloatArray:
@@ -212,9 +229,11 @@ class Renderer:
         Args:
             theta: (P,), or None for theta0.
             observed: (H, W), or (H, W, C), float32 or float64, any strides; an array of NumPy, or of any library
-                that speaks DLPack, in the host's memory. NaN and infinity drop a pixel. With device="cuda" also an
-                array on the same device, by DLPack or `__cuda_array_interface__`, read where it lies.
-            weights: the same shape, or (H, W) for all channels alike; >= 0. Zero and NaN drop a pixel.
+                that speaks DLPack, in the host's memory. NaN, infinity and the mask of a NumPy masked array drop a
+                pixel. With device="cuda" also an array on the same device, by DLPack or `__cuda_array_interface__`,
+                read where it lies.
+            weights: the same shape, or (H, W) for all channels alike; finite and >= 0. Zero, NaN and a mask drop a
+                pixel.
             loss: a robust loss, or None for least squares.
         """
         return NormalEquations(
@@ -309,7 +328,7 @@ def image_argument(name: str, value: Any, core: _core.Renderer) -> npt.NDArray[A
     given = exchanged(name, value, core)
     if isinstance(given, _core.ForeignArray):
         return given
-    array = np.asarray(given)
+    array = np.ma.getdata(given) if isinstance(given, np.ma.MaskedArray) else np.asarray(given)
     if array.dtype.kind in "iub":
         raise InvalidTypeError(
             f"{name}: has dtype {array.dtype}, expected float32 or float64. Convert it, in scene units and with NaN "
@@ -317,6 +336,8 @@ def image_argument(name: str, value: Any, core: _core.Renderer) -> npt.NDArray[A
         )
     if array.dtype.kind != "f":
         raise InvalidTypeError(f"{name}: has dtype {array.dtype}, expected float32 or float64")
+    if isinstance(given, np.ma.MaskedArray):
+        array = given.filled(np.nan)  # NaN drops a pixel, in `observed` and in `weights`
     if array.dtype in _FLOATS and array.dtype.isnative:
         return array
     return array.astype(np.float64)

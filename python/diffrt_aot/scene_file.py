@@ -29,10 +29,11 @@
     free = ["bottle.pose"]
     output = "depth"                # or a list of outputs
     background = 0.0                # left out: pixels without a surface carry no residual
-    boundary = "exact"              # or "none"; left out: "none" for depth without background
+    boundary = "exact"              # or "none"; left out: as `Renderer` does, "none" for depth without background
     loss = { type = "tukey", c = 0.01 }     # or none, huber (delta), cauchy, geman-mcclure, barron (alpha, c)
     max_steps = 50
     depth_scale = 0.001             # scene units for each unit of an integer image
+    missing = [65535, -1]           # numbers of the image, before the scale, that say "not measured"
     stages = [                      # one after another, coarse to fine; what a stage leaves out is as above
         { loss = { type = "tukey", c = 0.05 }, max_steps = 20 },
         { loss = { type = "tukey", c = 0.01 } },
@@ -53,6 +54,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ._arguments import FloatArray, bounded_integer, describe, finite_float, float_array, positive_float
+from ._outputs import suitable_boundary
 from ._toml import Table, format_key, format_table, read_toml
 from .camera import PinholeCamera
 from .losses import LOSSES, Loss, loss_name
@@ -62,8 +64,6 @@ from .scene import Scene, check_free_names
 from .shapes import Mesh, Plane, Shape, Sphere
 
 _BOUNDARIES = ("exact", "none")
-# What depth cameras measure: not averaged across an edge, and 0 where they saw nothing.
-METRIC_OUTPUTS = ("distance", "depth")
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,7 @@ class FitSettings:
     loss: Loss | None = None
     max_steps: int = 50
     depth_scale: float | None = None
+    missing: tuple[float, ...] = ()
     stages: tuple[FitStage, ...] = ()
 
     def all_stages(self) -> tuple[FitStage, ...]:
@@ -97,14 +98,9 @@ class FitSettings:
         return (self.output,) if isinstance(self.output, str) else self.output
 
     @property
-    def measured(self) -> bool:
-        """Whether the image is a depth camera's: depths or distances, and nothing where no surface is seen."""
-        return self.background is None and all(output in METRIC_OUTPUTS for output in self.outputs)
-
-    @property
     def chosen_boundary(self) -> Literal["exact", "none"]:
         """The boundary that is asked for, or the one that suits the image: depth cameras do not average an edge."""
-        return self.boundary or ("none" if self.measured else "exact")
+        return self.boundary or suitable_boundary(self.outputs, self.background is not None)
 
 
 @dataclass(frozen=True)
@@ -252,6 +248,7 @@ def _read_fit(table: Table, scene: Scene) -> FitSettings:
         boundary = _read_boundary(table)
         loss = _read_loss(table) if "loss" in content else defaults.loss
         max_steps = _read_max_steps(content.get("max_steps", defaults.max_steps))
+        missing = _read_missing(content.get("missing", ()))
         depth_scale = content.get("depth_scale")
         if depth_scale is not None:
             depth_scale = positive_float("depth_scale", depth_scale, advice="write 0.001 for millimetres to metres")
@@ -265,11 +262,15 @@ def _read_fit(table: Table, scene: Scene) -> FitSettings:
         with stage.context():
             stage_loss = _read_loss(stage) if "loss" in stage.content else loss
             stages.append(FitStage(stage_loss, _read_max_steps(stage.content.get("max_steps", max_steps))))
-    return FitSettings(free, output, background, boundary, loss, max_steps, depth_scale, tuple(stages))
+    return FitSettings(free, output, background, boundary, loss, max_steps, depth_scale, missing, tuple(stages))
 
 
 def _read_max_steps(value: Any) -> int:
     return bounded_integer("max_steps", value, 1, 1_000_000)
+
+
+def _read_missing(value: Any) -> tuple[float, ...]:
+    return tuple(finite_float("missing", entry) for entry in (value if isinstance(value, (list, tuple)) else [value]))
 
 
 def _read_output(table: Table) -> str | tuple[str, ...]:
@@ -335,6 +336,7 @@ def _fit_table(fit: FitSettings) -> dict[str, Any]:
         "loss": None if fit.loss is None else _loss_table(fit.loss),
         "max_steps": fit.max_steps,
         "depth_scale": fit.depth_scale,
+        "missing": fit.missing or None,
         "stages": [{"loss": _loss_table(s.loss), "max_steps": s.max_steps} for s in fit.stages] or None,
     }
 
