@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import InvalidTypeError, InvalidValueError
+from .errors import describe as describe
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -25,7 +26,7 @@ def float_array(name: str, value: Any, shape: Sequence[int | str]) -> FloatArray
     if array.dtype.kind == "c":
         raise InvalidTypeError(f"{name}: must be real, got {array.dtype}; pass {name}.real")
     _check_shape(name, array, shape)
-    result = np.array(array, dtype=np.float64, order="C", copy=True)
+    result = as_doubles(array)
     finite = np.isfinite(result)
     if not finite.all():
         bad = tuple(int(i) for i in np.argwhere(~finite)[0])
@@ -50,6 +51,47 @@ def index_array(name: str, value: Any, shape: Sequence[int | str]) -> IntArray:
     return result
 
 
+def real_array(name: str, value: Any) -> FloatArray:
+    """Return `value`, of any shape, finite or not, as a C-contiguous float64 array: itself where it is one."""
+    array = _numeric_array(name, value)
+    if array.dtype.kind == "c":
+        raise InvalidTypeError(f"{name}: must be real, got {array.dtype}; pass {name}.real")
+    if array.dtype == np.float64 and array.dtype.isnative and array.flags.c_contiguous:
+        return array
+    return as_doubles(array)
+
+
+def vector(name: str, value: Any) -> FloatArray:
+    """Return `value` as `real_array` does; it must have one axis."""
+    try:
+        array = real_array(name, value)
+    except InvalidTypeError as error:  # a theta is a value like any other, of whatever type
+        raise InvalidValueError(str(error)) from None
+    if array.ndim != 1:
+        fix = f"pass [{name}]" if array.ndim == 0 else f"pass {name}.ravel() if its order is that of the parameters"
+        raise InvalidValueError(f"{name}: must have shape (P,), got {array.shape}; {fix}")
+    return array
+
+
+def whole_number(name: str, value: Any, low: int, high: int, *, advice: str = "") -> int:
+    """Return `value` as an int in [low, high]; `advice` follows ">= low" in the message."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    integral = isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_))
+    if not integral or int(value) < low:
+        raise InvalidValueError(f"{name}: must be a whole number >= {low}{advice}, got {describe(value)}")
+    if int(value) > high:
+        raise InvalidValueError(f"{name}: must be at most {high}, got {describe(value)}")
+    return int(value)
+
+
+def flag(name: str, value: Any) -> bool:
+    """Return `value`, which must be True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise InvalidTypeError(f"{name}: must be True or False, got {describe(value)}")
+    return bool(value)
+
+
 def finite_float(name: str, value: Any) -> float:
     """Return `value` as a float; it must be one finite real number."""
     if isinstance(value, np.ndarray) and value.ndim == 0:
@@ -57,9 +99,9 @@ def finite_float(name: str, value: Any) -> float:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         hint = _number_hint(value)
         raise InvalidTypeError(f"{name}: must be a number, got {describe(value)}{hint}")
-    number = float(value)
+    number = _as_float(value)
     if not math.isfinite(number):
-        raise InvalidValueError(f"{name}: must be finite, got {number}")
+        raise InvalidValueError(f"{name}: must be finite, got {describe(value)}")
     return number
 
 
@@ -76,37 +118,52 @@ def bounded_integer(name: str, value: Any, low: int, high: int) -> int:
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
-        hint = f"; pass {int(float(value))}" if isinstance(value, numbers.Real) and float(value).is_integer() else ""
+        real = _as_float(value) if isinstance(value, numbers.Real) else math.nan
+        hint = f"; pass {int(real)}" if real.is_integer() else ""
         raise InvalidTypeError(f"{name}: must be an integer, got {describe(value)}{hint}")
     number = int(value)
     if not low <= number <= high:
-        raise InvalidValueError(f"{name}: must be between {low} and {high}, got {number}")
+        raise InvalidValueError(f"{name}: must be between {low} and {high}, got {describe(value)}")
     return number
-
-
-def describe(value: Any) -> str:
-    """Describe a wrong argument in a few words, without dumping arrays."""
-    if isinstance(value, np.ndarray):
-        return f"an array of shape {value.shape} and type {value.dtype}"
-    text = repr(value)
-    return text if len(text) <= 60 else f"a {type(value).__name__}"
 
 
 def _number_hint(value: Any) -> str:
     if isinstance(value, str):
         return "; remove the quotes"
-    if isinstance(value, (np.ndarray, Sequence)) and np.size(value) == 1:
+    if (value.size if isinstance(value, np.ndarray) else isinstance(value, Sequence) and len(value)) == 1:
         return "; pass its single element"
     return ""
 
 
-def _numeric_array(name: str, value: Any) -> npt.NDArray[Any]:
+def any_array(name: str, value: Any) -> npt.NDArray[Any]:
+    """Return `value` as an array of whatever type; an array with masked entries is refused."""
+    if np.ma.is_masked(value):
+        raise InvalidValueError(f"{name}: has masked entries; give them values, with {name}.filled(...)")
     try:
-        array = np.asarray(value)
-    except (ValueError, TypeError) as error:
+        return np.asarray(value)
+    except Exception as error:  # of any kind: an object's __array__ may be anything
+        reason = str(error).partition("\n")[0]
         raise InvalidValueError(
-            f"{name}: cannot be made into an array ({error}); are all its rows equally long?"
+            f"{name}: cannot be made into an array ({reason}); are all its rows equally long?"
         ) from None
+
+
+def as_doubles(array: npt.NDArray[Any]) -> FloatArray:
+    """Return a float64 copy; a long double beyond float64 is infinite."""
+    with np.errstate(over="ignore"):
+        return np.array(array, dtype=np.float64, order="C", copy=True)
+
+
+def _as_float(value: Any) -> float:
+    try:
+        with np.errstate(over="ignore"):
+            return float(value)
+    except OverflowError:  # a whole number or a fraction beyond float64
+        return math.inf
+
+
+def _numeric_array(name: str, value: Any) -> npt.NDArray[Any]:
+    array = any_array(name, value)
     if array.dtype.kind not in "fiuc":
         raise InvalidTypeError(f"{name}: must hold numbers, got {describe(value)} (array type {array.dtype})")
     return array

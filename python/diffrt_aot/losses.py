@@ -25,7 +25,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ._arguments import FloatArray, finite_float, positive_float
+from ._arguments import FloatArray, describe, finite_float, positive_float, real_array
 from .errors import InvalidTypeError, InvalidValueError, unknown_name
 
 _SCALE = "it is the size of residual beyond which a pixel counts for less, in the residual's units"
@@ -185,11 +185,13 @@ def check_loss(loss: object) -> Loss | None:
         return loss  # type: ignore[return-value]
     names = ", ".join(kind.__name__ for kind in LOSSES.values())
     hint = "; call it with its scale" if isinstance(loss, type) and loss in LOSSES.values() else ""
-    raise InvalidTypeError(f"loss: must be None or one of {names}, got {loss!r}{hint}")
+    raise InvalidTypeError(f"loss: must be None or one of {names}, got {describe(loss)}{hint}")
 
 
 def parse_loss(text: str) -> Loss | None:
     """Read a loss as the command line writes it: none, tukey:0.01, barron:-2,0.01 (alpha, c)."""
+    if not isinstance(text, str):
+        raise InvalidTypeError(f"loss: must be a name with its numbers, such as tukey:0.01, got {describe(text)}")
     name, _, numbers = text.strip().partition(":")
     if name == "none" and not numbers:
         return None
@@ -203,11 +205,11 @@ def parse_loss(text: str) -> Loss | None:
         values = []
     if len(values) != len(wanted):
         form = ",".join(field.upper() for field in wanted)
-        raise InvalidValueError(f"loss {text!r}: write it as {name}:{form}, with numbers")
+        raise InvalidValueError(f"loss {describe(text)}: write it as {name}:{form}, with numbers")
     try:
         loss: Loss = kind(*values)
     except InvalidValueError as error:
-        raise InvalidValueError(f"loss {text!r}: {error}") from None
+        raise InvalidValueError(f"loss {describe(text)}: {error}") from None
     return loss
 
 
@@ -217,4 +219,7 @@ def loss_name(loss: Loss) -> str:
 
 
 def _squares(squared: npt.ArrayLike) -> FloatArray:
-    return np.asarray(squared, dtype=np.float64)
+    squares = real_array("squared", squared)
+    if (squares < 0).any():
+        raise InvalidValueError(f"squared: must be >= 0, got {squares.min():g}; it is the square of a residual")
+    return squares

@@ -125,7 +125,7 @@ Shape = Sphere | Plane | Mesh
 def _is_empty(value: npt.ArrayLike) -> bool:
     try:
         return np.size(value) == 0
-    except ValueError:  # ragged: not empty, and refused later
+    except Exception:  # ragged, or no array at all: not empty, and refused later
         return False
 
 
