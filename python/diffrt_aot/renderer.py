@@ -59,8 +59,9 @@ class Renderer:
             and depth, and 0 for the others. A list gives one for each output.
         boundary: "exact": a pixel that a silhouette crosses is the integral over its footprint, and J has the motion
             of the silhouette. "none": every pixel is the value at its centre, with the interior derivative only
-            (right for depth cameras, which do not average across an edge). "auto": "none" for a depth camera's image, where every
-            output is distance or depth and the background has no value; "exact" for all else, and with `rules`.
+            (right for depth cameras, which do not average across an edge). "auto": "none" for a depth camera's image,
+            where every output is distance or depth and the background has no value; "exact" for all else, and with
+            `rules`.
         device: "cpu"; "cuda" or "vulkan", the first GPU, or "cuda:1", the second; "auto": CUDA, else a GPU with Vulkan,
             else the CPU. `info()` lists what there is.
         threads: how many to use; None for all that this process may use. Results do not depend on it.
