@@ -202,13 +202,10 @@ def of_fit(
 
 def of_units(scene: Scene, lengths: Array) -> list[str]:
     """Return a warning where what is measured and the model are a hundredfold apart."""
-    if not lengths.size:
+    if not lengths.size or not scene.shapes:
         return []
     measured = float(np.median(lengths))
-    spans = [span for shape in scene.shapes.values() if (span := _span(scene, shape))]
-    if not spans:
-        return []
-    near, far = min(span[0] for span in spans), max(span[1] for span in spans)
+    near, far = _reach(scene)
     if near / _UNITS <= measured <= far * _UNITS:
         return []
     ratio = measured / far if measured > far else near / measured
@@ -217,6 +214,22 @@ def of_units(scene: Scene, lengths: Array) -> list[str]:
         f"camera, {ratio:.0f} times {'nearer' if measured > far else 'further'}; millimetres and metres? An image in "
         "millimetres has the scale 0.001 in a scene in metres"
     ]
+
+
+def likely_scale(scene: Scene, lengths: Array, scale: float) -> str | None:
+    """Return the scale that brings lengths, which were read with `scale`, to where the model is; None for none."""
+    near, far = _reach(scene)
+    for text in (f"1/{scale:g}", "0.001", "1", "0.0001", "1/5000"):
+        above, _, below = text.partition("/")
+        measured = float(np.median(lengths)) / scale * float(above) / float(below or 1)
+        if near / 3 <= measured <= far * 3:
+            return text
+    return None
+
+
+def _reach(scene: Scene) -> tuple[float, float]:
+    spans = [_span(scene, shape) for shape in scene.shapes.values()]
+    return min(near for near, _ in spans), max(far for _, far in spans)
 
 
 def of_place(renderer: Renderer, theta0: Any, start: Scene, end: Scene, lengths: Array) -> list[str]:
@@ -271,7 +284,7 @@ def _box(mesh: Mesh) -> tuple[Array, Array]:
     return coordinates.min(axis=1), coordinates.max(axis=1)
 
 
-def _span(scene: Scene, shape: Any) -> tuple[float, float] | None:
+def _span(scene: Scene, shape: Any) -> tuple[float, float]:
     """From how near to how far from the camera a shape may be seen; a plane's end is a guess."""
     center = scene.camera.T_world_camera[:3, 3]
     if isinstance(shape, Sphere):
@@ -323,7 +336,7 @@ def is_about_units(warning: str) -> bool:
 def unsaid(warnings: list[str], said: list[str]) -> list[str]:
     """Return the warnings that add to what was said; numbers that nobody measured are named but once, by their file."""
     named = any(EXACTLY in text for text in said)
-    return [text for text in warnings if text not in said and not (named and EXACTLY in text)]
+    return [text for text in warnings if not any(text in known for known in said) and not (named and EXACTLY in text)]
 
 
 def _percent(share: float) -> str:
