@@ -185,7 +185,10 @@ def _settings(file: SceneFile, arguments: argparse.Namespace) -> FitSettings:
 def _number_or_fraction(text: str) -> float:
     """Read 0.0002, or 1/5000."""
     above, slash, below = text.partition("/")
-    return float(above) / float(below) if slash else float(text)
+    try:
+        return float(above) / float(below) if slash else float(text)
+    except (ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(f"must be a number, or a fraction as 1/5000, got {text!r}") from None
 
 
 def _read_observed(
@@ -211,7 +214,7 @@ def _doubts_of_scale(renderer: Any, observed: Image, scale: float) -> list[str]:
     lengths = fit_warnings.Observed(renderer, observed, None).lengths
     doubts = fit_warnings.of_units(renderer.scene, lengths)
     likely = fit_warnings.likely_scale(renderer.scene, lengths, scale) if doubts else None
-    return [f"{doubt}; did you mean --scale {likely}?" if likely else doubt for doubt in doubts]
+    return [f"{doubt} Did you mean --scale {likely}?" if likely else doubt for doubt in doubts]
 
 
 def _fit_stages(
