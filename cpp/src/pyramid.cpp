@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "diffrt/errors.hpp"
+#include "weights.hpp"
 
 namespace diffrt {
 namespace {
@@ -120,8 +121,8 @@ BoxFiltered::BoxFiltered(const Observation& observation, const PinholeCamera& ca
           read_row(observation.weights, row, channel, camera.width, weights.data());
         for (std::size_t x = 0; x < width * s; ++x) {
           const float value = values[x], weight = weights[x];
-          if (weight < 0)
-            throw ArgumentError("weights: some are negative; weights are >= 0, and 0 or NaN drops a pixel");
+          if (!is_weight(weight))
+            refuse_weight(weight, row, static_cast<int>(x), channels > 1 ? channel : -1);
           if (!(weight > 0) || !std::isfinite(value)) continue;
           sums[x / s] += static_cast<double>(weight) * static_cast<double>(value);
           totals[x / s] += static_cast<double>(weight);

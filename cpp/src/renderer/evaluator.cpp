@@ -10,6 +10,7 @@
 #include "renderer/placement.hpp"
 #include "runtime/devices.hpp"
 #include "scene/validation.hpp"
+#include "weights.hpp"
 
 namespace diffrt::renderer {
 namespace {
@@ -267,8 +268,23 @@ void Evaluator::report(const Totals& totals, NormalEquations& result) {
   result.weighted_squares = totals.squares;
 }
 
-void Evaluator::refuse_weights() {
-  throw ArgumentError("weights: some are negative; weights are >= 0, and 0 or NaN drops a pixel");
+void Evaluator::refuse_weights(const ImageView& weights) const {
+  const bool by_channel = channels_ > 1 && weights.channel_stride != 0;
+  for (int row = 0; row < grid_.height && !weights.empty() && !weights.on_device; ++row) {
+    for (int column = 0; column < grid_.width; ++column) {
+      for (int channel = 0; channel < (by_channel ? channels_ : 1); ++channel) {
+        const char* place = static_cast<const char*>(weights.data) + row * weights.row_stride +
+                            column * weights.column_stride + channel * weights.channel_stride;
+        float weight;
+        double wide;
+        std::memcpy(&weight, place, sizeof weight);
+        if (weights.is_double) std::memcpy(&wide, place, sizeof wide), weight = static_cast<float>(wide);
+        if (!is_weight(weight)) refuse_weight(weight, row, column, by_channel ? channel : -1);
+      }
+    }
+  }
+  throw ArgumentError(
+      "weights: some are negative or infinite; weights are finite and >= 0, and 0 or NaN drops a pixel");
 }
 
 std::unique_ptr<Evaluator> make_evaluator(Scene scene, RendererOptions options) {

@@ -86,7 +86,8 @@ class Evaluator {
 
   std::vector<std::int64_t> image_shape() const;
   bool exact() const { return options_.boundary == Boundary::exact; }
-  [[noreturn]] static void refuse_weights();
+  // Names the first that is wrong; those on a device, or none, without its place.
+  [[noreturn]] void refuse_weights(const ImageView& weights) const;
 
   const Scene scene_;
   const RendererOptions options_;

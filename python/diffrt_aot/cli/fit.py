@@ -119,6 +119,7 @@ def run(arguments: argparse.Namespace) -> int:
         progress.note(f"note: {note}")
     for warning in renderer.warnings:
         progress.note(f"note: {warning}")
+    doubts += _doubts_of_scale(renderer, observed, 1.0 if settings.depth_scale is None else settings.depth_scale)
     for doubt in doubts:
         progress.warn(doubt)
     stages = _fit_stages(renderer, observed, settings.all_stages(), arguments.levels, progress, doubts)
@@ -184,7 +185,10 @@ def _settings(file: SceneFile, arguments: argparse.Namespace) -> FitSettings:
 def _number_or_fraction(text: str) -> float:
     """Read 0.0002, or 1/5000."""
     above, slash, below = text.partition("/")
-    return float(above) / float(below) if slash else float(text)
+    try:
+        return float(above) / float(below) if slash else float(text)
+    except (ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(f"must be a number, or a fraction as 1/5000, got {text!r}") from None
 
 
 def _read_observed(
@@ -204,6 +208,13 @@ def _read_observed(
             f"{arguments.scene} {camera.width} x {camera.height}; they must agree"
         )
     return observed, doubts
+
+
+def _doubts_of_scale(renderer: Any, observed: Image, scale: float) -> list[str]:
+    lengths = fit_warnings.Observed(renderer, observed, None).lengths
+    doubts = fit_warnings.of_units(renderer.scene, lengths)
+    likely = fit_warnings.likely_scale(renderer.scene, lengths, scale) if doubts else None
+    return [f"{doubt} Did you mean --scale {likely}?" if likely else doubt for doubt in doubts]
 
 
 def _fit_stages(
