@@ -50,7 +50,7 @@ class Value:
 
 def _equal(a: Any, b: Any) -> bool:
     if isinstance(a, np.ndarray):
-        return a is b or np.array_equal(a, b)
+        return a is b or np.array_equal(a, b, equal_nan=True)
     return bool(a == b)
 
 

@@ -59,9 +59,19 @@ def listing(valid: Iterable[str]) -> str:
 
 def missing_dependency(package: str, purpose: str) -> MissingDependencyError:
     """Compose the error for an optional package that is not installed."""
+    extra = next(extra for extra, packages in _EXTRAS.items() if package in packages)
     return MissingDependencyError(
-        f"{purpose} needs {package}, which is not installed: pip install {package}", name=package
+        f'{purpose} needs {package}, which is not installed: pip install "diffrt_aot[{extra}]"', name=package
     )
+
+
+# The optional dependencies of pyproject.toml.
+_EXTRAS = {
+    "io": ("pillow", "trimesh", "tomli"),
+    "plots": ("matplotlib",),
+    "cli": ("rich",),
+    "sparse": ("scipy",),
+}
 
 
 class DeviceError(DiffrtError, RuntimeError):
