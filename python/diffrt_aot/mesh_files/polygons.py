@@ -24,12 +24,13 @@ _FANS = 8
 _CORNERS_AT_ONCE = 1_000_000
 
 #: How often no ear may be found in a polygon before none is looked for any more: it is not a simple one.
-_PATIENCE = 16
+_PATIENCE = 4
 
 #: Ears are looked for one by one, in a time that grows with the square of the corners (here about two seconds).
 _MOST_CORNERS = 10_000
 
 
+@np.errstate(all="ignore")  # of corners that are not finite or overflow
 def triangulate(vertices: FloatArray, corners: IntArray, counts: IntArray) -> IntArray:
     """Return the triangles (F, 3) of polygons, in the polygons' order and turned as they are.
 
@@ -55,22 +56,19 @@ def _divide(vertices: FloatArray, polygons: IntArray) -> IntArray:
     triangles = polygons[:, fan]
     if n == 3:
         return triangles
-    with np.errstate(all="ignore"):  # corners that are not finite or overflow: the mesh is refused later
-        points = vertices[polygons] - vertices[polygons[:, :1]]
-        size = np.abs(points).max(axis=(1, 2))
-        points /= np.where(size > 0.0, size, 1.0)[:, None, None]
-        normals = np.cross(points, np.roll(points, -1, axis=1)).sum(axis=1)
-        least = _least_area(points, normals, fan)
-        enough = _NO_AREA * (normals**2).sum(axis=1)
-        for centre in range(1, min(n, _FANS) if n > 4 else 2):
-            rows = np.flatnonzero(~(least > enough))
-            if not len(rows):
-                break
-            other = (fan + centre) % n
-            area = _least_area(points[rows], normals[rows], other)
-            better = area > least[rows]
-            rows = rows[better]
-            triangles[rows], least[rows] = polygons[rows][:, other], area[better]
+    points = vertices[polygons] - vertices[polygons[:, :1]]
+    size = np.abs(points).max(axis=(1, 2))
+    points /= np.where(size > 0.0, size, 1.0)[:, None, None]
+    normals = np.cross(points, np.roll(points, -1, axis=1)).sum(axis=1)
+    least = _least_area(points, normals, fan)
+    enough = _NO_AREA * (normals**2).sum(axis=1)
+    for centre in range(1, min(n, _FANS) if n > 4 else 2):
+        rows = np.flatnonzero(~(least > enough))
+        other = (fan + centre) % n
+        area = _least_area(points[rows], normals[rows], other)
+        better = area > least[rows]
+        rows = rows[better]
+        triangles[rows], least[rows] = polygons[rows][:, other], area[better]
     if n > 4:  # of a quadrilateral the better fan is the answer, crossed or without area as it may be
         for row in np.flatnonzero(~(least > enough)):
             triangles[row] = polygons[row][_clip_ears(_in_plane(points[row], normals[row]))]
