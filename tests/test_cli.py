@@ -129,7 +129,9 @@ def test_demo_goes_on_without_matplotlib(capsys, tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, module, None)
     code, out, err = run(capsys, "demo", "--output-dir", tmp_path, "--quiet")
     assert (code, err) == (0, "")
-    assert "no picture: drawing pictures needs matplotlib, which is not installed: pip install matplotlib" in out
+    assert (
+        'no picture: drawing pictures needs matplotlib, which is not installed: pip install "diffrt_aot[plots]"' in out
+    )
     assert not list(tmp_path.iterdir())
 
 

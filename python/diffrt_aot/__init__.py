@@ -38,6 +38,7 @@ from .losses import Tukey as Tukey
 from .renderer import NormalEquations as NormalEquations
 from .renderer import Renderer as Renderer
 from .rigid import nearest_rigid as nearest_rigid
+from .rigid import rigid as rigid
 from .scene import Scene as Scene
 from .scene import valid_free_names as valid_free_names
 from .scene_file import load_scene_file as load_scene_file

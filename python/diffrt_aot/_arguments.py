@@ -17,8 +17,8 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 
-def float_array(name: str, value: Any, shape: Sequence[int | str]) -> FloatArray:
-    """Return `value` as a finite, read-only, C-contiguous float64 copy.
+def float_array(name: str, value: Any, shape: Sequence[int | str], *, finite: bool = True) -> FloatArray:
+    """Return `value` as a read-only, C-contiguous float64 copy, which must be finite unless `finite` is False.
 
     `shape` has one entry per dimension: a number that must match, or a letter for any length.
     """
@@ -27,13 +27,13 @@ def float_array(name: str, value: Any, shape: Sequence[int | str]) -> FloatArray
         raise InvalidTypeError(f"{name}: must be real, got {array.dtype}; pass {name}.real")
     _check_shape(name, array, shape)
     result = as_doubles(array)
-    finite = np.isfinite(result)
-    if not finite.all():
-        bad = tuple(int(i) for i in np.argwhere(~finite)[0])
+    is_finite = np.isfinite(result)
+    if finite and not is_finite.all():
+        bad = tuple(int(i) for i in np.argwhere(~is_finite)[0])
         place = f" at index {bad if len(bad) > 1 else bad[0]}" if bad else ""
         raise InvalidValueError(
             f"{name}: must be finite, got {result[bad]}{place} "
-            f"({int((~finite).sum())} such of {result.size}); remove or repair these entries"
+            f"({int((~is_finite).sum())} such of {result.size}); remove or repair these entries"
         )
     result.flags.writeable = False
     return result
@@ -189,6 +189,6 @@ def _shape_hint(name: str, array: npt.NDArray[Any], shape: Sequence[int | str]) 
     fixed = [n for n in shape if isinstance(n, int)]
     if len(fixed) == len(shape) and array.size == math.prod(fixed):
         return f"; pass {name}.reshape({', '.join(map(str, fixed))})"
-    if len(shape) == 2 and list(shape) == [4, 4] and array.shape == (3, 4):
-        return "; append the row 0 0 0 1"
+    if list(shape) == [4, 4] and array.size == 12:
+        return f"; pass {name}.reshape(3, 4)"
     return ""

@@ -81,7 +81,7 @@ def _load_exr(path: Path) -> npt.NDArray[Any]:
     try:
         import OpenEXR
     except ImportError:
-        raise missing_dependency("OpenEXR", f"reading {path}", extra="exr") from None
+        raise missing_dependency("OpenEXR", f"reading {path}") from None
     try:
         with OpenEXR.File(str(path), separate_channels=True) as file:
             channels = {name: channel.pixels for part in file.parts for name, channel in part.channels.items()}

@@ -75,12 +75,22 @@ def listing(valid: Iterable[str]) -> str:
     return f"Valid: {', '.join(names)}." if names else "There is none to choose from."
 
 
-def missing_dependency(package: str, purpose: str, *, extra: str | None = None) -> MissingDependencyError:
-    """Compose the error for an optional package that is not installed; `extra` is ours that has it."""
-    wanted = package if extra is None else f'"diffrt_aot[{extra}]"'
+def missing_dependency(package: str, purpose: str) -> MissingDependencyError:
+    """Compose the error for an optional package that is not installed."""
+    extra = next(extra for extra, packages in _EXTRAS.items() if package in packages)
     return MissingDependencyError(
-        f"{purpose} needs {package}, which is not installed: pip install {wanted}", name=package
+        f'{purpose} needs {package}, which is not installed: pip install "diffrt_aot[{extra}]"', name=package
     )
+
+
+# The optional dependencies of pyproject.toml.
+_EXTRAS = {
+    "io": ("pillow", "trimesh", "tomli"),
+    "exr": ("OpenEXR",),
+    "plots": ("matplotlib",),
+    "cli": ("rich",),
+    "sparse": ("scipy",),
+}
 
 
 class DeviceError(DiffrtError, RuntimeError):

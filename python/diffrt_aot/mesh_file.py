@@ -1,4 +1,4 @@
-"""Mesh files: .npz by NumPy alone; .obj, .ply, .stl, .off, .glb and the rest through trimesh."""
+"""Mesh files: .npz, .obj, .ply, .stl and .off by readers of our own; .glb and the rest through trimesh."""
 
 from __future__ import annotations
 
@@ -8,21 +8,47 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ._arguments import FloatArray, describe, float_array, positive_float
 from .errors import InvalidTypeError, InvalidValueError, SceneFileError, missing_dependency
+from .mesh_files import READERS
 from .shapes import Mesh
 
 
-def load_mesh(path: str | os.PathLike[str], T_world_mesh: npt.ArrayLike | None = None) -> Mesh:
-    """Return the mesh in `path`, its vertices and faces as the file has them: none merged, none reordered.
+def load_mesh(
+    path: str | os.PathLike[str],
+    T_world_mesh: npt.ArrayLike | None = None,
+    *,
+    scale: float | npt.ArrayLike | None = None,
+) -> Mesh:
+    """Return the mesh in `path`, its vertices and faces as the file has them: none merged, dropped or reordered.
 
+    Larger polygons become triangles in their place. Exceptions: corners of .stl, which has no vertices of its own, are
+    one vertex where they are equal to the last bit; what trimesh reads (.glb and others) is as trimesh gives it.
     An .npz file holds `vertices` (V, 3) and `faces` (F, 3).
+
+    path           .npz, .obj, .ply, .stl, .off, or anything that trimesh reads, if it is installed
+    T_world_mesh   pose of the mesh, as in Mesh
+    scale          what the file's coordinates are multiplied by: a number above zero, such as 0.001 for millimetres
+                   in a scene of metres, or three, for x, y, z, of which negative ones mirror
+
+    Raises SceneFileError, which names the file and the line or byte, where it cannot be used.
     """
     path = Path(path)
+    if path.is_dir():
+        raise SceneFileError(f"{path}: is a folder, not a mesh file")
     if not path.is_file():
         raise FileNotFoundError(f"mesh file {path} does not exist (working directory: {Path.cwd()})")
-    vertices, faces = _load_npz(path) if path.suffix.lower() == ".npz" else _load_with_trimesh(path)
+    factors = None if scale is None else _scale_factors(scale)
+    vertices, faces = _load(path)
     try:
+        if np.size(vertices) and not np.size(faces):
+            raise InvalidValueError(
+                f"has {len(np.atleast_1d(vertices))} points and no faces: a point cloud has no surface to render; "
+                "make a mesh of it first, for instance by Poisson reconstruction"
+            )
         mesh = Mesh(vertices, faces)
+        if factors is not None:
+            mesh = mesh.replace(vertices=mesh.vertices * factors)
     except (InvalidValueError, InvalidTypeError) as error:
         raise SceneFileError(f"{path}: {error}") from None
     return mesh if T_world_mesh is None else mesh.replace(T_world_mesh=T_world_mesh)
@@ -52,11 +78,33 @@ def _load_npz(path: Path) -> tuple[npt.ArrayLike, npt.ArrayLike]:
         raise SceneFileError(f"{path}: cannot be read as .npz ({error})") from None
 
 
+def _load(path: Path) -> tuple[npt.ArrayLike, npt.ArrayLike]:
+    ending = path.suffix.lower()
+    if ending == ".npz":
+        return _load_npz(path)
+    if ending not in READERS:
+        return _load_with_trimesh(path)
+    data = path.read_bytes()
+    if data.startswith(b"version https://git-lfs"):
+        raise SceneFileError(f"{path}: is a pointer of Git LFS in place of the file; fetch it with git lfs pull")
+    try:
+        return READERS[ending](data)
+    except SceneFileError as error:
+        raise SceneFileError(f"{path}: {error}") from None
+
+
 def _load_with_trimesh(path: Path) -> tuple[npt.ArrayLike, npt.ArrayLike]:
+    own = [".npz", *READERS]
     try:
         import trimesh
     except ImportError:
-        raise missing_dependency("trimesh", f"reading {path}") from None
+        raise missing_dependency("trimesh", f"reading {path} ({', '.join(own)} are read without)") from None
+    if path.suffix.lower().removeprefix(".") not in trimesh.exchange.load.mesh_formats():
+        theirs = sorted({f".{name}" for name in trimesh.exchange.load.mesh_formats()} - set(own))
+        raise SceneFileError(
+            f"{path}: meshes are read from {', '.join(own)}, and through trimesh, as it is installed here, from "
+            f"{', '.join(theirs)}"
+        )
     try:
         # `process` would merge vertices; materials would make it look for textures
         loaded = trimesh.load(path, force="mesh", process=False, skip_materials=True)
@@ -64,3 +112,12 @@ def _load_with_trimesh(path: Path) -> tuple[npt.ArrayLike, npt.ArrayLike]:
     except Exception as error:  # a reader per format, each with its own
         raise SceneFileError(f"{path}: trimesh cannot read it as a mesh ({error})") from None
     return vertices, faces
+
+
+def _scale_factors(scale: float | npt.ArrayLike) -> float | FloatArray:
+    if not isinstance(scale, (list, tuple, np.ndarray)) or (isinstance(scale, np.ndarray) and scale.ndim == 0):
+        return positive_float("scale", scale, advice="pass 0.001 for a file in millimetres and a scene in metres")
+    factors = float_array("scale", scale, (3,))
+    if not factors.all():
+        raise InvalidValueError(f"scale: must not be zero in any direction, got {describe(scale)}")
+    return factors

@@ -10,8 +10,10 @@
     T_world_camera = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]   # optional
 
     [shapes.bottle]                 # a table for each shape; its name is the one that free parameters have
-    type = "mesh"                   # file, T_world_mesh (optional)
-    file = "schauma.obj"            # relative to this file; .npz, or anything that trimesh reads
+    type = "mesh"                   # file, scale (optional), T_world_mesh (optional)
+    file = "schauma.obj"            # relative to this file; .npz, .obj, .ply, .stl, .off, or what trimesh reads
+    scale = 0.001                   # of the file's coordinates: here millimetres; or three numbers, for x, y, z
+    T_world_mesh = { rotation_xyzw = [0, 0, 0, 1], translation = [0, 0, 0.5] }    # or rotation_wxyz, or a matrix
 
     [shapes.ball]
     type = "sphere"                 # center, radius
@@ -39,8 +41,8 @@
         { loss = { type = "tukey", c = 0.01 } },
     ]
 
-Text rounds numbers, so a transform whose rotation is off by less than 0.01 is replaced by the nearest rigid
-one, and `SceneFile.notes` says so.
+A transform is 4x4 or 3x4 numbers, or a table of a quaternion and a translation. Text rounds numbers, so one whose
+rotation is off by less than 0.01 is replaced by the nearest rigid one; `SceneFile.notes` says so beyond 1e-6.
 """
 
 from __future__ import annotations
@@ -53,17 +55,19 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ._arguments import FloatArray, bounded_integer, describe, finite_float, float_array, positive_float
+from ._arguments import FloatArray, bounded_integer, describe, finite_float, positive_float
 from ._outputs import suitable_boundary
 from ._toml import Table, format_key, format_table, read_toml
 from .camera import PinholeCamera
 from .losses import LOSSES, Loss, loss_name
 from .mesh_file import load_mesh, save_mesh
-from .rigid import REPAIR_LIMIT, ROTATION_TOLERANCE, nearest_rigid, rotation_deviation
+from .rigid import REPAIR_LIMIT, as_homogeneous, nearest_rigid, rigid, rotation_deviation
 from .scene import Scene, check_free_names
 from .shapes import Mesh, Plane, Shape, Sphere
 
 _BOUNDARIES = ("exact", "none")
+# A rotation that is off by more than six digits' rounding is worth a note.
+_NOTED_DEVIATION = 1e-6
 
 
 @dataclass(frozen=True)
@@ -104,13 +108,21 @@ class FitSettings:
 
 
 @dataclass(frozen=True)
+class MeshFile:
+    """A mesh's file, and what its coordinates are multiplied by: as `scale` of load_mesh."""
+
+    path: Path
+    scale: float | tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
 class SceneFile:
     """What a scene file holds.
 
     scene          the scene
     fit            its [fit] table, or the defaults
     color_camera   its [color_camera] table, or None
-    mesh_files     name of a mesh -> the file that it came from
+    mesh_files     name of a mesh -> the file that it came from, and its scale
     notes          what was repaired while reading, a sentence each
     path           the file itself, or None
     """
@@ -118,7 +130,7 @@ class SceneFile:
     scene: Scene
     fit: FitSettings = FitSettings()
     color_camera: PinholeCamera | None = None
-    mesh_files: Mapping[str, Path] = field(default_factory=dict)
+    mesh_files: Mapping[str, MeshFile] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     path: Path | None = None
 
@@ -138,7 +150,7 @@ def load_scene_file(path: str | os.PathLike[str]) -> SceneFile:
         scene = Scene(camera, shapes)
     color_camera = _read_camera(root.table("color_camera"), notes) if "color_camera" in root.content else None
     fit = _read_fit(root.table("fit"), scene) if "fit" in root.content else FitSettings()
-    mesh_files = {name: _mesh_path(tables[name]) for name, shape in shapes.items() if isinstance(shape, Mesh)}
+    mesh_files = {name: _mesh_file(tables[name]) for name, shape in shapes.items() if isinstance(shape, Mesh)}
     return SceneFile(scene, fit, color_camera, mesh_files, tuple(notes), path)
 
 
@@ -148,13 +160,13 @@ def save_scene_file(
     *,
     fit: FitSettings | None = None,
     color_camera: PinholeCamera | None = None,
-    mesh_files: Mapping[str, str | os.PathLike[str]] | None = None,
+    mesh_files: Mapping[str, MeshFile | str | os.PathLike[str]] | None = None,
     comment: str = "",
 ) -> list[Path]:
     """Write a scene file that `load_scene_file` reads back equal, and return the files written.
 
-    A mesh named in `mesh_files` is written as a reference to that file, which must hold its vertices and
-    faces; any other is stored beside the scene file, as <stem>_<name>.npz.
+    A mesh named in `mesh_files` is written as a reference to that file, which must hold its vertices
+    (times the MeshFile's scale) and faces; any other is stored beside the scene file, as <stem>_<name>.npz.
     """
     path = Path(path)
     written = [path]
@@ -164,7 +176,9 @@ def save_scene_file(
         table = _shape_table(shape)
         if isinstance(shape, Mesh):
             if mesh_files and name in mesh_files:
-                table["file"] = _relative(Path(mesh_files[name]), path.parent)
+                file = mesh_files[name]
+                file = file if isinstance(file, MeshFile) else MeshFile(Path(file))
+                table |= {"file": _relative(file.path, path.parent), "scale": file.scale}
             else:
                 mesh_path = path.with_name(f"{path.stem}_{name}.npz")
                 save_mesh(mesh_path, shape)
@@ -210,8 +224,9 @@ def _read_plane(table: Table, notes: list[str]) -> Shape:
 
 
 def _read_mesh(table: Table, notes: list[str]) -> Shape:
-    table.only("type", "file", "T_world_mesh")
-    return load_mesh(_mesh_path(table), _read_transform(table, "T_world_mesh", notes))
+    table.only("type", "file", "scale", "T_world_mesh")
+    file = _mesh_file(table)
+    return load_mesh(file.path, _read_transform(table, "T_world_mesh", notes), scale=file.scale)
 
 
 _SHAPE_READERS: dict[str, Callable[[Table, list[str]], Shape]] = {
@@ -221,17 +236,25 @@ _SHAPE_READERS: dict[str, Callable[[Table, list[str]], Shape]] = {
 }
 
 
-def _mesh_path(table: Table) -> Path:
-    return table.path.parent / Path(table.string("file")).expanduser()
+def _mesh_file(table: Table) -> MeshFile:
+    scale = table.content.get("scale")
+    return MeshFile(
+        table.path.parent / Path(table.string("file")).expanduser(), tuple(scale) if isinstance(scale, list) else scale
+    )
 
 
 def _read_transform(table: Table, key: str, notes: list[str]) -> FloatArray | None:
     if key not in table.content:
         return None
-    transform = float_array(key, table.content[key], (4, 4))
+    if isinstance(table.content[key], dict):
+        parts = table.sub_table(f"{table.header}.{key}", table.content[key])
+        parts.only("rotation_xyzw", "rotation_wxyz", "translation")
+        with parts.context():
+            return rigid(**parts.content)
+    transform = as_homogeneous(key, table.content[key])
     deviation = rotation_deviation(transform)
-    if not ROTATION_TOLERANCE < deviation <= REPAIR_LIMIT:
-        return transform  # exact, or so wrong that the constructor shall say what is the matter
+    if not _NOTED_DEVIATION < deviation <= REPAIR_LIMIT:
+        return transform  # as good as exact, or so wrong that the constructor shall say what is the matter
     repaired = nearest_rigid(transform)
     notes.append(f"[{table.header}] {key}: off a rotation by {deviation:.2g}, as if rounded; took the nearest")
     return repaired
@@ -324,7 +347,7 @@ def _shape_table(shape: Shape) -> dict[str, Any]:
         return {"type": "sphere", "center": shape.center, "radius": shape.radius}
     if isinstance(shape, Plane):
         return {"type": "plane", "point": shape.point, "normal": shape.normal}
-    return {"type": "mesh", "file": None, "T_world_mesh": _unless_identity(shape.T_world_mesh)}
+    return {"type": "mesh", "file": None, "scale": None, "T_world_mesh": _unless_identity(shape.T_world_mesh)}
 
 
 def _fit_table(fit: FitSettings) -> dict[str, Any]:

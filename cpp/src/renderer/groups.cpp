@@ -16,11 +16,9 @@ void upload_mesh(Group& group) {
   const auto point = [&](std::int32_t v) {
     return Vector3d(Eigen::Map<const Vector3d>(&vertices[3 * static_cast<std::size_t>(v)]));
   };
-  Vector3d low = point(0), high = point(0);
-  for (std::size_t v = 0; v < vertices.size(); v += 3) {
-    const Vector3d X = Eigen::Map<const Vector3d>(&vertices[v]);
-    low = low.cwiseMin(X), high = high.cwiseMax(X);
-  }
+  // Of the vertices that faces use: others may be anywhere, and need not be finite.
+  Vector3d low = point(faces[0]), high = low;
+  for (const std::int32_t v : faces) low = low.cwiseMin(point(v)), high = high.cwiseMax(point(v));
   group.centroid = 0.5 * low + 0.5 * high;
   group.vertex_stride = whole_packets(vertices.size() / 3);
   group.vertices.resize(3 * static_cast<std::size_t>(group.vertex_stride));

@@ -55,7 +55,9 @@ std::vector<std::int32_t> weld(Span<const double> vertices) {
     const std::uint64_t hash = mix(bits_of(X[0]) + mix(bits_of(X[1]) + mix(bits_of(X[2]))));
     first[v] = table.find_or_add(hash, static_cast<std::int32_t>(v), [&](std::int32_t other) {
       const double* Y = vertices.data() + 3 * static_cast<std::size_t>(other);
-      return X[0] == Y[0] && X[1] == Y[1] && X[2] == Y[2];
+      // By their bits, as the header says: NaN, where no face is, would be equal to nothing and never found.
+      return bits_of(X[0]) == bits_of(Y[0]) && bits_of(X[1]) == bits_of(Y[1]) &&
+             bits_of(X[2]) == bits_of(Y[2]);
     });
   }
   return first;

@@ -61,6 +61,12 @@ Parameters::Parameters(const Scene& scene, const std::vector<std::string>& free)
       if (field == "pose") columns.pose = offset, append(zeros, 6);
       if (field == "vertices") {
         const std::vector<double>& vertices = *std::get<Mesh>(shape).vertices;
+        for (std::size_t i = 0; i < vertices.size(); ++i) {
+          if (std::isfinite(vertices[i])) continue;
+          throw ArgumentError("free: '" + name + "' has to be finite, but vertex " + std::to_string(i / 3) +
+                              ", which no face uses, is not. Remove or replace it, or leave '" + name +
+                              "' out.");
+        }
         columns.vertices = offset, append(vertices.data(), vertices.size());
       }
     }
