@@ -216,7 +216,7 @@ def test_a_wrong_value_is_refused_in_one_line(renderer, name):
     word, call = CALLS[name]
     before = renderer.render()
     found = {label: fault(word, call, renderer, value) for label, value in wrong_values().items()}
-    assert not any(found.values()), {label: text for label, text in found.items() if text}
+    assert not any(found.values()), "\n".join(f"{label}: {text}" for label, text in found.items() if text)
     assert np.array_equal(renderer.render(), before)
 
 
@@ -243,8 +243,14 @@ def files(folder):
         "load_scene_file": dr.load_scene_file,
         "save_scene_file": lambda x: dr.save_scene_file(x, SCENE),
         "load_mesh": load_mesh,
+        "load_mesh(T_world_mesh)": lambda x: load_mesh(folder / "good.npz", x),
+        "load_mesh(scale)": lambda x: load_mesh(folder / "good.npz", scale=x),
         "save_mesh": lambda x: save_mesh(x, mesh),
         "load_observed": load_observed,
+        "load_observed(scale)": lambda x: load_observed(folder / "good.npy", x),
+        "load_observed(output)": lambda x: load_observed(folder / "good.npy", output=x),
+        "load_observed(missing)": lambda x: load_observed(folder / "good.npy", missing=x),
+        "load_observed(zero_is_missing)": lambda x: load_observed(folder / "good.npy", zero_is_missing=x),
         "load_color": load_color,
         "save_depth": lambda x: save_depth(x, IMAGE),
         "save_color": lambda x: save_color(x, np.zeros((H, W, 3), np.uint8)),
@@ -261,6 +267,8 @@ def files(folder):
 def test_a_file_that_cannot_be_is_refused_in_one_line(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     call = files(tmp_path)[name]
+    np.save(tmp_path / "good.npy", IMAGE)
+    save_mesh(tmp_path / "good.npz", dr.Mesh(np.eye(3), [[0, 1, 2]]))
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "folder.toml").mkdir()
     (tmp_path / "folder.npz").mkdir()
@@ -277,4 +285,4 @@ def test_a_file_that_cannot_be_is_refused_in_one_line(tmp_path, monkeypatch, nam
     found = {label: fault("", call, value) for label, value in values.items()}
     # What the system says of a file is a FileNotFoundError and its kin, as of `open`.
     found = {label: text for label, text in found.items() if text and not text.startswith(SYSTEM_ERRORS)}
-    assert not found, found
+    assert not found, "\n".join(f"{label}: {text}" for label, text in found.items())

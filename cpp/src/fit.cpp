@@ -8,6 +8,7 @@
 #include <limits>
 #include <utility>
 
+#include "check_span.hpp"
 #include "diffrt/errors.hpp"
 #include "pyramid.hpp"
 #include "solver/arguments.hpp"
@@ -232,6 +233,8 @@ Evaluation ImageProblem::cost(Span<const double> theta) {
 }
 
 Evaluation ImageProblem::normal_equations(Span<const double> theta, Span<double> H, Span<double> g) {
+  check_span("H", H, size() * size(), "P x P");
+  check_span("g", g, size(), "P");
   if (!can_be_rendered(theta)) {
     std::fill(H.begin(), H.end(), 0.0);
     std::fill(g.begin(), g.end(), 0.0);

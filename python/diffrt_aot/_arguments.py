@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import numbers
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,8 @@ from .errors import describe as describe
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+
+_LONGEST_NAME = 255  # of a file or a folder
 
 
 def float_array(name: str, value: Any, shape: Sequence[int | str], *, finite: bool = True) -> FloatArray:
@@ -90,6 +94,20 @@ def flag(name: str, value: Any) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise InvalidTypeError(f"{name}: must be True or False, got {describe(value)}")
     return bool(value)
+
+
+def path_argument(value: Any) -> Path:
+    """Return the argument `path`, which must be a string or an os.PathLike, and can be a file's name."""
+    if not isinstance(value, (str, os.PathLike)) or not isinstance(os.fspath(value), str):
+        raise InvalidTypeError(f"path: must be a string or a pathlib.Path, got {describe(value)}")
+    try:
+        os.fsencode(value)
+    except UnicodeError as error:
+        raise InvalidValueError(f"path: cannot be a file's name, {error}") from None
+    path = Path(value)
+    if min(str(path)) < " " or max(map(len, path.parts), default=0) > _LONGEST_NAME:
+        raise InvalidValueError(f"path: cannot be a file's name, got {describe(str(path))}")
+    return path
 
 
 def finite_float(name: str, value: Any) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ._arguments import path_argument
 from .errors import ImageFileError, missing_dependency
 
 _KNOWN = "known are PNG, TIFF, PFM, PGM and what else Pillow reads, .npy, .npz and .exr"
@@ -16,7 +17,7 @@ _KNOWN = "known are PNG, TIFF, PFM, PGM and what else Pillow reads, .npy, .npz a
 
 def existing(path: str | os.PathLike[str]) -> Path:
     """Return `path`, which must be a file."""
-    path = Path(path)
+    path = path_argument(path)
     if not path.is_file():
         raise FileNotFoundError(f"image {path} does not exist (working directory: {Path.cwd()})")
     return path

@@ -70,8 +70,8 @@ class Value(ByContent):
 
 
 def _equal(a: Any, b: Any) -> bool:
-    if isinstance(a, np.ndarray):
-        return a is b or np.array_equal(a, b, equal_nan=True)
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return a is b or (type(a) is type(b) and np.array_equal(a, b, equal_nan=True))
     return bool(a == b) or bool(a != a and b != b)
 
 

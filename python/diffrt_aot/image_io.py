@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from . import fit_warnings
-from ._arguments import finite_float, positive_float
+from ._arguments import any_array, finite_float, path_argument, positive_float, real_array
 from ._image_files import existing, load_array, open_picture, pillow
-from ._outputs import METRIC_OUTPUTS, channel_outputs
+from ._outputs import METRIC_OUTPUTS, channel_outputs, output_names
 from .errors import FitWarning, ImageFileError, InvalidValueError
 
 _UINT16_MAX = 65535
@@ -72,7 +72,7 @@ def read_observed(
         raise ImageFileError(f"{path}: must have shape (H, W) or (H, W, C), got {raw.shape}")
     layers = raw if raw.ndim == 3 else raw[..., None]
     count = layers.shape[2]
-    kinds = ("",) * count if output is None else channel_outputs(output)
+    kinds = ("",) * count if output is None else channel_outputs(output_names(output))
     if len(kinds) != count:
         raise ImageFileError(f"{path}: has {count} channels, {', '.join(dict.fromkeys(kinds))} {len(kinds)}")
     if scale is not None:
@@ -113,7 +113,9 @@ def save_depth(path: str | os.PathLike[str], image: npt.ArrayLike, scale: float 
 
     Raises InvalidValueError where a value does not fit into 16 bits; nothing is clipped.
     """
-    values = np.asarray(image, dtype=np.float64) / positive_float("scale", scale, advice="0.001 for millimetres")
+    scale = positive_float("scale", scale, advice="0.001 for millimetres")
+    with np.errstate(over="ignore"):  # infinite is too large as well
+        values = real_array("image", image) / scale
     if values.ndim != 2:
         raise InvalidValueError(f"image: must have shape (H, W), got {values.shape}")
     units = np.rint(np.where(np.isnan(values), 0.0, values))
@@ -128,7 +130,7 @@ def save_depth(path: str | os.PathLike[str], image: npt.ArrayLike, scale: float 
 
 def save_color(path: str | os.PathLike[str], image: npt.ArrayLike) -> None:
     """Write an (H, W, 3) or (H, W) uint8 picture as PNG."""
-    pixels = np.asarray(image)
+    pixels = any_array("image", image)
     if pixels.dtype != np.uint8 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)):
         raise InvalidValueError(
             f"image: must be uint8 of shape (H, W, 3) or (H, W), got {pixels.dtype} of shape {pixels.shape}"
@@ -137,6 +139,7 @@ def save_color(path: str | os.PathLike[str], image: npt.ArrayLike) -> None:
 
 
 def _save(path: str | os.PathLike[str], pixels: npt.NDArray[Any]) -> None:
+    path = path_argument(path)
     pillow(f"writing {path}").fromarray(pixels).save(path, format="PNG")
 
 

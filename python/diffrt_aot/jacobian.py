@@ -87,9 +87,7 @@ class Jacobian:
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         """What `dense()` returns, in the host's memory, for np.asarray."""
         if copy is False:
-            raise InvalidValueError(
-                "copy: J is stored by local rows, an array of it is a copy; leave copy=False out"
-            )
+            raise InvalidValueError("copy: J is stored by local rows, an array of it is a copy; leave copy=False out")
         columns = np.asarray(self.dense())
         is_view = not columns.flags.writeable
         return columns.astype(columns.dtype if dtype is None else dtype, copy=bool(copy) and is_view)

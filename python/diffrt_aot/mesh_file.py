@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ._arguments import FloatArray, describe, float_array, positive_float
+from ._arguments import FloatArray, describe, float_array, path_argument, positive_float
 from .errors import InvalidTypeError, InvalidValueError, SceneFileError, missing_dependency
 from .mesh_files import READERS
 from .shapes import Mesh
@@ -33,7 +33,7 @@ def load_mesh(
 
     Raises SceneFileError, which names the file and the line or byte, where it cannot be used.
     """
-    path = Path(path)
+    path = path_argument(path)
     if path.is_dir():
         raise SceneFileError(f"{path}: is a folder, not a mesh file")
     if not path.is_file():
@@ -56,9 +56,11 @@ def load_mesh(
 
 def save_mesh(path: str | os.PathLike[str], mesh: Mesh) -> None:
     """Write vertices and faces, without the pose, as .npz."""
-    path = Path(path)
+    path = path_argument(path)
     if path.suffix != ".npz":
         raise InvalidValueError(f"path: must end in .npz, got {path}; trimesh writes other formats")
+    if not isinstance(mesh, Mesh):
+        raise InvalidTypeError(f"mesh: must be a Mesh, got {describe(mesh)}")
     np.savez_compressed(path, vertices=mesh.vertices, faces=mesh.faces)
 
 

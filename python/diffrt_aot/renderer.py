@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy.typing as npt
 from . import _core
 from ._arguments import FloatArray, any_array, as_doubles, describe, finite_float, flag, vector, whole_number
 from ._exchange import exchanged, stream_handle
-from ._outputs import suitable_boundary
+from ._outputs import output_names, suitable_boundary
 from ._value import ByContent
 from .device_array import DeviceArray
 from .errors import InvalidTypeError, InvalidValueError, unknown_name
@@ -24,8 +23,6 @@ from .scene import Scene, check_free_names, check_scene
 
 Image = npt.NDArray[np.float32]
 _MAX_THREADS, _LONGEST_NAME = 1024, 60
-_OUTPUTS = ("distance", "depth", "mask", "normal", "shade")
-_MAX_OUTPUTS = 2 * len(_OUTPUTS)  # more than can be: each at most once
 _RULES = ("blend", "foreground", "none")
 _NO_LOSS = (0, 1.0, 0.0)
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -106,7 +103,7 @@ class Renderer:
             threads = whole_number("threads", threads, 1, _MAX_THREADS, advice=", or None for all")
         self._scene = scene
         self._free = check_free_names(scene, free)
-        self._outputs = _output_names(output)
+        self._outputs = output_names(output)
         backgrounds = _backgrounds(background, self._outputs)
         if boundary == "auto":
             has_background = any(value is not None for value in backgrounds)
@@ -300,21 +297,6 @@ def _rules(scene: Scene, rules: Mapping[str, str] | None, boundary: str) -> list
         if not isinstance(rule, str) or rule not in _RULES:
             raise InvalidValueError(f"rules: {name} must be one of {', '.join(_RULES)}, got {describe(rule)}")
     return list(rules.items())
-
-
-def _output_names(output: str | Sequence[str]) -> tuple[str, ...]:
-    try:
-        names: tuple[Any, ...] = (output,) if isinstance(output, str) else tuple(islice(output, _MAX_OUTPUTS))
-    except TypeError:
-        names = (output,)
-    if not all(isinstance(name, str) for name in names):
-        raise InvalidTypeError(f"output: must be a name or a list of names, got {describe(output)}")
-    if not names:
-        raise InvalidValueError(f"output: is empty; name at least one of {', '.join(_OUTPUTS)}")
-    for name in names:
-        if name not in _OUTPUTS:
-            raise unknown_name("name", name, _OUTPUTS, where="output: ")
-    return names
 
 
 def _backgrounds(background: float | Sequence[float | None] | None, outputs: tuple[str, ...]) -> list[float | None]:

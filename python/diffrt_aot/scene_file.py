@@ -55,14 +55,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ._arguments import FloatArray, bounded_integer, describe, finite_float, positive_float
+from ._arguments import FloatArray, bounded_integer, describe, finite_float, path_argument, positive_float
 from ._outputs import suitable_boundary
 from ._toml import Table, format_key, format_table, read_toml
 from .camera import PinholeCamera
 from .losses import LOSSES, Loss, loss_name
 from .mesh_file import load_mesh, save_mesh
 from .rigid import REPAIR_LIMIT, as_homogeneous, nearest_rigid, rigid, rotation_deviation
-from .scene import Scene, check_free_names
+from .scene import Scene, check_free_names, check_scene
 from .shapes import Mesh, Plane, Shape, Sphere
 
 _BOUNDARIES = ("exact", "none")
@@ -137,7 +137,7 @@ class SceneFile:
 
 def load_scene_file(path: str | os.PathLike[str]) -> SceneFile:
     """Read a scene file; unknown keys are errors that name the file, the table and the nearest valid key."""
-    path = Path(path)
+    path = path_argument(path)
     if not path.is_file():
         raise FileNotFoundError(f"scene file {path} does not exist (working directory: {Path.cwd()})")
     root = read_toml(path)
@@ -168,7 +168,8 @@ def save_scene_file(
     A mesh named in `mesh_files` is written as a reference to that file, which must hold its vertices
     (times the MeshFile's scale) and faces; any other is stored beside the scene file, as <stem>_<name>.npz.
     """
-    path = Path(path)
+    path = path_argument(path)
+    check_scene(scene)
     written = [path]
     blocks = ["".join(f"# {line}\n" for line in comment.splitlines())] if comment else []
     blocks.append(format_table("camera", _camera_table(scene.camera)))

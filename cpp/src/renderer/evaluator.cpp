@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "check_span.hpp"
 #include "diffrt/errors.hpp"
 #include "diffrt/info.hpp"
 #include "renderer/cpu_evaluator.hpp"
@@ -84,12 +85,7 @@ void Evaluator::check_rules() const {
 }
 
 void Evaluator::check_image(Span<float> image) const {
-  const std::size_t expected = static_cast<std::size_t>(grid_.width) *
-                               static_cast<std::size_t>(grid_.height) * static_cast<std::size_t>(channels_);
-  if (image.size() != expected) {
-    throw ArgumentError("image: has " + std::to_string(image.size()) + " numbers, expected " +
-                        std::to_string(expected) + " (height x width x channels)");
-  }
+  check_span("image", image, pixels() * static_cast<std::size_t>(channels_), "height x width x channels");
 }
 
 void Evaluator::move_to(Span<const double> theta) {
@@ -203,6 +199,7 @@ void Evaluator::normal_equations(Span<const double> theta, const Observation& ob
 
 void Evaluator::gradient_scatter(Span<const double> theta, const Observation& observation, const Loss& loss,
                                  Span<double> M) {
+  check_span("M", M, parameters_.size() * parameters_.size(), "P x P");
   check(observation);
   const KernelLoss robust = kernel_loss(loss);
   move_to(theta);
