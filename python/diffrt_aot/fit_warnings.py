@@ -37,14 +37,14 @@ EXACTLY = "of the pixels are exactly"
 _UNITS_MARK = "units: "
 
 
-def suspicious_constants(values: Array) -> list[tuple[float, float, str]]:
+def suspicious_constants(values: Array) -> list[tuple[Any, float, str]]:
     """Return (number, share, why) for each number that says "not measured" rather than a length.
 
     values    (N,) finite numbers as the file or the array has them; what is not above zero is not looked at
     """
     largest = float(np.iinfo(values.dtype).max) if values.dtype.kind in "iu" and values.dtype.itemsize > 1 else None
     rest = values[values > 0]
-    found: list[tuple[float, float, str]] = []
+    found: list[tuple[Any, float, str]] = []
     while rest.size:
         for number in (rest.max(), rest.min()):
             here = rest == number
@@ -55,7 +55,7 @@ def suspicious_constants(values: Array) -> list[tuple[float, float, str]]:
             others = rest[~here]
             why = _why_suspicious(float(number), others, values.dtype, largest)
             if why:
-                found.append((float(number), share, why))
+                found.append((number, share, why))
                 rest = others
                 break
         else:
@@ -72,19 +72,25 @@ def _why_suspicious(number: float, others: Array, dtype: np.dtype[Any], largest:
         return ""
     median = float(np.median(others))
     if number > _ISOLATED * median:
-        return f"{number / median:.0f} times the median of the others"
+        return f"{number / median:.3g} times the median of the others"
     if number * _ISOLATED < median:
-        return f"1/{median / number:.0f} of the median of the others"
+        return f"1/{median / number:.3g} of the median of the others"
     return ""
 
 
 def named_constants(values: Array) -> list[str]:
     """Return advice to name what `suspicious_constants` finds in a file's numbers as missing."""
     return [
-        f"{_percent(share)} {EXACTLY} {number:.10g}, {why}; if nothing was measured there, name it as missing "
-        f"(--missing {number:.10g}, missing={number:.10g})"
+        f"{_percent(share)} {EXACTLY} {text}, {why}; if nothing was measured there, name it as missing "
+        f"(--missing {text}, missing={text})"
         for number, share, why in suspicious_constants(values)
+        for text in [_text(number)]
     ]
+
+
+def _text(number: Any) -> str:
+    """A number so that it is found again in its own precision: 0.01 for float32's nearest."""
+    return f"{number:.10g}" if float(number).is_integer() else str(number)
 
 
 class Observed:
@@ -160,7 +166,7 @@ class Observed:
             )
         constants = suspicious_constants(values)
         self.warnings += [
-            f"observed: {_percent(share)} {EXACTLY} {number:.6g}, {why}; put NaN where nothing was measured"
+            f"observed: {_percent(share)} {EXACTLY} {_text(number)}, {why}; put NaN where nothing was measured"
             for number, share, why in constants
         ]
         for number in (0.0, *(number for number, _, _ in constants)):
