@@ -255,7 +255,7 @@ def test_advice_on_the_scale_fits_the_image(tmp_path):
         (depth_with(65504, dtype=np.float16), "65504", "the largest number of a 16-bit file"),
         (depth_with(1e10), "1e+10", "times the median of the others"),
         (depth_with(100.0, share=0.9), "100", "101 times the median of the others"),
-        (depth_with(0.01), "0.01", "1/100 of the median of the others"),
+        (depth_with(0.01), "0.01", "1/99.9 of the median of the others"),
         (depth_with(65535, share=1.0, dtype=np.uint16), "65535", "the largest number of uint16"),
     ],
 )

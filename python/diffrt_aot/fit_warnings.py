@@ -90,7 +90,7 @@ def named_constants(values: Array) -> list[str]:
 
 def _text(number: Any) -> str:
     """A number so that it is found again in its own precision: 0.01 for float32's nearest."""
-    return f"{number:.10g}" if float(number).is_integer() else str(number)
+    return f"{float(number) if float(number).is_integer() else float(str(number)):.10g}"
 
 
 class Observed:
@@ -226,12 +226,14 @@ def of_units(scene: Scene, lengths: Array) -> list[str]:
 def likely_scale(scene: Scene, lengths: Array, scale: float) -> str | None:
     """Return the scale that brings lengths, which were read with `scale`, to where the model is; None for none."""
     near, far = _reach(scene)
-    for text in (f"1/{scale:g}", "0.001", "1", "0.0001", "1/5000"):
+
+    def apart(text: str) -> float:
         above, _, below = text.partition("/")
         measured = float(np.median(lengths)) / scale * float(above) / float(below or 1)
-        if near / 3 <= measured <= far * 3:
-            return text
-    return None
+        return max(near / measured, measured / far, 1.0)
+
+    best = min((f"1/{scale:g}", "0.001", "1", "0.0001", "1/5000"), key=apart)
+    return best if apart(best) <= 3 else None
 
 
 def _reach(scene: Scene) -> tuple[float, float]:
