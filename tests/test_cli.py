@@ -357,6 +357,14 @@ def test_surprises_name_their_kind_and_can_be_traced(capsys, folder, monkeypatch
 # ---- what counts as a measurement --------------------------------------------------------------------------
 
 
+@pytest.fixture
+def plain_folder(folder, monkeypatch):
+    """The same, where no pictures are drawn."""
+    for module in ("matplotlib", "matplotlib.figure"):
+        monkeypatch.setitem(sys.modules, module, None)
+    return folder
+
+
 def fit(capsys, *arguments):
     """Fit without progress; return the exit code, the report, and the warnings on standard error."""
     code, out, err = run(capsys, "fit", "scene.toml", "--quiet", *arguments)
@@ -376,7 +384,7 @@ def found(report):
 
 
 @pytest.mark.parametrize(("value", "dtype"), [(65535, np.uint16), (-1, np.float32), (0, np.uint16), (1e10, np.float64)])
-def test_numbers_that_say_not_measured(capsys, folder, value, dtype):
+def test_numbers_that_say_not_measured(capsys, plain_folder, value, dtype):
     unit = 1e-4 if dtype is np.uint16 else 1.0
     image = render_truth()
     image[10:] = np.where(np.random.default_rng(0).random((38, 64)) < 0.3, np.nan, image[10:])
@@ -389,12 +397,12 @@ def test_numbers_that_say_not_measured(capsys, folder, value, dtype):
     if unit != 1:
         assert load_scene_file("out/fitted.toml").fit.depth_scale == unit
 
-    text = (folder / "scene.toml").read_text()
-    (folder / "scene.toml").write_text(text.replace("[fit]", f"[fit]\nmissing = [{value}, 40000]"))
+    text = (plain_folder / "scene.toml").read_text()
+    (plain_folder / "scene.toml").write_text(text.replace("[fit]", f"[fit]\nmissing = [{value}, 40000]"))
     code, report, told = fit(capsys, *given)
     assert code == 0 and not told and found(report)
 
-    (folder / "scene.toml").write_text(text)
+    (plain_folder / "scene.toml").write_text(text)
     code, report, told = fit(capsys, *given)
     if value == 0:  # of a depth camera's image that goes without saying
         assert code == 0 and not told and found(report)
@@ -406,7 +414,7 @@ def test_numbers_that_say_not_measured(capsys, folder, value, dtype):
         assert not any("exactly" in text for text in told[1:])
 
 
-def test_zeros_of_floats_are_missing_but_where_the_background_is_zero(capsys, folder):
+def test_zeros_of_floats_are_missing_but_where_the_background_is_zero(capsys, plain_folder):
     np.save("depth.npy", np.nan_to_num(render_truth()))
     code, report, told = fit(capsys, "--observed", "depth.npy")
     assert code == 0 and not told and found(report)
@@ -416,7 +424,7 @@ def test_zeros_of_floats_are_missing_but_where_the_background_is_zero(capsys, fo
 
 
 @pytest.mark.parametrize("scale", [(), ("--scale", "1/255"), ("--scale", 1 / 255)])
-def test_masks_of_255(capsys, folder, scale):
+def test_masks_of_255(capsys, plain_folder, scale):
     save_color("mask.png", np.rint(255 * dr.Renderer(TRUTH, output="mask").render()).astype(np.uint8))
     save_scene_file("scene.toml", START, fit=FitSettings(free=FREE, output="mask"))
     code, report, told = fit(capsys, "--observed", "mask.png", *scale)
@@ -427,7 +435,7 @@ def test_masks_of_255(capsys, folder, scale):
     assert code == 2 and "a mask has values from 0 to 1, got 0 to 255" in error
 
 
-def test_one_channel_is_an_image(capsys, folder):
+def test_one_channel_is_an_image(capsys, plain_folder):
     np.save("depth.npy", render_truth()[..., None])
     code, report, told = fit(capsys, "--observed", "depth.npy")
     assert code == 0 and not told and found(report)
@@ -437,7 +445,7 @@ def test_one_channel_is_an_image(capsys, folder):
 
 
 @pytest.mark.parametrize(("scale", "meant"), [("5000", "1/5000"), ("1", "1/5000"), ("0.00002", "1/5000")])
-def test_a_scale_the_wrong_way_round(capsys, folder, scale, meant):
+def test_a_scale_the_wrong_way_round(capsys, plain_folder, scale, meant):
     save_depth("depth.png", render_truth(), 1 / 5000)
     code, report, told = fit(capsys, "--observed", "depth.png", "--scale", "1/5000")
     assert code == 0 and not told and found(report)
@@ -446,19 +454,19 @@ def test_a_scale_the_wrong_way_round(capsys, folder, scale, meant):
 
 
 @pytest.mark.parametrize("text", ["1/0", "x", "1/", "/2", "1/2/3"])
-def test_what_is_no_scale(capsys, folder, text):
+def test_what_is_no_scale(capsys, plain_folder, text):
     code, out, err = run(capsys, "fit", "scene.toml", "--observed", "depth.png", "--scale", text)
     assert (code, out) == (2, "")
     assert f"--scale: must be a number, or a fraction as 1/5000, got '{text}'" in err and err.count("\n") == 1
 
 
-def test_a_model_around_the_camera_is_no_answer(capsys, folder):
+def test_a_model_around_the_camera_is_no_answer(capsys, plain_folder):
     save_scene_file("scene.toml", START.replace(ball=dr.Sphere((0.1, -0.05, 1.5), 400)), fit=FitSettings(free=FREE))
     code, _, told = fit(capsys, "--observed", "depth.npy")
     assert code == 1 and "the camera stands within the model ball" in told[0]
 
 
-def test_what_was_said_of_one_stage_is_not_said_again(capsys, folder):
+def test_what_was_said_of_one_stage_is_not_said_again(capsys, plain_folder):
     stages = (FitStage(Huber(1e-9), 1), FitStage(Huber(1e-9), 1))
     save_scene_file("scene.toml", START, fit=FitSettings(free=FREE, stages=stages))
     np.save("depth.npy", render_truth() + np.random.default_rng(0).normal(0, 0.01, (48, 64)))
