@@ -219,6 +219,11 @@ def test_an_image_in_other_units(unit):
     assert "what is measured lies at" in text and "millimetres" in text
 
 
+def test_a_tenth_of_the_scale_is_spoken_of_and_may_be_a_far_start():
+    (text,) = fitted(dr.Renderer(scene(), ["ball.center"], "depth"), 0.1 * seen(), max_steps=1).warnings
+    assert text.startswith("distance: what is measured lies at 0.0") and not fit_warnings.is_about_units(text)
+
+
 def test_a_pose_in_millimetres():
     (text,) = units_of(dr.Scene(CAMERA, {"cube": at(600.0, 120.0)}), seen())
     assert "and the model 540 to" in text

@@ -27,8 +27,8 @@ Array = npt.NDArray[Any]
 _SAMPLE = 16384  # pixels to look at, about
 _SHARE, _FEW = 0.02, 16  # of the pixels, and pixels, at one number: more than chance
 _ISOLATED = 10.0  # times the others' median: no surface at just one distance is that far beyond them
-# What is measured beside the model may lie a hundred times as far, but what lies before it does not fill the image
-_FURTHER, _NEARER = 100.0, 5.0
+_UNITS = 100.0  # between what is measured and the model
+_NEARER = 5.0  # the background may lie far beyond the model, but what is before it does not fill the image
 _WITHIN = 2.5  # rendered over measured: a model around the camera that is larger than what is seen
 _INLIERS = 0.005  # of the residuals; fewer within the loss's scale are none
 # Largest numbers of 16-bit files and of half precision, in usual units: m, mm, 0.1 mm, 1/5000 m
@@ -208,16 +208,17 @@ def of_fit(
 
 
 def of_units(scene: Scene, lengths: Array) -> list[str]:
-    """Return a warning where what is measured lies far beyond the model, or before it."""
+    """Return a warning where most of what is measured lies far beyond the model, or before it."""
     if not lengths.size or not scene.shapes:
         return []
     measured = float(np.median(lengths))
     near, far = _reach(scene)
-    if near / _NEARER <= measured <= far * _FURTHER:
+    if near / _NEARER <= measured <= far * _UNITS:
         return []
     ratio = measured / far if measured > far else near / measured
+    # Below that it may be a start that is far off
     return [
-        f"units: what is measured lies at {measured:.3g} in the median, and the model {near:.3g} to {far:.3g} from the "
+        f"{_UNITS_MARK if ratio >= _UNITS else 'distance: '}what is measured lies at {measured:.3g} in the median, and the model {near:.3g} to {far:.3g} from the "
         f"camera, {ratio:.3g} times as {'near' if measured > far else 'far'}; millimetres and metres? A scale of "
         "0.001 makes metres of millimetres."
     ]
