@@ -216,11 +216,11 @@ def of_units(scene: Scene, lengths: Array) -> list[str]:
     if near / _NEARER <= measured <= far * _UNITS:
         return []
     ratio = measured / far if measured > far else near / measured
-    # Below that it may be a start that is far off
+    mark = _UNITS_MARK if ratio >= _UNITS else "distance: "  # below that it may be a start that is far off
     return [
-        f"{_UNITS_MARK if ratio >= _UNITS else 'distance: '}what is measured lies at {measured:.3g} in the median, and the model {near:.3g} to {far:.3g} from the "
-        f"camera, {ratio:.3g} times as {'near' if measured > far else 'far'}; millimetres and metres? A scale of "
-        "0.001 makes metres of millimetres."
+        f"{mark}what is measured lies at {measured:.3g} in the median, and the model {near:.3g} to {far:.3g} from the "
+        f"camera, {ratio:.3g} times as {'near' if measured > far else 'far'}; millimetres and metres? A scale of 0.001 "
+        "makes metres of millimetres."
     ]
 
 
