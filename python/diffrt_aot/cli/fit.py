@@ -133,7 +133,7 @@ def run(arguments: argparse.Namespace) -> int:
     print("\nwrote " + "\n      ".join(map(str, written)))
     if interrupted:
         return 130
-    return 1 if result.status.name.lower() in ("no_residuals", "not_finite") else 0
+    return 1 if result.status.name.lower() in ("no_residuals", "not_finite", "not_seen") else 0
 
 
 def _settings(file: SceneFile, arguments: argparse.Namespace) -> FitSettings:
