@@ -31,6 +31,7 @@ class Status(Enum):
     INTERRUPTED = "interrupted"
     NO_RESIDUALS = "no_residuals"
     NOT_FINITE = "not_finite"
+    NOT_SEEN = "not_seen"
 
     @property
     def converged(self) -> bool:
