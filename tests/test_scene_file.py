@@ -10,6 +10,7 @@ from diffrt_aot.camera import PinholeCamera
 from diffrt_aot.errors import SceneFileError
 from diffrt_aot.losses import Barron, Cauchy, Tukey
 from diffrt_aot.mesh_file import load_mesh, save_mesh
+from diffrt_aot.renderer import Renderer
 from diffrt_aot.scene import Scene
 from diffrt_aot.scene_file import FitSettings, FitStage, MeshFile, SceneFile, load_scene_file, save_scene_file
 from diffrt_aot.shapes import Mesh, Plane, Sphere
@@ -112,6 +113,23 @@ stages = [
     assert not file.notes
 
 
+def test_numbers_that_say_not_measured(write):
+    for text, expected in (("65535", (65535.0,)), ("[65535, -1.5]", (65535.0, -1.5)), ("[]", ())):
+        assert load_scene_file(write(CAMERA + BALL + f"[fit]\nmissing = {text}")).fit.missing == expected
+
+
+def test_the_renderer_takes_the_same_boundary():
+    scene = Scene(PinholeCamera(64, 48, 60, 60, 32, 24), {"ball": Sphere((0, 0, 3), 1)})
+    for output in ("depth", "distance", "mask", "shade", "normal", ("depth", "distance"), ("depth", "mask")):
+        for background in (None, 0.0):
+            settings = FitSettings(output=output, background=background)
+            renderer = Renderer(scene, output=output, background=background)
+            assert renderer.boundary == settings.chosen_boundary, (output, background)
+    assert Renderer(scene, output="depth", rules={"ball": "foreground"}).boundary == "exact"
+    assert Renderer(scene, output="depth", background=[None]).boundary == "none"
+    assert Renderer(scene, output="mask", boundary="none").boundary == "none"
+
+
 def test_stages_default_to_one():
     assert FitSettings(loss=Cauchy(1), max_steps=7).all_stages() == (FitStage(Cauchy(1), 7),)
 
@@ -185,6 +203,8 @@ def test_errors_name_file_and_place(write, text, message):
         ("max_steps = 0", "max_steps: must be between 1 and"),
         ("max_steps = 3.5", "max_steps: must be an integer"),
         ("depth_scale = 0", "depth_scale: must be above zero"),
+        ("missing = 'zero'", "missing: must be a number, got 'zero'"),
+        ("missing = [65535, nan]", "missing: must be finite, got nan"),
         ("output = 3", "output: must be a name or a list of names, got 3"),
         ("output = []", "output: must be a name or a list"),
         ("background = 'far'", "background: must be a number"),
@@ -325,6 +345,7 @@ def test_what_is_written_reads_back_bit_for_bit(tmp_path, scene):
         boundary="exact",
         loss=Barron(-math.inf, 1e-7),
         depth_scale=0.001,
+        missing=(65535.0, -1.0, 1e10),
         stages=(FitStage(Tukey(0.1), 3), FitStage(None)),
     )
     path = tmp_path / "scene.toml"

@@ -292,7 +292,7 @@ py::dict result_dict(SolveResult&& result) {
       "rank"_a = result.rank, "analysed"_a = result.analysed, "held"_a = result.held,
       "null_directions"_a = to_array(std::move(result.null_directions), {nulls, P}),
       "residual_variance"_a = result.residual_variance, "covariance"_a = square(std::move(result.covariance)),
-      "covariance_sandwich"_a = square(std::move(result.covariance_sandwich)));
+      "covariance_sandwich"_a = square(std::move(result.covariance_sandwich)), "unseen"_a = result.unseen);
 }
 
 py::dict fit_image(LockedRenderer& self, const py::object& observed, const py::object& weights,
@@ -368,7 +368,7 @@ void bind_renderer(py::module_& module) {
                              [](LockedRenderer& self) { return self.get().degenerate_triangles(); })
       .def_property_readonly("warnings", [](LockedRenderer& self) { return self.get().warnings(); });
   module.def("status_message", [](const std::string& status) {
-    for (int k = 0; k <= static_cast<int>(Status::not_finite); ++k) {
+    for (int k = 0; k < status_count; ++k) {
       if (status == name(static_cast<Status>(k))) return std::string(message(static_cast<Status>(k)));
     }
     throw ArgumentError("status: unknown name '" + status + "'");

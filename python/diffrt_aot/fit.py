@@ -35,6 +35,7 @@ class Status(Enum):
     INTERRUPTED = "interrupted"
     NO_RESIDUALS = "no_residuals"
     NOT_FINITE = "not_finite"
+    NOT_SEEN = "not_seen"
 
     @property
     def converged(self) -> bool:

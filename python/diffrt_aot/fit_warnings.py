@@ -27,8 +27,8 @@ Array = npt.NDArray[Any]
 _SAMPLE = 16384  # pixels to look at, about
 _SHARE, _FEW = 0.02, 16  # of the pixels, and pixels, at one number: more than chance
 _ISOLATED = 10.0  # times the others' median: no surface at just one distance is that far beyond them
-# What is measured beside the model may lie a hundred times as far, but what lies before it does not fill the image
-_FURTHER, _NEARER = 100.0, 5.0
+_UNITS = 100.0  # between what is measured and the model
+_NEARER = 5.0  # the background may lie far beyond the model, but what is before it does not fill the image
 _WITHIN = 2.5  # rendered over measured: a model around the camera that is larger than what is seen
 _INLIERS = 0.005  # of the residuals; fewer within the loss's scale are none
 # Largest numbers of 16-bit files and of half precision, in usual units: m, mm, 0.1 mm, 1/5000 m
@@ -37,14 +37,14 @@ EXACTLY = "of the pixels are exactly"
 _UNITS_MARK = "units: "
 
 
-def suspicious_constants(values: Array) -> list[tuple[float, float, str]]:
+def suspicious_constants(values: Array) -> list[tuple[Any, float, str]]:
     """Return (number, share, why) for each number that says "not measured" rather than a length.
 
     values    (N,) finite numbers as the file or the array has them; what is not above zero is not looked at
     """
     largest = float(np.iinfo(values.dtype).max) if values.dtype.kind in "iu" and values.dtype.itemsize > 1 else None
     rest = values[values > 0]
-    found: list[tuple[float, float, str]] = []
+    found: list[tuple[Any, float, str]] = []
     while rest.size:
         for number in (rest.max(), rest.min()):
             here = rest == number
@@ -55,7 +55,7 @@ def suspicious_constants(values: Array) -> list[tuple[float, float, str]]:
             others = rest[~here]
             why = _why_suspicious(float(number), others, values.dtype, largest)
             if why:
-                found.append((float(number), share, why))
+                found.append((number, share, why))
                 rest = others
                 break
         else:
@@ -72,19 +72,25 @@ def _why_suspicious(number: float, others: Array, dtype: np.dtype[Any], largest:
         return ""
     median = float(np.median(others))
     if number > _ISOLATED * median:
-        return f"{number / median:.0f} times the median of the others"
+        return f"{number / median:.3g} times the median of the others"
     if number * _ISOLATED < median:
-        return f"1/{median / number:.0f} of the median of the others"
+        return f"1/{median / number:.3g} of the median of the others"
     return ""
 
 
 def named_constants(values: Array) -> list[str]:
     """Return advice to name what `suspicious_constants` finds in a file's numbers as missing."""
     return [
-        f"{_percent(share)} {EXACTLY} {number:.10g}, {why}; if nothing was measured there, name it as missing "
-        f"(--missing {number:.10g}, missing={number:.10g})"
+        f"{_percent(share)} {EXACTLY} {text}, {why}; if nothing was measured there, name it as missing "
+        f"(--missing {text}, missing={text})"
         for number, share, why in suspicious_constants(values)
+        for text in [_text(number)]
     ]
+
+
+def _text(number: Any) -> str:
+    """A number so that it is found again in its own precision: 0.01 for float32's nearest."""
+    return f"{float(number) if float(number).is_integer() else float(str(number)):.10g}"
 
 
 class Observed:
@@ -160,7 +166,7 @@ class Observed:
             )
         constants = suspicious_constants(values)
         self.warnings += [
-            f"observed: {_percent(share)} {EXACTLY} {number:.6g}, {why}; put NaN where nothing was measured"
+            f"observed: {_percent(share)} {EXACTLY} {_text(number)}, {why}; put NaN where nothing was measured"
             for number, share, why in constants
         ]
         for number in (0.0, *(number for number, _, _ in constants)):
@@ -202,30 +208,33 @@ def of_fit(
 
 
 def of_units(scene: Scene, lengths: Array) -> list[str]:
-    """Return a warning where what is measured lies far beyond the model, or before it."""
+    """Return a warning where most of what is measured lies far beyond the model, or before it."""
     if not lengths.size or not scene.shapes:
         return []
     measured = float(np.median(lengths))
     near, far = _reach(scene)
-    if near / _NEARER <= measured <= far * _FURTHER:
+    if near / _NEARER <= measured <= far * _UNITS:
         return []
     ratio = measured / far if measured > far else near / measured
+    mark = _UNITS_MARK if ratio >= _UNITS else "distance: "  # below that it may be a start that is far off
     return [
-        f"units: what is measured lies at {measured:.3g} in the median, and the model {near:.3g} to {far:.3g} from the "
-        f"camera, {ratio:.3g} times as {'near' if measured > far else 'far'}; millimetres and metres? A scale of "
-        "0.001 makes metres of millimetres."
+        f"{mark}what is measured lies at {measured:.3g} in the median, and the model {near:.3g} to {far:.3g} from the "
+        f"camera, {ratio:.3g} times as {'near' if measured > far else 'far'}; millimetres and metres? A scale of 0.001 "
+        "makes metres of millimetres."
     ]
 
 
 def likely_scale(scene: Scene, lengths: Array, scale: float) -> str | None:
     """Return the scale that brings lengths, which were read with `scale`, to where the model is; None for none."""
     near, far = _reach(scene)
-    for text in (f"1/{scale:g}", "0.001", "1", "0.0001", "1/5000"):
+
+    def apart(text: str) -> float:
         above, _, below = text.partition("/")
         measured = float(np.median(lengths)) / scale * float(above) / float(below or 1)
-        if near / 3 <= measured <= far * 3:
-            return text
-    return None
+        return max(near / measured, measured / far, 1.0)
+
+    best = min((f"1/{scale:g}", "0.001", "1", "0.0001", "1/5000"), key=apart)
+    return best if apart(best) <= 3 else None
 
 
 def _reach(scene: Scene) -> tuple[float, float]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from .errors import FitWarning, ImageFileError, InvalidValueError
 
 _UINT16_MAX = 65535
 _WHITES = (255, 65535)
+_MOST_MISSING = 1000  # numbers
 _MASK_SLACK = 0.01  # how far beyond 0 and 1 a mask may go, as 1/255 is written with few digits
 
 
@@ -98,8 +100,11 @@ def read_observed(
 
 def missing_values(missing: float | Iterable[float]) -> tuple[float, ...]:
     """Return the numbers that stand for "not measured" as floats: one number, or several."""
-    several = isinstance(missing, Iterable) and not isinstance(missing, (str, bytes))
-    return tuple(finite_float("missing", value) for value in (missing if several else [missing]))  # type: ignore[union-attr]
+    several = isinstance(missing, Iterable) and not isinstance(missing, (str, bytes)) and np.ndim(missing) > 0
+    values = tuple(islice(missing if several else [missing], _MOST_MISSING + 1))  # type: ignore[arg-type]
+    if len(values) > _MOST_MISSING:
+        raise InvalidValueError(f"missing: at most {_MOST_MISSING} numbers, got more")
+    return tuple(finite_float("missing", value) for value in values)
 
 
 def load_color(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:

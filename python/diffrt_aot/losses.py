@@ -30,6 +30,8 @@ from .errors import InvalidTypeError, InvalidValueError, unknown_name
 
 _SCALE = "it is the size of residual beyond which a pixel counts for less, in the residual's units"
 
+_SMALLEST_SCALE, _LARGEST_SCALE = 1e-15, 1e100  # what kernels tell from 0 in float32; of which squares are finite
+
 
 class _Loss:
     """What the losses share: a scale, the last field of each, and their form in the compiled core."""
@@ -48,7 +50,11 @@ class _Loss:
 
     def __post_init__(self) -> None:
         name = fields(self)[-1].name  # type: ignore[arg-type]
-        object.__setattr__(self, name, positive_float(name, getattr(self, name), advice=_SCALE))
+        scale = positive_float(name, getattr(self, name), advice=_SCALE)
+        if not _SMALLEST_SCALE <= scale <= _LARGEST_SCALE:
+            limits = f"between {_SMALLEST_SCALE:g} and {_LARGEST_SCALE:g}"
+            raise InvalidValueError(f"{name}: must be {limits}, got {scale:g}; {_SCALE}")
+        object.__setattr__(self, name, scale)
 
 
 @dataclass(frozen=True)

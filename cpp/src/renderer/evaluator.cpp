@@ -92,6 +92,20 @@ void Evaluator::move_to(Span<const double> theta) {
   parameters_.check(theta);
   parameters_.apply(theta, state_);
   for (Group& group : groups_) place(group, scene_, state_, grid_);
+  look_at_edges();
+}
+
+void Evaluator::look_at_edges() {
+  bool changed = false;
+  for (Group& group : groups_) {
+    if (group.kind != GroupKind::free_mesh || !exact() || group.rules[0] == BoundaryRule::none) continue;
+    const Span<const double> vertices(state_.shapes[static_cast<std::size_t>(group.shape)].vertices,
+                                      group.mesh->vertices->size());
+    if (!group.silhouettes.moving.change(vertices, *group.mesh->faces)) continue;
+    set_edges(group, vertices);
+    changed = true;
+  }
+  if (changed) send_edges();
 }
 
 void Evaluator::update_linearization(Span<const double> theta, PoseDerivative kind) {

@@ -84,6 +84,9 @@ class Evaluator {
   // Adds the sums of the last products, by linearization_.
   virtual void assemble(Span<double> H, Span<double> g) = 0;
 
+  // The edges of some mesh have become others.
+  virtual void send_edges() {}
+
   std::vector<std::int64_t> image_shape() const;
   bool exact() const { return options_.boundary == Boundary::exact; }
   // Names the first that is wrong; those on a device, or none, without its place.
@@ -113,6 +116,8 @@ class Evaluator {
   void check_image(Span<float> image) const;
   // Everything to where it is at theta.
   void move_to(Span<const double> theta);
+  // Where vertices are free, those of a seam may part, or meet again.
+  void look_at_edges();
   // linearization_ at state_.
   void update_linearization(Span<const double> theta, PoseDerivative kind);
   void check_view(const char* name, const ImageView& view, bool one_channel_for_all) const;

@@ -148,7 +148,7 @@ def run(arguments: argparse.Namespace) -> int:
     print("\nwrote " + "\n      ".join(map(str, written)))
     if interrupted:
         return 130
-    no_answer = result.status.name.lower() in ("no_residuals", "not_finite")
+    no_answer = result.status.name.lower() in ("no_residuals", "not_finite", "not_seen")
     return 1 if no_answer or any(fit_warnings.is_about_units(doubt) for doubt in doubts) else 0
 
 

@@ -40,6 +40,7 @@ class DeviceEvaluator : public Evaluator {
                       bool remember) override;
   Totals finish_products() override;
   void assemble(Span<double> H, Span<double> g) override;
+  void send_edges() override;
 
  private:
   // What a sequence leads to. That of `kept` kinds stays on the device.
