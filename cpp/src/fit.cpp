@@ -210,7 +210,8 @@ void ImageProblem::measure_rounding(Span<const double> theta) {
   const bool silhouettes = renderer_.options().boundary == Boundary::exact;
   std::vector<float> numbers(renderer_.pixels() * static_cast<std::size_t>(renderer_.channels()));
   renderer_.render(theta, numbers);
-  const ImageView image = ImageView::contiguous(numbers.data(), camera.width, renderer_.channels());
+  const ImageView image =
+      ImageView::contiguous(numbers.data(), camera.height, camera.width, renderer_.channels());
   resolution_ =
       epsilon * magnitude(image, camera, renderer_.channels(), renderer_.options().background, silhouettes);
   if (silhouettes) {

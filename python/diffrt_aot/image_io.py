@@ -100,8 +100,8 @@ def read_observed(
 
 def missing_values(missing: float | Iterable[float]) -> tuple[float, ...]:
     """Return the numbers that stand for "not measured" as floats: one number, or several."""
-    several = isinstance(missing, Iterable) and not isinstance(missing, (str, bytes)) and np.ndim(missing) > 0
-    values = tuple(islice(missing if several else [missing], _MOST_MISSING + 1))  # type: ignore[arg-type]
+    single = isinstance(missing, (str, bytes)) or not isinstance(missing, Iterable) or getattr(missing, "ndim", 1) == 0
+    values = tuple(islice([missing] if single else missing, _MOST_MISSING + 1))  # type: ignore[arg-type]
     if len(values) > _MOST_MISSING:
         raise InvalidValueError(f"missing: at most {_MOST_MISSING} numbers, got more")
     return tuple(finite_float("missing", value) for value in values)
