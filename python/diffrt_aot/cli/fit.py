@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 import diffrt_aot as dr
 from diffrt_aot import fit_warnings, pictures
+from diffrt_aot._arguments import path_argument
 from diffrt_aot._outputs import METRIC_OUTPUTS
 from diffrt_aot.camera import PinholeCamera
 from diffrt_aot.errors import FitWarning, InvalidValueError, MissingDependencyError, SceneFileError, listing
@@ -100,6 +102,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Fit, and write what came out."""
+    _check_output_dir(arguments.output_dir)
     file = load_scene_file(arguments.scene)
     settings = _settings(file, arguments)
     observed, doubts = _read_observed(arguments, file.scene.camera, settings)
@@ -113,7 +116,6 @@ def run(arguments: argparse.Namespace) -> int:
         threads=arguments.threads,
         **device_argument(arguments),
     )
-    arguments.output_dir.mkdir(parents=True, exist_ok=True)
     progress = Progress(quiet=arguments.quiet)
     for note in file.notes:
         progress.note(f"note: {note}")
@@ -123,6 +125,7 @@ def run(arguments: argparse.Namespace) -> int:
     for doubt in doubts:
         progress.warn(doubt)
     stages = _fit_stages(renderer, observed, settings.all_stages(), arguments.levels, progress, doubts)
+    arguments.output_dir.mkdir(parents=True, exist_ok=True)
     result = stages[-1].result
     interrupted = result.status.name.lower() == "interrupted"
     if interrupted:
@@ -150,6 +153,14 @@ def run(arguments: argparse.Namespace) -> int:
         return 130
     no_answer = result.status.name.lower() in ("no_residuals", "not_finite", "not_seen")
     return 1 if no_answer or any(fit_warnings.is_about_units(doubt) for doubt in doubts) else 0
+
+
+def _check_output_dir(folder: Path) -> None:
+    """Say before the fit that its results could not be written; the folder is made after it."""
+    path_argument(folder)
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise InvalidValueError(f"--output-dir: {there} is no folder that can be written to; choose another")
 
 
 def _settings(file: SceneFile, arguments: argparse.Namespace) -> FitSettings:
