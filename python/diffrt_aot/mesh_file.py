@@ -109,6 +109,9 @@ def _load_with_trimesh(path: Path) -> tuple[npt.ArrayLike, npt.ArrayLike]:
         # `process` would merge vertices; materials would make it look for textures
         loaded = trimesh.load(path, force="mesh", process=False, skip_materials=True)
         vertices, faces = np.asarray(loaded.vertices), np.asarray(loaded.faces)  # type: ignore[attr-defined]
+        if not len(faces):  # points are not in a "mesh", but were in the file
+            scene = trimesh.load_scene(path, process=False, skip_materials=True)
+            vertices = np.concatenate([vertices, *(part.vertices for part in scene.geometry.values())])
     except Exception as error:  # a reader per format, each with its own
         raise SceneFileError(f"{path}: trimesh cannot read it as a mesh ({error})") from None
     return vertices, faces
