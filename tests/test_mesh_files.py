@@ -483,12 +483,14 @@ def test_huge_counts_take_no_memory(load, data, ending):
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("name", SAMPLES)
-def test_damaged_files_are_read_or_refused(load, name):
+@pytest.mark.parametrize("name", [*SAMPLES, "cube.npz"])
+def test_damaged_files_are_read_or_refused(load, tmp_path, name):
+    save_mesh(tmp_path / "cube.npz", dr.Mesh(CUBE, TRIANGLES))
+    whole = SAMPLES.get(name) or (tmp_path / "cube.npz").read_bytes()
     rng = np.random.default_rng(len(name))
     refused = 0
     for _ in range(300):
-        data = bytearray(SAMPLES[name])
+        data = bytearray(whole)
         kind = rng.integers(4)
         at = int(rng.integers(len(data)))
         if kind == 0:
