@@ -128,6 +128,14 @@ TEST_CASE("vertices are welded where they are equal bit by bit, 0 and -0 too") {
   CHECK(count_of(edges, 1) == 6);
 }
 
+TEST_CASE("vertices that are not finite are found again, however many") {
+  Vertices vertices(3 * 1000, std::nan(""));
+  vertices.insert(vertices.end(), cube_vertices.begin(), cube_vertices.end());
+  const std::vector<std::int32_t> welded = diffrt::scene::weld(vertices);
+  CHECK(welded[999] == 0);
+  CHECK(welded.back() == 1007);
+}
+
 TEST_CASE("three faces at one edge, faces that are there twice, faces the other way round") {
   const Vertices vertices = {0, 0, 0, 0, 0, 1, 1, 0, 0, -1, 1, 0, -1, -1, 0};
   const Faces fan = {0, 1, 2, 0, 1, 3, 1, 0, 4};

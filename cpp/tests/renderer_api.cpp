@@ -242,6 +242,22 @@ TEST_CASE("a fit recovers a moved scene") {
   CHECK(std::get<Sphere>(fitted.shape("ball")).radius == doctest::Approx(0.8).epsilon(2e-3));
 }
 
+TEST_CASE("vertices that no face uses may be anywhere, unless they are free") {
+  Scene with = scene();
+  Mesh& mesh = std::get<Mesh>(with.shapes[1].second);
+  std::vector<double> vertices = *mesh.vertices;
+  const std::size_t count = vertices.size() / 3;
+  vertices.insert(vertices.end(), {std::nan(""), 0, 1e30});
+  mesh.vertices = std::make_shared<const std::vector<double>>(vertices);
+  Renderer stray(with, options({"pyramid.pose"})), plain(scene(), options({"pyramid.pose"}));
+  std::vector<float> image(stray.pixels() * 4), expected(image.size());
+  stray.render(stray.theta0(), image), plain.render(plain.theta0(), expected);
+  CHECK(std::memcmp(image.data(), expected.data(), image.size() * sizeof(float)) == 0);
+  CHECK(message_of([&] {
+          Renderer(with, options({"pyramid.vertices"}));
+        }).find("vertex " + std::to_string(count) + ", which no face uses") != std::string::npos);
+}
+
 TEST_CASE("what cannot be used is refused, by name") {
   Scene bad = scene();
   std::get<Sphere>(bad.shapes[0].second).radius = -1;
@@ -257,6 +273,11 @@ TEST_CASE("what cannot be used is refused, by name") {
   bad = scene();
   std::get<Mesh>(bad.shapes[1].second).T_world_mesh[0] = 2;
   CHECK(message_of([&] { Renderer(bad, options({})); }).find("not a rotation") != std::string::npos);
+  bad = scene();
+  std::vector<double> vertices = *std::get<Mesh>(bad.shapes[1].second).vertices;
+  vertices[4] = std::nan("");
+  std::get<Mesh>(bad.shapes[1].second).vertices = std::make_shared<const std::vector<double>>(vertices);
+  CHECK(message_of([&] { Renderer(bad, options({})); }).find("vertex 1, which face") != std::string::npos);
   CHECK(message_of([&] {
           Renderer(scene(), options({"ball.centre"}));
         }).find("Perhaps you meant 'ball.center'") != std::string::npos);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 
@@ -66,9 +67,9 @@ def save_mesh(path: str | os.PathLike[str], mesh: Mesh) -> None:
 
 def _load_npz(path: Path) -> tuple[npt.ArrayLike, npt.ArrayLike]:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
             if not {"vertices", "faces"} <= set(arrays):
-                held = ", ".join(arrays) or "nothing"
+                held = _one_line(", ".join(arrays) or "nothing")
                 raise SceneFileError(
                     f"{path}: needs vertices and faces, holds {held}; "
                     "write it as np.savez(path, vertices=..., faces=...)"
@@ -77,7 +78,7 @@ def _load_npz(path: Path) -> tuple[npt.ArrayLike, npt.ArrayLike]:
     except SceneFileError:
         raise
     except Exception as error:  # zipfile, NumPy and pickle each have their own
-        raise SceneFileError(f"{path}: cannot be read as .npz ({error})") from None
+        raise SceneFileError(f"{path}: cannot be read as .npz ({_one_line(error)})") from None
 
 
 def _load(path: Path) -> tuple[npt.ArrayLike, npt.ArrayLike]:
@@ -111,9 +112,16 @@ def _load_with_trimesh(path: Path) -> tuple[npt.ArrayLike, npt.ArrayLike]:
         # `process` would merge vertices; materials would make it look for textures
         loaded = trimesh.load(path, force="mesh", process=False, skip_materials=True)
         vertices, faces = np.asarray(loaded.vertices), np.asarray(loaded.faces)  # type: ignore[attr-defined]
+        if not len(faces):  # points are not in a "mesh", but were in the file
+            scene = trimesh.load_scene(path, process=False, skip_materials=True)
+            vertices = np.concatenate([vertices, *(part.vertices for part in scene.geometry.values())])
     except Exception as error:  # a reader per format, each with its own
-        raise SceneFileError(f"{path}: trimesh cannot read it as a mesh ({error})") from None
+        raise SceneFileError(f"{path}: trimesh cannot read it as a mesh ({_one_line(error)})") from None
     return vertices, faces
+
+
+def _one_line(text: str | Exception) -> str:
+    return " ".join(str(text).split())[:200] or type(text).__name__
 
 
 def _scale_factors(scale: float | npt.ArrayLike) -> float | FloatArray:
