@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import fit_warnings
-from ._arguments import any_array, finite_float, path_argument, positive_float, real_array
+from ._arguments import any_array, finite_float, flag, path_argument, positive_float, real_array
 from ._image_files import existing, load_array, open_picture, pillow
 from ._outputs import METRIC_OUTPUTS, channel_outputs, output_names
 from .errors import FitWarning, ImageFileError, InvalidValueError
@@ -66,6 +66,8 @@ def read_observed(
     zero_is_missing: bool | None,
 ) -> tuple[npt.NDArray[np.float32], list[str]]:
     """Return what load_observed returns, and its warnings as text."""
+    if zero_is_missing is not None:
+        zero_is_missing = flag("zero_is_missing", zero_is_missing)
     path = existing(path)
     raw = load_array(path)
     if raw.dtype.kind not in "fiub":
@@ -91,7 +93,10 @@ def read_observed(
             notes += [f"{path}: {note}" for note in fit_warnings.named_constants(values[~gone])]
         applies = scale if kind in METRIC_OUTPUTS or not lengths_only else None
         factor = _factor(path, values, gone, kind, applies)
-        image[..., c] = np.where(gone, np.nan, np.multiply(values, factor, dtype=np.float64))
+        with np.errstate(over="ignore"):
+            image[..., c] = np.where(gone, np.nan, np.multiply(values, factor, dtype=np.float64))
+        if np.isinf(image[..., c]).any():
+            raise ImageFileError(f"{path}: times {factor:g} its numbers are too large for float32; is the scale right?")
     if np.isnan(image).all():
         size = f"all {raw.shape[1]} x {raw.shape[0]}"
         raise ImageFileError(f"{path}: no pixel was measured, {size} are 0 or NaN{', or missing' if names else ''}")
@@ -121,7 +126,7 @@ def save_depth(path: str | os.PathLike[str], image: npt.ArrayLike, scale: float 
     scale = positive_float("scale", scale, advice="0.001 for millimetres")
     with np.errstate(over="ignore"):  # infinite is too large as well
         values = real_array("image", image) / scale
-    if values.ndim != 2:
+    if values.ndim != 2 or not values.size:
         raise InvalidValueError(f"image: must have shape (H, W), got {values.shape}")
     units = np.rint(np.where(np.isnan(values), 0.0, values))
     if units.min() < 0 or units.max() > _UINT16_MAX:

@@ -49,7 +49,8 @@ def load_mesh(
             )
         mesh = Mesh(vertices, faces)
         if factors is not None:
-            mesh = mesh.replace(vertices=mesh.vertices * factors)
+            with np.errstate(over="ignore"):  # infinite is refused
+                mesh = mesh.replace(vertices=mesh.vertices * factors)
     except (InvalidValueError, InvalidTypeError) as error:
         raise SceneFileError(f"{path}: {error}") from None
     return mesh if T_world_mesh is None else mesh.replace(T_world_mesh=T_world_mesh)

@@ -138,7 +138,7 @@ def show_transform(T: FloatArray) -> str:
 def _shape(value: Any) -> tuple[int, ...]:
     try:
         return np.shape(value)
-    except ValueError:  # ragged, and refused later
+    except Exception:  # ragged, or no array at all: refused later
         return ()
 
 
