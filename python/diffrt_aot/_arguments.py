@@ -105,7 +105,7 @@ def path_argument(value: Any) -> Path:
     except UnicodeError as error:
         raise InvalidValueError(f"path: cannot be a file's name, {error}") from None
     path = Path(value)
-    if min(str(path)) < " " or max(map(len, path.parts), default=0) > _LONGEST_NAME:
+    if "\0" in str(path) or max(map(len, path.parts), default=0) > _LONGEST_NAME:
         raise InvalidValueError(f"path: cannot be a file's name, got {describe(str(path))}")
     return path
 

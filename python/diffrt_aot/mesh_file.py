@@ -60,7 +60,7 @@ def save_mesh(path: str | os.PathLike[str], mesh: Mesh) -> None:
     """Write vertices and faces, without the pose, as .npz."""
     path = path_argument(path)
     if path.suffix != ".npz":
-        raise InvalidValueError(f"path: must end in .npz, got {path}; trimesh writes other formats")
+        raise InvalidValueError(f"path: must end in .npz, got {describe(str(path))}; trimesh writes other formats")
     if not isinstance(mesh, Mesh):
         raise InvalidTypeError(f"mesh: must be a Mesh, got {describe(mesh)}")
     np.savez_compressed(path, vertices=mesh.vertices, faces=mesh.faces)
