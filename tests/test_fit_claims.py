@@ -38,6 +38,7 @@ def test_what_is_not_seen_is_not_converged(case):
     assert renderer.render(result.theta).sum() < 1
 
 
+@pytest.mark.filterwarnings("ignore::diffrt_aot.FitWarning")  # of which it speaks, too
 def test_a_loss_that_ignores_every_residual_sees_nothing():
     scene = ball((0.3, 0, 2))
     observed = dr.Renderer(scene, output="depth").render() + 5
@@ -63,6 +64,7 @@ def test_a_speck_may_be_fitted():
 
 @pytest.mark.parametrize("sentinel", [10.0, 65504.0, 1e10, 3e38])
 @pytest.mark.parametrize("boundary", ["none", "exact"])
+@pytest.mark.filterwarnings("ignore::diffrt_aot.FitWarning")  # of which it speaks, too
 def test_large_numbers_where_nothing_was_measured_are_no_noise(boundary, sentinel):
     """A loss that ignores them must leave the rest to be fitted."""
     scene = dr.Scene(CAMERA, {"ball": dr.Sphere((0.1, -0.2, 5), 1), "wall": dr.Plane((0, 0, 8), (0, 0, -1))})

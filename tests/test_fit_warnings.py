@@ -268,6 +268,7 @@ def test_a_loss_that_takes_all_for_outliers(loss, weighted):
     assert not fitted(renderer, np.full_like(image, np.nan), loss=loss).warnings
 
 
-@pytest.mark.parametrize("scale", [1e-300, 1e300])
+@pytest.mark.parametrize("scale", [1e-15, 1e100])
 def test_losses_of_any_scale(scale):
-    fitted(started(), seen(), loss=dr.Cauchy(scale), max_steps=1)
+    (text,) = fitted(started(), seen(), loss=dr.Cauchy(scale), max_steps=1).warnings or ["no doubt"]
+    assert text.startswith("loss: none" if scale < 1 else "no doubt")
