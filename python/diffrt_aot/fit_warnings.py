@@ -158,11 +158,11 @@ class Observed:
     def _look_at_lengths(self, values: Array) -> None:
         if not values.size:
             return
-        zeros = 1 - np.count_nonzero(values) / values.size
-        if zeros > _SHARE:
+        zeros = values.size - np.count_nonzero(values)
+        if zeros > max(_SHARE * values.size, _FEW):
             self.warnings.append(
-                f"observed: {_percent(zeros)} {EXACTLY} 0, which no depth or distance is; put NaN where nothing was "
-                "measured, observed[observed == 0] = np.nan, or give the renderer a background of 0"
+                f"observed: {_percent(zeros / values.size)} {EXACTLY} 0, which no depth or distance is; put NaN where "
+                "nothing was measured, observed[observed == 0] = np.nan, or give the renderer a background of 0"
             )
         constants = suspicious_constants(values)
         self.warnings += [
@@ -179,8 +179,9 @@ def _every(image: Array, step: int, c: int) -> Array:
 
 
 def _check_mask(values: Array) -> None:
-    # Noise may go beyond 0 and 1, but not that far
-    if values.size and not (values.max() < 1.5 and values.min() > -0.5):
+    beyond = np.abs(values - 0.5)
+    # Noise may go beyond 0 and 1, but not far and in many pixels
+    if values.size and (beyond.max() > 10 or np.count_nonzero(beyond > 1) > _SHARE * values.size):
         raise InvalidValueError(
             f"observed: a mask has values from 0 to 1, got {values.min():g} to {values.max():g}; divide by "
             f"{values.max():g} if that stands for 1"
