@@ -183,7 +183,7 @@ def test_what_is_determined_is_not_called_in_question(shape, seed):
     assert np.isfinite(result.covariance).all()
 
 
-@pytest.mark.parametrize("scale", [1e-3, 1e3, 1e6, 1e12, 2e19, 1e100])
+@pytest.mark.parametrize("scale", [0.02, 1e3, 1e6, 1e12, 2e19, 1e100])
 @pytest.mark.parametrize(
     "kind",
     [
