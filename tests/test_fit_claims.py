@@ -52,6 +52,18 @@ def test_a_prior_does_not_make_up_for_data():
     assert result.status is dr.Status.NOT_SEEN
 
 
+def test_what_is_seen_in_part_is_told_in_part():
+    """Of two balls one is hidden: the other's fit is good, and nothing is known of the first."""
+    truth = ball((0.3, 0, 2), wall=dr.Plane((0, 0, 6), (0, 0, -1)), hidden=dr.Sphere((0, 0, 9), 1))
+    start = truth.replace(ball=dr.Sphere((0.31, 0.01, 2), 0.3))
+    renderer = dr.Renderer(start, ["ball.center", "hidden.center"], "depth")
+    with pytest.warns(dr.FitWarning, match=r"hidden\.center: moves no pixel"):
+        result = dr.fit(renderer, dr.Renderer(truth, output="depth").render())
+    assert result.status.converged
+    assert [text for text in result.warnings if "moves no pixel" in text] == result.warnings
+    assert result.rank == 3
+
+
 def test_a_speck_may_be_fitted():
     """Less than a pixel is seen, as long as it is not what is left of more."""
     truth, start = ball((0.3, 0, 20), 0.12), ball((0.31, 0.01, 20), 0.12)

@@ -8,6 +8,7 @@ that all of it takes a few per cent of a fit. Arrays on a GPU stay there and are
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -205,6 +206,16 @@ def of_fit(
         *of_units(start, observed.lengths),
         *of_place(renderer, theta0, start, scene, observed.lengths),
         *of_residuals(renderer, theta, observed, loss, data_cost, count),
+    ]
+
+
+def of_unseen(renderer: Renderer, unseen: Sequence[int]) -> list[str]:
+    """Return a warning for each free name of which no number moves a pixel; `unseen` has a flag for each of theta."""
+    return [
+        f"{name}: moves no pixel that counts where the fit ended, so nothing is known of it; what it belongs to is "
+        "outside the image, hidden, or smaller than a pixel"
+        for name, block in renderer.blocks.items()
+        if any(unseen[block])
     ]
 
 
