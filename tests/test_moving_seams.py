@@ -1,4 +1,4 @@
-"""Vertices stored twice along a seam, and free: render(theta) is the image of scene_at(theta), whatever parts or meets."""
+"""Vertices stored twice along a seam, and free: render(theta) is the image of scene_at(theta) all the same."""
 
 import numpy as np
 import pytest
