@@ -301,8 +301,10 @@ def _contains(shape: Any, center: Array) -> bool:
 
 
 def _box(mesh: Mesh) -> tuple[Array, Array]:
-    """The least and the largest coordinates of a mesh, in its frame."""
-    coordinates = np.ascontiguousarray(mesh.vertices.T)  # along rows NumPy is 20 times as fast
+    """The least and the largest coordinates of a mesh, in its frame; vertices that no face uses may be anywhere."""
+    used = np.zeros(len(mesh.vertices), bool)
+    used[mesh.faces] = True
+    coordinates = np.ascontiguousarray(mesh.vertices[used].T)  # along rows NumPy is 20 times as fast
     return coordinates.min(axis=1), coordinates.max(axis=1)
 
 
