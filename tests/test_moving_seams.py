@@ -1,4 +1,4 @@
-"""Free vertices that are stored twice along a seam: render(theta) is the image of scene_at(theta), whatever parts or meets."""
+"""Vertices stored twice along a seam, and free: render(theta) is the image of scene_at(theta) all the same."""
 
 import numpy as np
 import pytest

@@ -19,12 +19,16 @@ struct Box {
   Vector3d high = -low;
 };
 
+// As often as there are corners at it: vertices that no face uses are anywhere.
 template <class F>
 void for_each_vertex(const Mesh& mesh, const PinholeCamera& camera, F&& visit) {
   const scene::Rigid T_camera_mesh =
       scene::to_rigid(camera.T_world_camera).inverse() * scene::to_rigid(mesh.T_world_mesh);
   const std::vector<double>& v = *mesh.vertices;
-  for (std::size_t i = 0; i + 2 < v.size(); i += 3) visit(T_camera_mesh * Vector3d(v[i], v[i + 1], v[i + 2]));
+  for (const std::int32_t index : *mesh.faces) {
+    const auto i = 3 * static_cast<std::size_t>(index);
+    visit(T_camera_mesh * Vector3d(v[i], v[i + 1], v[i + 2]));
+  }
 }
 
 Vector3d in_camera(const Vector3& point, const PinholeCamera& camera) {
@@ -44,7 +48,6 @@ double distance_of(const Shape& shape, const PinholeCamera& camera) {
   if (const auto* plane = std::get_if<Plane>(&shape)) return in_camera(plane->point, camera).norm();
   Box box;
   for_each_vertex(std::get<Mesh>(shape), camera, [&](const Vector3d& x) {
-    if (!x.allFinite()) return;
     box.low = box.low.cwiseMin(x), box.high = box.high.cwiseMax(x);
   });
   return std::max(0.5 * (box.low + box.high).norm(), 0.5 * (box.high - box.low).norm());

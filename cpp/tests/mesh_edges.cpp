@@ -219,3 +219,26 @@ TEST_CASE("random triangles: the same edges as a map finds") {
     }
   }
 }
+
+TEST_CASE("Edges change where vertices part or meet, and where a face opens or closes") {
+  // Two triangles of a square, with the diagonal's vertices stored twice.
+  const Vertices closed = {0, 0, 0, 1, 0, 0, 1, 1, 0, 0, 0, 0, 1, 1, 0, 0, 1, 0};
+  const Faces faces = {0, 1, 2, 3, 4, 5};
+  diffrt::scene::MovingEdges moving;
+  CHECK(moving.change(closed, faces));
+  CHECK(!moving.change(closed, faces));
+  Vertices moved = closed;
+  for (std::size_t v = 0; v < 6; ++v) moved[3 * v] += 0.25;
+  CHECK(!moving.change(moved, faces));  // together
+  Vertices open = closed;
+  open[9] -= 0.25;
+  CHECK(moving.change(open, faces));
+  CHECK(make_edges(open, faces).count() == make_edges(closed, faces).count() + 1);
+  open[12] += 0.5;
+  CHECK(moving.change(open, faces));
+  CHECK(moving.change(closed, faces));
+  Vertices flat = closed;
+  flat[15] = 0.5, flat[16] = 0.5;
+  CHECK(moving.change(flat, faces));
+  CHECK(make_edges(flat, faces).count() == 3);
+}

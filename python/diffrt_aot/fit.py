@@ -197,6 +197,8 @@ def fit(
     theta = raw["theta"]
     scene = renderer.scene_at(theta)
     told = fit_warnings.of_fit(renderer, theta0, theta, scene, seen, loss, raw["data_cost"], raw["count"])
+    if raw["status"] != Status.NOT_SEEN.value:  # which says it of all
+        told += fit_warnings.of_unseen(renderer, raw["unseen"])
     for text in told:
         warnings.warn(text, FitWarning, stacklevel=2)
     return FitResult(

@@ -8,6 +8,7 @@ that all of it takes a few per cent of a fit. Arrays on a GPU stay there and are
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -158,11 +159,11 @@ class Observed:
     def _look_at_lengths(self, values: Array) -> None:
         if not values.size:
             return
-        zeros = 1 - np.count_nonzero(values) / values.size
-        if zeros > _SHARE:
+        zeros = values.size - np.count_nonzero(values)
+        if zeros > max(_SHARE * values.size, _FEW):
             self.warnings.append(
-                f"observed: {_percent(zeros)} {EXACTLY} 0, which no depth or distance is; put NaN where nothing was "
-                "measured, observed[observed == 0] = np.nan, or give the renderer a background of 0"
+                f"observed: {_percent(zeros / values.size)} {EXACTLY} 0, which no depth or distance is; put NaN where "
+                "nothing was measured, observed[observed == 0] = np.nan, or give the renderer a background of 0"
             )
         constants = suspicious_constants(values)
         self.warnings += [
@@ -179,8 +180,9 @@ def _every(image: Array, step: int, c: int) -> Array:
 
 
 def _check_mask(values: Array) -> None:
-    # Noise may go beyond 0 and 1, but not that far
-    if values.size and not (values.max() < 1.5 and values.min() > -0.5):
+    beyond = np.abs(values - 0.5)
+    # Noise may go beyond 0 and 1, but not far and in many pixels
+    if values.size and (beyond.max() > 10 or np.count_nonzero(beyond > 1) > _SHARE * values.size):
         raise InvalidValueError(
             f"observed: a mask has values from 0 to 1, got {values.min():g} to {values.max():g}; divide by "
             f"{values.max():g} if that stands for 1"
@@ -204,6 +206,16 @@ def of_fit(
         *of_units(start, observed.lengths),
         *of_place(renderer, theta0, start, scene, observed.lengths),
         *of_residuals(renderer, theta, observed, loss, data_cost, count),
+    ]
+
+
+def of_unseen(renderer: Renderer, unseen: Sequence[int]) -> list[str]:
+    """Return a warning for each free name of which no number moves a pixel; `unseen` has a flag for each of theta."""
+    return [
+        f"{name}: moves no pixel that counts where the fit ended, so nothing is known of it; what it belongs to is "
+        "outside the image, hidden, or smaller than a pixel"
+        for name, block in renderer.blocks.items()
+        if any(unseen[block])
     ]
 
 
@@ -289,8 +301,10 @@ def _contains(shape: Any, center: Array) -> bool:
 
 
 def _box(mesh: Mesh) -> tuple[Array, Array]:
-    """The least and the largest coordinates of a mesh, in its frame."""
-    coordinates = np.ascontiguousarray(mesh.vertices.T)  # along rows NumPy is 20 times as fast
+    """The least and the largest coordinates of a mesh, in its frame; vertices that no face uses may be anywhere."""
+    used = np.zeros(len(mesh.vertices), bool)
+    used[mesh.faces] = True
+    coordinates = np.ascontiguousarray(mesh.vertices[used].T)  # along rows NumPy is 20 times as fast
     return coordinates.min(axis=1), coordinates.max(axis=1)
 
 
@@ -316,7 +330,7 @@ def of_residuals(
 
     cost, count    of the data, which tell in most fits without another look at the image
     """
-    if loss is None or not observed.on_host or count == 0 or not 1e-100 < loss.scale < 1e100:
+    if loss is None or not observed.on_host or count == 0:
         return []
     at_scale = 0.5 * float(loss.rho(loss.scale**2))
     weights = observed.weights(1, 0)
