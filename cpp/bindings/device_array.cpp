@@ -61,7 +61,7 @@ py::array to_numpy(const DeviceArray& array) {
   auto* owned = new std::vector<float>(array.size());
   const py::capsule keep(owned, [](void* p) { delete static_cast<std::vector<float>*>(p); });
   {
-    const py::gil_scoped_release release;
+    const WithoutGil without;
     array.fetch(*owned);
   }
   std::vector<py::ssize_t> shape(array.shape().begin(), array.shape().end()), strides;
@@ -71,7 +71,7 @@ py::array to_numpy(const DeviceArray& array) {
 }
 
 DeviceArray copy(const DeviceArray& array) {
-  const py::gil_scoped_release release;
+  const WithoutGil without;
   return array.copy();
 }
 

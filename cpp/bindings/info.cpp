@@ -8,7 +8,7 @@ namespace {
 py::list device_details_list() {
   std::vector<DeviceDetails> found;
   {
-    const py::gil_scoped_release release;
+    const WithoutGil without;
     found = device_details();
   }
   py::list result;
@@ -20,7 +20,7 @@ py::list device_details_list() {
 py::list missing_devices_list() {
   std::vector<MissingDevice> found;
   {
-    const py::gil_scoped_release release;
+    const WithoutGil without;
     found = missing_devices();
   }
   py::list result;
@@ -34,7 +34,7 @@ void bind_info(py::module_& module) {
   module.def("version", &version);
   module.def("isa_level", &isa_level);
   module.def("available_isa_levels", &available_isa_levels);
-  module.def("devices", &devices, py::call_guard<py::gil_scoped_release>());
+  module.def("devices", &devices, py::call_guard<WithoutGil>());
   module.def("device_details", &device_details_list);
   module.def("missing_devices", &missing_devices_list);
   module.def("default_threads", &default_threads);

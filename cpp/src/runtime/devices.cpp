@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <map>
 #include <mutex>
+#include <utility>
 
 #include "runtime/cuda/device.hpp"
+#include "runtime/fork.hpp"
 #include "runtime/isa.hpp"
 #include "runtime/vulkan/device.hpp"
 
@@ -20,9 +22,14 @@ struct OpenDevices {
   std::mutex mutex;
   std::map<std::string, std::shared_ptr<Device>> by_name;
 };
-OpenDevices& open_devices() {
-  static OpenDevices* const devices = new OpenDevices;
-  return *devices;
+PerProcess<OpenDevices> open_devices;
+
+// In a child that fork() made it is never destroyed.
+template <class D, class... Arguments>
+std::shared_ptr<Device> make_shared_device(Arguments&&... arguments) {
+  return std::shared_ptr<Device>(new D(std::forward<Arguments>(arguments)...), [](Device* device) {
+    if (!device->forked()) delete device;
+  });
 }
 
 std::string joined(const std::vector<std::string>& names) {
@@ -86,17 +93,17 @@ std::shared_ptr<Device> make_device(DeviceKind kind, int index, const std::strin
   const bool there = std::any_of(found.usable.begin(), found.usable.end(),
                                  [&](const DeviceDetails& details) { return details.device == name; });
   if (!there) throw absent(name, found);
-  if (kind == DeviceKind::cuda) return std::make_shared<cuda::CudaDevice>(found.driver, index);
-  return std::make_shared<vulkan::VulkanDevice>(found.instance, static_cast<std::size_t>(index));
+  if (kind == DeviceKind::cuda) return make_shared_device<cuda::CudaDevice>(found.driver, index);
+  return make_shared_device<vulkan::VulkanDevice>(found.instance, static_cast<std::size_t>(index));
 }
 
 std::shared_ptr<Device> open_one(DeviceKind kind, int index) {
   const std::string name = (kind == DeviceKind::cuda ? "cuda:" : "vulkan:") + std::to_string(index);
-  OpenDevices& open = open_devices();
+  OpenDevices& open = open_devices.get();
   const std::lock_guard<std::mutex> lock(open.mutex);
   const auto known = open.by_name.find(name);
   if (known != open.by_name.end()) {
-    if (!known->second->lost() && !known->second->forked()) return known->second;
+    if (!known->second->lost()) return known->second;
     open.by_name.erase(known);  // and opened anew
   }
   return open.by_name[name] = make_device(kind, index, name);
@@ -180,7 +187,7 @@ std::shared_ptr<Device> open_device(const std::string& name) {
 
 void close_unused_devices() {
   std::vector<std::shared_ptr<Device>> unused;  // destroyed after the lock is gone
-  OpenDevices& open = open_devices();
+  OpenDevices& open = open_devices.get();
   const std::lock_guard<std::mutex> lock(open.mutex);
   for (auto i = open.by_name.begin(); i != open.by_name.end();) {
     if (i->second.use_count() == 1) {
