@@ -12,13 +12,17 @@
 
 namespace diffrt::bindings {
 
+[[noreturn]] inline void stop_for_good() {
+  for (;;) pause();
+}
+
 // Calls what may ask for the interpreter's lock. C alone: what C++ would destroy on the way needs the lock.
 template <class F>
 auto stopping_at_exit(F&& function) -> decltype(function()) {
   try {
     return function();
   } catch (abi::__forced_unwind&) {
-    for (;;) pause();
+    stop_for_good();
   }
 }
 

@@ -3,6 +3,7 @@
 #include <new>
 #include <optional>
 
+#include "driver_call.hpp"
 #include "foreign_array.hpp"
 #include "memory_pool.hpp"
 #include "turns.hpp"
@@ -157,6 +158,11 @@ class LockedRenderer {
     void take(F&& waiting) {
       const bool whole = renderer_.turns_.take(waiting);
       taken_ = true;
+      if (renderer_.on_gpu_ && !DriverCall::begin()) {
+        taken_ = false;
+        renderer_.turns_.give();
+        stop_for_good();
+      }
       renderer_.whole_ = renderer_.whole_ && whole;
       if (renderer_.whole_) return;
       try {
@@ -168,6 +174,7 @@ class LockedRenderer {
     }
     void give() {
       taken_ = false;
+      if (renderer_.on_gpu_) DriverCall::end();
       renderer_.turns_.give();
     }
 
@@ -228,6 +235,7 @@ class LockedRenderer {
     options.threads = threads;
     Scene values = scene_of(scene);
     const WithoutGil without;
+    const DriverCall call;
     return Renderer(std::move(values), std::move(options));
   }
 
@@ -241,6 +249,7 @@ class LockedRenderer {
   }
 
   Renderer renderer_;
+  const bool on_gpu_ = renderer_.device() != "cpu";
   Turns turns_;
   bool whole_ = true;
   const std::shared_ptr<MemoryPool<ImageMemory>> images_ = std::make_shared<MemoryPool<ImageMemory>>();
