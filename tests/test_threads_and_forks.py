@@ -167,19 +167,28 @@ def test_ctrl_c_ends_the_wait_for_ones_turn():
     run("""
         signal.signal(signal.SIGINT, signal.default_int_handler)
         balls = {f"ball{k}": dr.Sphere((k % 20 - 10, k // 20 - 10, 30), 0.6) for k in range(400)}
-        long = dr.Renderer(dr.Scene(dr.PinholeCamera(6000, 6000, 6000, 6000, 3000, 3000), balls), threads=1)
-        calls = []
-        forever(lambda: (calls.append(0), long.render()))
-        while not calls:
-            time.sleep(0.01)
-        threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
-        before = len(calls)
-        try:
-            while True:
-                long.render()
-        except KeyboardInterrupt:
-            pass
-        threading.Thread(target=long.render).start()  # nobody was left with the turn
+        large = dr.Scene(dr.PinholeCamera(2500, 2500, 2500, 2500, 1250, 1250), balls)
+        renderer = dr.Renderer(large, [f"{name}.center" for name in balls], ["normal", "depth"], threads=1)
+
+        def interrupted_while_it_waits():
+            begun, ended = threading.Event(), threading.Event()
+            call = threading.Thread(target=lambda: (begun.set(), renderer.jacobian(), ended.set()))  # half a second
+            interrupt = threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGINT))
+            call.start(), begun.wait(), interrupt.start()
+            try:
+                renderer.render()
+            except KeyboardInterrupt:
+                early = not ended.is_set()
+            else:
+                early = False
+            try:
+                call.join(), interrupt.join(), time.sleep(0.1)
+            except KeyboardInterrupt:
+                pass
+            return early
+
+        assert any(interrupted_while_it_waits() for _ in range(5))
+        renderer.render()
     """)
 
 
