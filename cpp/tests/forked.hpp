@@ -9,6 +9,14 @@
 
 namespace diffrt::tests {
 
+// ThreadSanitizer knows no threads that start in a child of a process that had several: "dup thread with used
+// id".
+#ifdef __SANITIZE_THREAD__
+inline constexpr bool cannot_fork = true;
+#else
+inline constexpr bool cannot_fork = false;
+#endif
+
 // Whether work() is true there. A child that hangs ends by a signal; what it finds goes to stderr.
 template <class F>
 bool true_in_child(F&& work) {

@@ -93,7 +93,8 @@ TEST_CASE("a callback may use the renderer, for a fit as well, and the fit stays
   }
 }
 
-TEST_CASE("a child goes on with its parent's renderers, and makes its own") {
+TEST_CASE("a child goes on with its parent's renderers, and makes its own" *
+          doctest::skip(tests::cannot_fork)) {
   Renderer renderer = make_renderer(3);
   const Image image = image_of(renderer, 0.02);
   const SolveResult found = fit_to(renderer, image);
@@ -117,7 +118,8 @@ TEST_CASE("a child goes on with its parent's renderers, and makes its own") {
   CHECK(right == 3);
 }
 
-TEST_CASE("a fork while other threads make renderers, and ask for devices") {
+TEST_CASE("a fork while other threads make renderers, and ask for devices" *
+          doctest::skip(tests::cannot_fork)) {
   std::atomic<bool> stop{false};
   std::thread makes([&] {
     while (!stop) make_renderer(4);
@@ -136,7 +138,8 @@ TEST_CASE("a fork while other threads make renderers, and ask for devices") {
   makes.join(), asks.join();
 }
 
-TEST_CASE("a device that was opened before fork() is refused in the child, and its driver left alone") {
+TEST_CASE("a device that was opened before fork() is refused in the child, and its driver left alone" *
+          doctest::skip(tests::cannot_fork)) {
   tests::on_every_device([](const std::shared_ptr<runtime::Device>& opened) {
     std::shared_ptr<runtime::Device> device = opened;
     const std::string name = device->details().device;
@@ -160,7 +163,7 @@ TEST_CASE("a device that was opened before fork() is refused in the child, and i
   });
 }
 
-TEST_CASE("the CUDA driver is not called in a child") {
+TEST_CASE("the CUDA driver is not called in a child" * doctest::skip(tests::cannot_fork)) {
   const tests::FakeCudaSession cuda;
   std::shared_ptr<runtime::Device> device = runtime::open_device("cuda");
   const auto memory = std::make_unique<runtime::DeviceBuffer<float>>(*device, 100);
@@ -173,7 +176,8 @@ TEST_CASE("the CUDA driver is not called in a child") {
   }));
 }
 
-TEST_CASE("results of a GPU in a child: an error, and nothing hangs when they go") {
+TEST_CASE("results of a GPU in a child: an error, and nothing hangs when they go" *
+          doctest::skip(tests::cannot_fork)) {
   for (const std::string& name : all_devices()) {
     if (name == "cpu") continue;
     Renderer renderer = make_renderer(1, name);

@@ -71,7 +71,7 @@ bool covers(ThreadPool& pool, std::set<int>* took_part = nullptr) {
 
 }  // namespace
 
-TEST_CASE("after fork the child goes on with threads of its own") {
+TEST_CASE("after fork the child goes on with threads of its own" * doctest::skip(tests::cannot_fork)) {
   for (const int threads : {1, 2, 5}) {
     CAPTURE(threads);
     auto pool = std::make_unique<ThreadPool>(threads);
@@ -92,7 +92,8 @@ TEST_CASE("after fork the child goes on with threads of its own") {
   }
 }
 
-TEST_CASE("a fork during other threads' loops, and while they make pools") {
+TEST_CASE("a fork during other threads' loops, and while they make pools" *
+          doctest::skip(tests::cannot_fork)) {
   ThreadPool pool(3);
   std::atomic<bool> stop{false};
   std::thread loops([&] {
@@ -108,7 +109,8 @@ TEST_CASE("a fork during other threads' loops, and while they make pools") {
   loops.join(), makes.join();
 }
 
-TEST_CASE("threads of one process share a pool's new threads after fork") {
+TEST_CASE("threads of one process share a pool's new threads after fork" *
+          doctest::skip(tests::cannot_fork)) {
   ThreadPool pool(3);
   CHECK(covers(pool));
   CHECK(tests::true_in_child([&] {
@@ -129,7 +131,8 @@ diffrt::runtime::PerProcess<std::atomic<int>> counter;
 diffrt::runtime::UsedBy first_user, user;
 }  // namespace
 
-TEST_CASE("what each process has one of, and what one process alone may use") {
+TEST_CASE("after fork: what each process has one of, and what one process alone may use" *
+          doctest::skip(tests::cannot_fork)) {
   counter.get() = 7;
   CHECK(user.this_process());
   CHECK(user.this_process());

@@ -1,8 +1,10 @@
 #include "runtime/devices.hpp"
 
+#include <pthread.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <mutex>
 #include <utility>
@@ -31,6 +33,21 @@ std::shared_ptr<Device> make_shared_device(Arguments&&... arguments) {
     if (!device->forked()) delete device;
   });
 }
+
+// While a thread looks for devices, drivers are loaded and let go. fork() leaves the loader's lists half
+// changed then, and a child that loads anything crashes.
+std::atomic<int> looking{0};
+std::atomic<bool> left_loading{false};
+const int watched = pthread_atfork(nullptr, nullptr, [] {
+  if (looking.exchange(0) > 0) left_loading = true;
+});
+class Looking {
+ public:
+  Looking() { ++looking; }
+  ~Looking() { --looking; }
+  Looking(const Looking&) = delete;
+  Looking& operator=(const Looking&) = delete;
+};
 
 std::string joined(const std::vector<std::string>& names) {
   std::string text;
@@ -74,7 +91,13 @@ Found find_vulkan() {
   return found;
 }
 
-Found find(DeviceKind kind) { return kind == DeviceKind::cuda ? find_cuda() : find_vulkan(); }
+Found find(DeviceKind kind) {
+  if (!left_loading) return kind == DeviceKind::cuda ? find_cuda() : find_vulkan();
+  Found found;
+  const std::string name = kind == DeviceKind::cuda ? "cuda" : "vulkan";
+  found.missing.push_back({name, opened_before_fork("a driver").what()});
+  return found;
+}
 
 // Explains that there is no such device.
 DeviceError absent(const std::string& name, const Found& found) {
@@ -136,6 +159,7 @@ DeviceDetails cpu_details() {
 }  // namespace
 
 std::vector<DeviceDetails> usable_devices() {
+  const Looking looking;
   std::vector<DeviceDetails> devices = {cpu_details()};
   for (const DeviceKind kind : {DeviceKind::cuda, DeviceKind::vulkan}) {
     const Found found = find(kind);
@@ -145,6 +169,7 @@ std::vector<DeviceDetails> usable_devices() {
 }
 
 std::vector<MissingDevice> missing_devices() {
+  const Looking looking;
   std::vector<MissingDevice> missing;
   for (const DeviceKind kind : {DeviceKind::cuda, DeviceKind::vulkan}) {
     const Found found = find(kind);
@@ -181,11 +206,13 @@ DeviceChoice parse_device(const std::string& name) {
 
 std::shared_ptr<Device> open_device(const std::string& name) {
   const DeviceChoice choice = parse_device(name);
-  if (choice.automatic) return open_best();
-  return choice.kind == DeviceKind::cpu ? nullptr : open_one(choice.kind, choice.index);
+  if (!choice.automatic && choice.kind == DeviceKind::cpu) return nullptr;
+  const Looking looking;
+  return choice.automatic ? open_best() : open_one(choice.kind, choice.index);
 }
 
 void close_unused_devices() {
+  const Looking looking;
   std::vector<std::shared_ptr<Device>> unused;  // destroyed after the lock is gone
   OpenDevices& open = open_devices.get();
   const std::lock_guard<std::mutex> lock(open.mutex);
