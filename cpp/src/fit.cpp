@@ -246,11 +246,19 @@ bool ImageProblem::can_be_rendered(Span<const double> theta) const {
 
 Evaluation ImageProblem::cost(Span<const double> theta) {
   if (!can_be_rendered(theta)) return {std::numeric_limits<double>::infinity(), 0};
+  // A callback may have used the renderer for a fit of its own.
+  if (remembered_ != 0 && renderer_.remembered() != remembered_) remember(remembered_theta_);
   SharedCost shared;
   renderer_.cost(theta, observation_, loss_, equations_, &shared);
   Evaluation result = evaluation();
   result.shared = {true, shared.count, shared.before, shared.now};
   return result;
+}
+
+void ImageProblem::remember(Span<const double> theta) {
+  renderer_.normal_equations(theta, observation_, loss_, equations_, PoseDerivative::tangent, true);
+  clear_rounding();
+  remembered_ = renderer_.remembered();
 }
 
 Evaluation ImageProblem::normal_equations(Span<const double> theta, Span<double> H, Span<double> g) {
@@ -262,8 +270,8 @@ Evaluation ImageProblem::normal_equations(Span<const double> theta, Span<double>
     return {std::numeric_limits<double>::infinity(), 0};
   }
   if (!measured_) measure_rounding(theta);
-  renderer_.normal_equations(theta, observation_, loss_, equations_, PoseDerivative::tangent, true);
-  clear_rounding();
+  remembered_theta_.assign(theta.begin(), theta.end());
+  remember(theta);
   std::copy(equations_.H.begin(), equations_.H.end(), H.begin());
   std::copy(equations_.g.begin(), equations_.g.end(), g.begin());
   return evaluation();

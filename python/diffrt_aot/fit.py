@@ -141,7 +141,8 @@ def fit(
         method: "levenberg-marquardt", or "gauss-newton": plain full steps.
         priors: {free name: (mean, sigma)}: residuals (theta - mean) / sigma, for one or all numbers of a block.
         bounds: {free name: (lower, upper)}, each a number or one per entry; -inf and inf for a free side.
-        callback: called with a StepRecord after the start and after each trial; False stops the fit.
+        callback: called with a StepRecord after the start and after each trial; False stops the fit. It may use the
+            renderer, which leaves the fit as it is.
         max_steps: trials at most.
         gradient_tolerance, step_tolerance, cost_tolerance: see the C++ header diffrt/least_squares.hpp for the
             inequalities.

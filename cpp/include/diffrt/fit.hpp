@@ -33,11 +33,15 @@ class DIFFRT_API ImageProblem : public LeastSquaresProblem {
   void clear_rounding();
   Evaluation evaluation() const;
   bool can_be_rendered(Span<const double> theta) const;
+  void remember(Span<const double> theta);
 
   Renderer& renderer_;
   Observation observation_;
   Loss loss_;
   NormalEquations equations_;
+  // Of the last normal_equations, with which costs are compared.
+  std::vector<double> remembered_theta_;
+  std::uint64_t remembered_ = 0;
   bool measured_ = false;  // the next two
   double resolution_ = 0;  // rounding error of a rendered value [its units]
   double at_edges_ = 0;    // what silhouettes add to it, as a mean over all pixels

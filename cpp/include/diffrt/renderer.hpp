@@ -12,8 +12,10 @@
 // poses, whose six numbers are an increment T <- T exp(xi), xi = (rho, phi), translation [scene units] before
 // rotation [rad]: 0 at theta0.
 //
-// A renderer may be used from one thread at a time; two renderers, from two. After the first call of each
-// kind nothing is allocated, save the results that a call returns.
+// A renderer may be used from one thread at a time; two renderers, from two. A child that fork() made goes on
+// with its parent's renderers on the CPU, with threads of its own, but for those that another thread was
+// using; those on a GPU throw DeviceError there. After the first call of each kind nothing is allocated, save
+// the results that a call returns.
 #pragma once
 
 #include <cstddef>
@@ -151,6 +153,9 @@ class DIFFRT_API Renderer {
   // theta of the last normal_equations that was to remember, with the same observation and loss.
   void cost(Span<const double> theta, const Observation& observation, const Loss& loss,
             NormalEquations& result, SharedCost* shared = nullptr);
+  // A number that no other such call has, of the last normal_equations that was to remember; 0 before the
+  // first: whoever shares the renderer, as a callback of fit() does, may have made another since.
+  std::uint64_t remembered() const;
 
   // Throws what a call at this theta would throw: it has P finite numbers, and shapes that can be rendered.
   void check(Span<const double> theta) const;

@@ -54,7 +54,6 @@ Evaluator::Evaluator(Scene scene, RendererOptions options)
                               (groups_[0].kind != GroupKind::free_mesh && groups_[0].count == 1));
   dense_rows_ = single && parameters_.size() <= 16;
   row_planes_ = dense_rows_ ? static_cast<int>(parameters_.size()) : widest_;
-  row_pool_ = std::make_shared<RowStoragePool>(grid_, row_planes_ * channels_);
   for (const Group& group : groups_) degenerate_ += group.degenerate;
   if (degenerate_ > 0) {
     std::size_t faces = 0;
@@ -89,6 +88,7 @@ void Evaluator::check_image(Span<float> image) const {
 }
 
 void Evaluator::move_to(Span<const double> theta) {
+  check_usable();
   parameters_.check(theta);
   parameters_.apply(theta, state_);
   for (Group& group : groups_) place(group, scene_, state_, grid_);
@@ -126,6 +126,8 @@ Jacobian Evaluator::jacobian(Span<const double> theta, Span<float> image) {
   if (!image.empty()) check_image(image);
   move_to(theta);
   const std::shared_ptr<JacobianData> data = new_jacobian(theta);
+  if (row_pool_ == nullptr || !row_pool_->is_here())
+    row_pool_ = std::make_shared<RowStoragePool>(grid_, row_planes_ * channels_);
   data->rows = row_pool_->take();
   draw_rows(image, *data->rows);
   return Jacobian(data);
@@ -197,6 +199,7 @@ void Evaluator::normal_equations(Span<const double> theta, const Observation& ob
   check(observation);
   const KernelLoss robust = kernel_loss(loss);
   move_to(theta);
+  if (remember) remembered_ = 0;
   start_products(observation, robust, Products::weighted, remember);
   const std::size_t P = parameters_.size();
   if (result.H.size() == P * P) {
@@ -207,7 +210,7 @@ void Evaluator::normal_equations(Span<const double> theta, const Observation& ob
   result.g.assign(P, 0.0);
   update_linearization(theta, pose);
   report(finish_products(), result);
-  remembers_ = remembers_ || remember;
+  if (remember) remembered_ = new_revision();
   assemble(result.H, result.g);
 }
 
@@ -227,7 +230,7 @@ void Evaluator::gradient_scatter(Span<const double> theta, const Observation& ob
 
 void Evaluator::cost(Span<const double> theta, const Observation& observation, const Loss& loss,
                      NormalEquations& result, SharedCost* shared) {
-  if (shared != nullptr && !remembers_)
+  if (shared != nullptr && remembered_ == 0)
     throw ArgumentError("shared: there is no call of normal_equations to compare with that was to remember");
   check(observation);
   const KernelLoss robust = kernel_loss(loss);

@@ -47,6 +47,7 @@ class Evaluator {
                         Span<double> M);
   void cost(Span<const double> theta, const Observation& observation, const Loss& loss,
             NormalEquations& result, SharedCost* shared);
+  std::uint64_t remembered() const { return remembered_; }
   void fetch(const ImageView& view, Span<float> out);
   void check(const Observation& observation) const;
   virtual void use_stream(runtime::Stream stream);
@@ -67,6 +68,8 @@ class Evaluator {
   // What products sum with j j': w rho', or what it is squared with r.
   enum class Products { weighted, scatter };
 
+  // Throws DeviceError if the device is lost, or a parent process's.
+  virtual void check_usable() const {}
   // Of the scene at state_. `image` may be empty where rows are asked for.
   virtual void draw(Span<float> image) = 0;
   virtual void draw_rows(Span<float> image, RowStorage& rows) = 0;
@@ -130,7 +133,7 @@ class Evaluator {
   std::size_t degenerate_ = 0;
   std::vector<std::string> warnings_;
   std::vector<double> scattered_gradient_;
-  bool remembers_ = false;
+  std::uint64_t remembered_ = 0;
 };
 
 // On the device that options.device names. Throws ArgumentError or DeviceError.

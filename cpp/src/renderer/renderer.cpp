@@ -47,6 +47,7 @@ void Renderer::cost(Span<const double> theta, const Observation& observation, co
                     NormalEquations& result, SharedCost* shared) {
   evaluator_->cost(theta, observation, loss, result, shared);
 }
+std::uint64_t Renderer::remembered() const { return evaluator_->remembered(); }
 void Renderer::gradient_scatter(Span<const double> theta, const Observation& observation, const Loss& loss,
                                 Span<double> M) {
   evaluator_->gradient_scatter(theta, observation, loss, M);
