@@ -14,13 +14,16 @@ import shutil
 import struct
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 from number_operations import COUNT, GROUPS, OPERATIONS, forms, outputs
 
+from kernels.aot import stubs
 from kernels.numbers import Dual, seed, value_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,8 +55,18 @@ def levels() -> list[str]:
     return [level for level, names in needs.items() if all(features.get(name) for name in names)]
 
 
+@cache
+def _stubs():
+    """A folder, which goes with this process, with what Taichi cannot be imported without."""
+    folder = tempfile.TemporaryDirectory(prefix="stubs-")
+    stubs.build(Path(folder.name), "c++", ["x11"])
+    return folder
+
+
 def run_python(*arguments, cwd=ROOT, check=True, **environment):
-    """A Python process of its own, with the repository's modules."""
+    """A Python process of its own, with the repository's modules, which may import Taichi."""
+    if not missing():
+        environment = {"LD_LIBRARY_PATH": stubs.environment(_stubs().name)["LD_LIBRARY_PATH"]} | environment
     variables = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **environment}
     result = subprocess.run(
         [sys.executable, *map(str, arguments)], cwd=cwd, env=variables, capture_output=True, text=True, timeout=600
@@ -61,6 +74,16 @@ def run_python(*arguments, cwd=ROOT, check=True, **environment):
     if check and result.returncode:
         raise RuntimeError(f"{' '.join(map(str, arguments))}:\n{result.stdout}\n{result.stderr}")
     return result
+
+
+def up_to_date():
+    """The newest folder of this checkout's builds with every kernel and its code, if none has changed since."""
+    made = [file for file in ROOT.glob("build/*/kernels/manifest.json") if any(file.parent.glob("*.spv"))]
+    newest = max(made, key=lambda file: file.stat().st_mtime, default=None)
+    sources = [file for pattern in ("*.py", "*.cpp") for file in (ROOT / "kernels").rglob(pattern)]
+    if newest and all(file.stat().st_mtime < newest.stat().st_mtime for file in sources):
+        return newest.parent
+    return None
 
 
 def calls():

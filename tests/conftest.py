@@ -13,12 +13,38 @@ import pytest
 
 import diffrt_aot as dr
 
+# Files that take long, the longest first; all others run before them, so that what is wrong shows soon.
+SLOW = [
+    "test_device_boundary.py",
+    "test_boundary_scenes.py",
+    "test_boundary_tips.py",
+    "test_boundary_robustness.py",
+    "test_numbers_compiled.py",
+    "test_reference.py",
+    "test_jacobian.py",
+    "test_cli.py",
+    "test_boundary_coverage.py",
+    "test_boundary_consistency.py",
+    "test_examples.py",
+    "test_build.py",
+    "test_aot.py",
+    "test_aot_devices.py",
+]
+# Files that share what is expensive to make: of several processes (pytest -n 2 --dist loadgroup) one runs them all. Of
+# every other file, too, one process runs all tests.
+TOGETHER = {"test_aot_devices.py": "test_aot.py", "test_jacobian.py": "test_reference.py"}
+
 
 @pytest.fixture(scope="session")
 def build(tmp_path_factory):
-    """A folder with everything that `python -m kernels.aot` writes, the code of each kernel included."""
+    """A folder with everything that `python -m kernels.aot` writes, the code of each kernel included.
+
+    What `pip install .` compiled in this checkout will do, unless a kernel has changed since.
+    """
     if reason := compiled.missing():
         pytest.skip(reason)
+    if folder := compiled.up_to_date():
+        return folder
     folder = tmp_path_factory.mktemp("aot")
     compiled.run_python("-m", "kernels.aot", "--output", folder, "--keep-ir")
     return folder
@@ -38,6 +64,7 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "every_device: run once on each device of this machine")
+    config.addinivalue_line("markers", "xdist_group(name): pytest-xdist runs tests of one name in one process")
     make_default(config.getoption("--device") or "cpu")
 
 
@@ -52,14 +79,20 @@ def pytest_generate_tests(metafunc):
     metafunc.parametrize("device", devices, indirect=True, scope="module")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """What the reference computes is the same on every device: once is enough."""
+    """What takes long comes last. What the reference computes is the same on every device: once is enough."""
 
     def again(item):
         values = getattr(item, "callspec", None) and item.callspec.params
         return values and values.get("by") == "reference" and item.callspec.indices.get("device", 0) > 0
 
-    items[:] = [item for item in items if not again(item)]
+    def place(item):
+        return SLOW.index(item.path.name) if item.path.name in SLOW else -1
+
+    items[:] = sorted((item for item in items if not again(item)), key=place)
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(TOGETHER.get(item.path.name, item.path.name)))
 
 
 @pytest.fixture(scope="module")

@@ -135,7 +135,7 @@ def test_members_of_a_family_have_the_same_arguments(data):
 def test_manifest_of_plain_data():
     """Every part of the manifest, from kernels that were never traced; a gap in a family is a null pointer."""
     arguments = [{"name": n, "type": "int32", "offset": 4 * i} for i, n in enumerate(("begin", "end"))]
-    kernel = {"arguments": arguments, "size": 8, "code_bytes": 100}
+    kernel = {"arguments": arguments, "size": 8, "code_bytes": 100, "stored_bytes": 50}
     on_cpu = {
         "a": {"family": "f", "index": [0, 1], **kernel},
         "b": {"family": "f", "index": [1, 0], **kernel},
@@ -154,7 +154,7 @@ def test_manifest_of_plain_data():
 
 
 def test_targets_must_agree(data):
-    kernel = {"family": "f", "index": [], "size": 8, "code_bytes": 1, "arguments": []}
+    kernel = {"family": "f", "index": [], "size": 8, "code_bytes": 1, "stored_bytes": 1, "arguments": []}
     other = kernel | {"arguments": [{"name": "begin", "type": "int32", "offset": 0}]}
     x64, cuda, vulkan = ({"constants": {}, "kernels": {"k": k}} for k in (kernel, kernel, other))
     with pytest.raises(RuntimeError, match="kernel k: its arguments on vulkan are not those on cuda"):

@@ -29,7 +29,7 @@ def twins(tmp_path_factory):
     shutil.copytree(compiled.ROOT / "kernels", elsewhere / "kernels", ignore=shutil.ignore_patterns("__pycache__"))
     drivers = base / "drivers"
     drivers.mkdir()
-    for library in (*stubs.LIBRARIES.values(), "libcuda.so.1"):
+    for library in (*stubs.DRIVERS.values(), "libcuda.so.1"):
         (drivers / library).write_text("no driver at all")
     settings = {"LD_LIBRARY_PATH": str(drivers), "TI_DEBUG": "1", "TI_FAST_MATH": "0", "CUDA_VISIBLE_DEVICES": "7"}
 
@@ -69,6 +69,14 @@ def test_another_driver_than_the_stub_is_refused(tmp_path):
     result = compiled.run_python("-c", code, check=False, LD_LIBRARY_PATH=str(tmp_path), DIFFRT_STUBS="/elsewhere")
     assert result.returncode == 1
     assert "vulkan kernels must be compiled against /elsewhere/libvulkan.so.1, but [" in result.stderr
+
+
+def test_no_desktop_is_needed(tmp_path):
+    """Taichi's library is linked with libX11, which brings libxcb along where it is the system's."""
+    stubs.build(tmp_path, "c++")
+    code = "import taichi; print(open('/proc/self/maps').read())"
+    maps = compiled.run_python("-c", code, **stubs.environment(tmp_path)).stdout
+    assert str(tmp_path / "libX11.so.6") in maps and "libxcb" not in maps
 
 
 def test_without_a_compiler_it_says_what_to_do(tmp_path):
@@ -158,6 +166,12 @@ def test_the_same_kernels_on_every_device(build, devices):
             assert kernel["size"] == on_cpu[name]["size"], name
             places = [[(a["name"], a["type"], a["offset"]) for a in k["arguments"]] for k in (kernel, on_cpu[name])]
             assert places[0] == places[1], name
+
+
+def test_code_is_stored_compressed(build, devices):
+    for arch, kernels in devices.items():
+        whole, stored = (sum(k[size] for k in kernels.values()) for size in ("code_bytes", "stored_bytes"))
+        assert stored < whole / 3 and (build / f"kernels_{arch}.o").stat().st_size < whole / 3, arch
 
 
 def test_arguments_lie_where_the_device_reads_them(build, devices):

@@ -2,6 +2,8 @@
 lie next to those of pixels. Against polygons clipped to pixels, every pixel of every image.
 """
 
+from functools import cache
+
 import numpy as np
 import pytest
 from boundary_cases import BOTH, CAMERA, COLUMN, COVERAGE, Rendered, view
@@ -52,8 +54,13 @@ SHEET = view({"sheet": dr.Mesh(placed(np.array([[5, 5], [30, 7], [12, 20]])), [[
 
 
 def covered(vertices):
-    """Of each pixel, by the triangle; vertices (9,)."""
-    x, y, z = vertices.reshape(3, 3).T
+    """Of each pixel, by the triangle; vertices (9,). Worked out once for all devices."""
+    return _covered(vertices.tobytes())
+
+
+@cache
+def _covered(vertices):
+    x, y, z = np.frombuffer(vertices).reshape(3, 3).T
     polygon = np.column_stack([x / z * VIEW.fx + VIEW.cx, y / z * VIEW.fy + VIEW.cy])
     return coverage.polygon_coverage(polygon, VIEW.image_shape[::-1])
 

@@ -43,9 +43,11 @@ SOURCES = {
     "kernels/value.py": "VALUE = 1\n",
     "kernels/other.py": "",
     "cpp/include/diffrt/diffrt.hpp": "",
+    "cpp/exports.map": "{ global: *; };",
+    "cpp/src/solver/eigen_headers.hpp": "",
     "cpp/src/library.cpp": '#include <Eigen/Core>\n#include "diffrt_kernels.hpp"\nint f = EIGEN + kernels();\n',
 }
-KERNELS, LIBRARY = "kernels/manifest.json", "cpp/CMakeFiles/diffrt.dir/src/library.cpp.o"
+KERNELS, LIBRARY = "kernels/manifest.json", "cpp/CMakeFiles/diffrt_objects.dir/src/library.cpp.o"
 
 
 class Checkout:
@@ -170,3 +172,10 @@ def test_kernels_that_were_not_finished_are_not_taken(checkout):
     (checkout.source / "killed").unlink()
     assert "kernels" in checkout.make("-DDIFFRT_KERNELS_DIR=")
     assert (checkout.build / "kernels/kernels_v2.o").read_bytes() == before
+
+
+def test_missing_headers_of_python_are_told_before_anything_is_compiled(checkout):
+    code = "import sysconfig\nsysconfig.get_path = lambda name, *_, **__: '/nowhere'\n"
+    (checkout.environment / "sitecustomize.py").write_text(code)
+    told = " ".join(checkout.make("-DSKBUILD=ON", check=False).split())
+    assert "there is no /nowhere/Python.h" in told and "apt-get install python3-dev" in told

@@ -88,17 +88,17 @@ def compile_device(arch, options, folder, pool):
         modules = [(place / f"{name}.ll").read_text() for name in names]
         sizes = [data["kernels"][name]["size"] for name in names]
         texts = pool.map(ptx.lower, names, modules, sizes, chunksize=4)
-        codes = {name: text.encode() for name, text in zip(names, texts, strict=True)}
-        object_codes, suffix = {name: code + b"\0" for name, code in codes.items()}, "ptx"
+        codes, suffix = {name: text.encode() for name, text in zip(names, texts, strict=True)}, "ptx"
     else:
-        codes = object_codes = {name: (place / f"{name}.spv").read_bytes() for name in names}
-        suffix = "spv"
-    (options.output / f"kernels_{arch}.o").write_bytes(pool.submit(embed.embed, arch, object_codes).result())
+        codes, suffix = {name: (place / f"{name}.spv").read_bytes() for name in names}, "spv"
+    stored = {name: embed.compress(code) for name, code in codes.items()}
+    (options.output / f"kernels_{arch}.o").write_bytes(pool.submit(embed.embed, arch, stored).result())
     for name, code in codes.items():
-        data["kernels"][name]["code_bytes"] = len(code)
+        data["kernels"][name] |= {"code_bytes": len(code), "stored_bytes": len(stored[name])}
         if options.keep_ir:
             (options.output / f"{name}.{suffix}").write_bytes(code)
-    report(f"embedded {sum(map(len, codes.values())) / 1e6:.1f} MB of {suffix}", begin)
+    whole, small = (sum(map(len, each.values())) / 1e6 for each in (codes, stored))
+    report(f"embedded {whole:.1f} MB of {suffix} in {small:.1f} MB", begin)
     return data
 
 

@@ -1,4 +1,10 @@
-"""Code for GPUs as read-only data in an object file, for the linker to put into the library."""
+"""Code for GPUs as read-only data in an object file, for the linker to put into the library.
+
+It is compressed, as text of one kind it is large: cpp/src/runtime/kernel_code.cpp expands a kernel when it is launched
+first.
+"""
+
+import zlib
 
 import llvmlite.binding as llvm
 
@@ -8,6 +14,11 @@ from kernels.aot.lower import check_version
 def symbol(arch, name):
     """The linker symbol of a kernel's code."""
     return f"diffrt_{arch}_code_{name}"
+
+
+def compress(code):
+    """The bytes of a kernel's code as they are stored."""
+    return zlib.compress(code, 9)
 
 
 def embed(arch, codes):

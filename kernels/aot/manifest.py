@@ -118,6 +118,7 @@ def _device_kernel(arch, name, kernel, native):
         "size": native["size"],
         "entry": ptx.entry(name) if arch == "cuda" else "main",
         "code_bytes": kernel["code_bytes"],
+        "stored_bytes": kernel["stored_bytes"],
         "argument_bytes": kernel["size"],
         **kept,
         "arguments": arguments,
@@ -245,7 +246,7 @@ def _device_tables(arch, kernels, families):
             f'    {{"{name}", "{k["entry"]}", {embed.symbol(arch, name)}, {k["code_bytes"]}, {k["block"]}, '
             f"{k['argument_bytes']}, {k['argument_binding']}, {str(k['argument_is_uniform']).lower()}, "
             f"{k['bounds_binding']}, {k['begin_offset']}, {k['end_offset']}, {arch}_arguments_{name}, "
-            f"{len(k['arguments'])}}},"
+            f"{len(k['arguments'])}, {k['stored_bytes']}}},"
         )
     lines += ["};", "}  // namespace"]
     places = {name: place for place, name in enumerate(kernels)}

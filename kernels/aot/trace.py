@@ -23,10 +23,24 @@ os.environ.setdefault("TI_SKIP_VERSION_CHECK", "ON")
 os.environ.setdefault("ENABLE_TAICHI_HEADER_PRINT", "0")
 
 import taichi as ti
+from taichi.lang.ast import ast_transformer_utils
 
 from kernels.aot import spirv, stubs
 
 TAICHI_VERSION = (1, 7, 4)
+
+
+class Unwrapped:
+    """Taichi wraps the lines of source of each node of a kernel, should there be an error to show: it takes long."""
+
+    def __init__(self, width):
+        pass
+
+    def wrap(self, line):
+        return [line]
+
+
+ast_transformer_utils.TextWrapper = Unwrapped
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ per process and stays out of the tests'. `build` lowers, links and loads.
 
 import ctypes
 import json
-import os
 import struct
 import subprocess
 import sys
@@ -88,13 +87,10 @@ class Kernels:
 
 def build(folder, level, *families):
     """Everything, or kernels of these families: trace, lower, link, load."""
-    root = Path(__file__).resolve().parents[2]
     if not (folder / "kernels.so").exists():
-        environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [sys.executable, __file__, str(folder), *families]
-        result = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
-        if result.returncode:
-            raise RuntimeError(result.stdout + result.stderr)
+        from compiled import run_python
+
+        run_python(__file__, folder, *families)
         layout = json.loads((folder / "layout.json").read_text())
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             (folder / "kernels.o").write_bytes(pool.submit(_lower, folder, sorted(layout["kernels"]), level).result())

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace diffrt::runtime {
 
@@ -24,11 +25,11 @@ struct Argument {
 
 // One kernel, compiled for one kind of GPU.
 struct KernelCode {
-  const char* name;           // as in the manifest
-  const char* entry;          // entry point in the code
-  const unsigned char* code;  // PTX text with a final 0 (size without it), or SPIR-V words (4-byte aligned)
-  std::size_t size;           // bytes
-  std::uint32_t block;        // threads per block / local size x
+  const char* name;               // as in the manifest
+  const char* entry;              // entry point in the code
+  const unsigned char* code;      // PTX text, or SPIR-V words; compressed, see below
+  std::size_t size;               // bytes, when it is expanded
+  std::uint32_t block;            // threads per block / local size x
   std::uint32_t argument_bytes;   // of the device's argument block
   std::int32_t argument_binding;  // vulkan: uniform/storage binding of the argument block, -1: none is read
   bool argument_is_uniform;       // vulkan: uniform buffer (else storage buffer)
@@ -36,6 +37,11 @@ struct KernelCode {
   std::uint32_t begin_offset, end_offset;  // bytes, of begin and end in the bounds (same meaning on cuda)
   const Argument* arguments;
   std::size_t argument_count;
+  std::size_t compressed_size = 0;  // bytes at `code`, a stream of zlib's; 0 if they are the code itself
 };
+
+// The code as a driver takes it: size bytes and a final 0, aligned for words. Throws DeviceError where zlib,
+// which is looked for at run time, is missing.
+std::vector<unsigned char> expand(const KernelCode& kernel);
 
 }  // namespace diffrt::runtime

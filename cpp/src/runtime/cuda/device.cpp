@@ -75,12 +75,13 @@ CUfunction CudaDevice::function(const KernelCode& code) {
 }
 
 CudaDevice::Kernel CudaDevice::compile(const KernelCode& code) {
+  const std::vector<unsigned char> text = expand(code);
   const CurrentContext current(*this);
   char log[4096] = {};
   int options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
   void* values[] = {log, reinterpret_cast<void*>(sizeof log)};
   Kernel kernel;
-  const CUresult result = cu().cuModuleLoadDataEx(&kernel.module, code.code, 2, options, values);
+  const CUresult result = cu().cuModuleLoadDataEx(&kernel.module, text.data(), 2, options, values);
   const std::string what = details().device + " (" + details().name + "): the kernel '" + code.name + "' ";
   switch (result) {
     case CUDA_SUCCESS:

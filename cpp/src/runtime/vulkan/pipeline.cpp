@@ -66,10 +66,11 @@ void Pipeline::check_limits(const KernelCode& code) const {
 
 void Pipeline::create(VkPipelineCache cache, const KernelCode& code) {
   const DeviceFunctions& vk = device_.vk();
+  const std::vector<unsigned char> words = expand(code);
   VkShaderModuleCreateInfo shader{};
   shader.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO;
   shader.codeSize = code.size;
-  shader.pCode = reinterpret_cast<const std::uint32_t*>(code.code);
+  shader.pCode = reinterpret_cast<const std::uint32_t*>(words.data());
   VkShaderModule module = nullptr;
   device_.check(vk.vkCreateShaderModule(device_.handle(), &shader, nullptr, &module), "vkCreateShaderModule");
   VkComputePipelineCreateInfo info{};
