@@ -47,9 +47,8 @@ double distance_of(const Shape& shape, const PinholeCamera& camera) {
     return std::max(in_camera(sphere->center, camera).norm(), sphere->radius);
   if (const auto* plane = std::get_if<Plane>(&shape)) return in_camera(plane->point, camera).norm();
   Box box;
-  for_each_vertex(std::get<Mesh>(shape), camera, [&](const Vector3d& x) {
-    box.low = box.low.cwiseMin(x), box.high = box.high.cwiseMax(x);
-  });
+  for_each_vertex(std::get<Mesh>(shape), camera,
+                  [&](const Vector3d& x) { box.low = box.low.cwiseMin(x), box.high = box.high.cwiseMax(x); });
   return std::max(0.5 * (box.low + box.high).norm(), 0.5 * (box.high - box.low).norm());
 }
 

@@ -228,8 +228,8 @@ struct SolveResult {
   // first order only: a can that is a prism of 64 sides resists being turned by a degree, and looks the same
   // when it is turned by 5.6. Of the directions of largest deviation, in units of the problem's magnitudes(),
   // one is such if six deviations to either side raise the cost by less than half of the 18 s^2 that H
-  // promises. (Looked for at a minimum, where the problem offers magnitudes(), with up to 300 parameters.) Each
-  // is of unit length, its largest component positive.
+  // promises. (Looked for at a minimum, where the problem offers magnitudes(), with up to 300 parameters.)
+  // Each is of unit length, its largest component positive.
   std::vector<double> null_directions;
 
   // s^2 = 2 cost / (count + priors - rank), the variance of a residual of weight 1; NaN with nothing left

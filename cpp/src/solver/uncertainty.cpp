@@ -121,7 +121,8 @@ void test_covariance(LeastSquaresProblem& problem, const SolveOptions& options, 
   const Index P = bread.rows();
   const Vector theta = Eigen::Map<const Vector>(result.theta.data(), P);
   Vector sizes(P);
-  if (!converged(result.status) && result.status != Status::stalled) return;  // elsewhere the cost has a slope
+  if (!converged(result.status) && result.status != Status::stalled)
+    return;  // elsewhere the cost has a slope
   if (P > kMostTested || !problem.magnitudes(view(theta), view(sizes)) || !(sizes.array() > 0).all()) return;
   Matrix covariance = result.residual_variance * bread;
   for (Index i = 0; i < P; ++i) {
