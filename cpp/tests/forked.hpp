@@ -17,6 +17,13 @@ inline constexpr bool cannot_fork = true;
 inline constexpr bool cannot_fork = false;
 #endif
 
+// AddressSanitizer's allocator has locks of its own, which a child may find locked.
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+inline constexpr bool cannot_fork_amid_threads = true;
+#else
+inline constexpr bool cannot_fork_amid_threads = false;
+#endif
+
 // Whether work() is true there. A child that hangs ends by a signal; what it finds goes to stderr.
 template <class F>
 bool true_in_child(F&& work) {

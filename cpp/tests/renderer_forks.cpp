@@ -119,7 +119,7 @@ TEST_CASE("a child goes on with its parent's renderers, and makes its own" *
 }
 
 TEST_CASE("a fork while other threads make renderers, and ask for devices" *
-          doctest::skip(tests::cannot_fork)) {
+          doctest::skip(tests::cannot_fork_amid_threads)) {
   std::atomic<bool> stop{false};
   std::thread makes([&] {
     while (!stop) make_renderer(4);

@@ -93,7 +93,7 @@ TEST_CASE("after fork the child goes on with threads of its own" * doctest::skip
 }
 
 TEST_CASE("a fork during other threads' loops, and while they make pools" *
-          doctest::skip(tests::cannot_fork)) {
+          doctest::skip(tests::cannot_fork_amid_threads)) {
   ThreadPool pool(3);
   std::atomic<bool> stop{false};
   std::thread loops([&] {
