@@ -2,9 +2,11 @@
 
     python examples/03_bottle.py [FOLDER] [--data DIR]
 
-DIR holds a frame of the M3T data (github.com/DLR-RM/3DObjectTracking): the mesh schauma.obj, the depth and
-colour images of frame 200 with their cameras, and the start of the fit, bottle_start_pose.txt. The same by
-command: `diffrt-aot fit examples/bottle.toml --observed DIR/depth_camera_image_200.png`.
+DIR holds a frame of the M3T data (github.com/DLR-RM/3DObjectTracking), which is not a part of this repository: the mesh
+schauma.obj, the depth and colour images of frame 200 with their cameras, and the start of the fit,
+bottle_start_pose.txt. Where it is not there, the toy truck is fitted that comes with the package (`diffrt-aot sample`):
+smaller, and its image rendered, but with holes, noise and a table as well. The same by command:
+`diffrt-aot fit examples/bottle.toml --observed DIR/depth_camera_image_200.png`.
 """
 
 import argparse
@@ -20,6 +22,7 @@ from diffrt_aot.image_io import load_color, load_observed
 from diffrt_aot.mesh_file import load_mesh
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "m3t"
+SAMPLE = Path(dr.__file__).parent / "sample"
 NEEDED = (
     "schauma.obj",
     "bottle_start_pose.txt",
@@ -46,17 +49,31 @@ def read_camera(path: Path, T_world_camera: np.ndarray | None = None) -> tuple[d
     return dr.PinholeCamera(int(width), int(height), fx, fy, cx, cy, T_world_camera), T_color_camera
 
 
-def main(folder: Path, data: Path) -> None:
+def read_bottle(data: Path) -> tuple:
+    """Return the scene at the start, the depth image, and what to draw outlines on: a picture and its camera."""
     camera, T_color_depth = read_camera(data / "depth_camera.yaml")
     observed = load_observed(data / "depth_camera_image_200.png", scale=0.001)  # millimetres; 0 becomes NaN
     T_start = dr.nearest_rigid(np.loadtxt(data / "bottle_start_pose.txt"))  # five decimals: not quite rigid
-    start = dr.Scene(camera, {"bottle": load_mesh(data / "schauma.obj", T_start)})
+    # The world is the depth camera's frame; the colour camera looks from T_depth_color
+    color_camera, _ = read_camera(data / "color_camera.yaml", np.linalg.inv(T_color_depth))
+    scene = dr.Scene(camera, {"bottle": load_mesh(data / "schauma.obj", T_start)})
+    return scene, observed, load_color(data / "color_camera_image_200.png"), color_camera
 
+
+def read_truck() -> tuple:
+    """Return the same of the sample."""
+    scene = dr.load_scene_file(SAMPLE / "truck.toml").scene
+    observed = load_observed(SAMPLE / "depth.png", scale=0.001)
+    return scene, observed, observed, scene.camera
+
+
+def main(folder: Path, start: dr.Scene, observed: np.ndarray, picture: np.ndarray, eye: dr.PinholeCamera) -> None:
+    (name,) = start.shapes
     begin = time.perf_counter()
-    renderer = dr.Renderer(start, free=["bottle.pose"], output="depth", boundary="none")
+    renderer = dr.Renderer(start, free=[f"{name}.pose"], output="depth")
     result = dr.fit(renderer, observed, loss=LOSS)
     seconds = time.perf_counter() - begin
-    T_fitted = result.scene.shapes["bottle"].T_world_mesh
+    T_start, T_fitted = (scene.shapes[name].T_world_mesh for scene in (start, result.scene))
     before, after = renderer.render(), renderer.render(result.theta)
 
     increment = np.linalg.inv(T_start) @ T_fitted
@@ -64,28 +81,24 @@ def main(folder: Path, data: Path) -> None:
     residual = np.abs(after - observed)
     inliers = residual[residual < INLIER]
     print(f"{result.status.name}: {result.status}")
-    print(f"pose T_camera_bottle =\n{np.array_str(T_fitted, precision=5, suppress_small=True)}")
+    print(f"pose T_camera_{name} =\n{np.array_str(T_fitted, precision=5, suppress_small=True)}")
     print(f"from the start: {turned:.2f} degrees, {1e3 * np.linalg.norm(increment[:3, 3]):.1f} mm")
     print(f"median |r| {1e3 * np.median(inliers):.2f} mm over {inliers.size} inliers (|r| < 10 mm)")
     print(f"{result.steps} steps in {1e3 * seconds:.0f} ms, the renderer's construction included")
 
-    # The world is the depth camera's frame; the colour camera looks from T_depth_color
-    color_camera, _ = read_camera(data / "color_camera.yaml", np.linalg.inv(T_color_depth))
     masks = {
-        label: dr.Renderer(scene.replace(camera=color_camera), output="mask", boundary="none").render()
+        label: dr.Renderer(scene.replace(camera=eye), output="mask", boundary="none").render()
         for label, scene in (("start", start), ("fitted", result.scene))
     }
     figures = {
-        "bottle_residuals.png": pictures.compare_residuals(
+        f"{name}_residuals.png": pictures.compare_residuals(
             before - observed, after - observed, limit=0.02, quantity="rendered - observed depth [m]"
         ),
-        "bottle_outline.png": pictures.overlay_outline(
-            load_color(data / "color_camera_image_200.png"), masks, title="the bottle, seen by the colour camera"
-        ),
+        f"{name}_outline.png": pictures.overlay_outline(picture, masks, title=f"the {name}, at the start and fitted"),
     }
-    for name, figure in figures.items():
-        pictures.save_figure(figure, folder / name)
-        print(f"wrote {folder / name}")
+    for file, figure in figures.items():
+        pictures.save_figure(figure, folder / file)
+        print(f"wrote {folder / file}")
 
 
 if __name__ == "__main__":
@@ -93,9 +106,8 @@ if __name__ == "__main__":
     parser.add_argument("folder", nargs="?", type=Path, default=Path("out"), help="where to write (out)")
     parser.add_argument("--data", type=Path, default=DATA, help="where the frame is (../shared/data/m3t)")
     arguments = parser.parse_args()
-    absent = [name for name in NEEDED if not (arguments.data / name).is_file()]
+    absent = [file for file in NEEDED if not (arguments.data / file).is_file()]
     if absent:
-        print(f"skipped: {absent[0]} is not in {arguments.data}; give the folder that has it with --data")
-    else:
-        arguments.folder.mkdir(parents=True, exist_ok=True)
-        main(arguments.folder, arguments.data)
+        print(f"no bottle: {absent[0]} is not in {arguments.data} (--data DIR); fitting the sample's truck instead")
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    main(arguments.folder, *(read_truck() if absent else read_bottle(arguments.data)))

@@ -138,6 +138,12 @@ def test_weights(renderer):
     image = renderer.render()
     refused("weights.*shape", renderer.normal_equations, None, image, np.ones((3, 3)))
     refused("negative", renderer.normal_equations, None, image, -np.ones_like(image))
+    for value, kind in ((-1.0, "negative"), (np.inf, "infinite"), (1e300, "infinite in single precision")):
+        weights = np.ones(image.shape)
+        weights[14, 20] = value
+        for call in (renderer.normal_equations, renderer.cost):
+            refused(rf"weights: some are {kind}.*index \(14, 20\)", call, None, image, weights)
+        refused(rf"weights: some are {kind}.*index \(14, 20\)", dr.fit, renderer, image, weights=weights, levels=2)
     refused("weights", renderer.normal_equations, None, image, np.ones((30, 40), dtype=int), error=TypeError)
 
 

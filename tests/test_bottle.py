@@ -18,7 +18,6 @@ from diffrt_aot.cli import main
 from diffrt_aot.image_io import load_observed
 
 pytest.importorskip("PIL", reason="reading the depth image needs pillow")
-pytest.importorskip("trimesh", reason="reading the mesh needs trimesh")
 Rotation = pytest.importorskip("scipy.spatial.transform", reason="the ICP needs scipy").Rotation
 
 ROOT = Path(__file__).resolve().parents[1]

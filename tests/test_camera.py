@@ -8,9 +8,10 @@ import re
 import numpy as np
 import pytest
 
+import diffrt_aot as dr
 from diffrt_aot.camera import PinholeCamera
 from diffrt_aot.errors import DiffrtError, UnknownNameError
-from diffrt_aot.rigid import nearest_rigid
+from diffrt_aot.rigid import nearest_rigid, rigid
 
 INTRINSICS = {"width": 64, "height": 48, "fx": 40, "fy": 41.5, "cx": 32, "cy": 24}
 
@@ -79,12 +80,15 @@ def swapped_columns():
     ("pose", "kind", "message"),
     [
         (np.eye(3), ValueError, r"T_world_camera: must have shape \(4, 4\), got \(3, 3\)"),
-        (np.eye(4)[:3], ValueError, r"got \(3, 4\); append the row 0 0 0 1"),
+        (np.eye(4)[:3].ravel(), ValueError, r"got \(12,\); pass T_world_camera.reshape\(3, 4\)"),
+        (np.eye(4)[:, :3], ValueError, r"must have shape \(4, 4\), got \(4, 3\)"),
+        ([*np.eye(4)[:3].tolist(), [0, 0, 0]], ValueError, "equally long"),
+        (np.diag([1.0, 1.0, 1.0, 1.0 + 2e-6]), ValueError, "last row must be 0 0 0 1"),
         (np.eye(4).ravel(), ValueError, r"pass T_world_camera.reshape\(4, 4\)"),
         (2.0 * np.eye(4), ValueError, r"last row must be 0 0 0 1, got \(0, 0, 0, 2\)"),
         (np.diag([2.0, 2.0, 2.0, 1.0]), ValueError, r"= 3 where .* columns have length 2: apply that scale"),
         (np.diag([1.0, 2.0, 1.0, 1.0]), ValueError, "check that it is a rotation"),
-        (np.round(rotation_z(0.3), 5), ValueError, r"looks rounded: pass diffrt_aot.nearest_rigid\(T_world"),
+        (np.round(rotation_z(0.3), 3), ValueError, r"looks rounded: pass diffrt_aot.nearest_rigid\(T_world"),
         (np.diag([1.0, -1.0, 1.0, 1.0]), ValueError, "mirrors"),
         (swapped_columns(), ValueError, "mirrors"),
         (np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [1, 2, 3, 1]]), ValueError, "T_world_camera.T"),
@@ -102,15 +106,109 @@ def test_bad_poses(pose, kind, message):
 
 def test_the_message_about_rounding_tells_the_deviation():
     pose = np.eye(4)
-    pose[0, 0] = 1.0 + 1e-5
-    with pytest.raises(ValueError, match=re.escape("|R'R - I| = 2e-05 where at most 1e-06 is allowed")):
+    pose[0, 0] = 1.0 + 1e-4
+    with pytest.raises(ValueError, match=re.escape("|R'R - I| = 0.0002 where at most 0.0001 is allowed")):
         PinholeCamera(**INTRINSICS, T_world_camera=pose)
 
 
-def test_tolerance_of_the_rotation():
-    pose = rotation_z(0.3)
-    pose[0, 0] += 2e-7
-    PinholeCamera(**INTRINSICS, T_world_camera=pose)
+def tumbled():
+    """Exact to float64's rounding: a turn about an axis in no plane, and a translation."""
+    pose = np.eye(4)
+    pose[:3, :3] = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
+    pose[:3, :3] *= np.sign(np.linalg.det(pose[:3, :3]))
+    pose[:3, 3] = 0.1, -2.0, 3e3
+    return pose
+
+
+def test_what_is_rigid_stays_as_it_is_bit_by_bit():
+    for pose in (tumbled(), np.linalg.matrix_power(rotation_z(0.3), 100), np.eye(4)):
+        assert PinholeCamera(**INTRINSICS, T_world_camera=pose).T_world_camera.tobytes() == pose.tobytes()
+        assert nearest_rigid(pose).tobytes() == pose.tobytes()
+
+
+def last_row_off(pose):
+    return pose + np.outer([0, 0, 0, 1], [1e-7, -1e-7, 5e-7, -9e-7])
+
+
+@pytest.mark.parametrize(
+    "take", [nearest_rigid, lambda T: PinholeCamera(**INTRINSICS, T_world_camera=T).T_world_camera]
+)
+@pytest.mark.parametrize(
+    "rounded",
+    [
+        lambda T: np.round(T, 6),
+        lambda T: np.round(T, 5),
+        lambda T: T.astype(np.float32),
+        last_row_off,
+        lambda T: last_row_off(np.round(T, 6)).astype(np.float32),
+        lambda T: T[:3],
+        lambda T: np.round(T[:3], 6).tolist(),
+        lambda T: T @ np.diag([1 + 4.5e-5, 1, 1 - 4.5e-5, 1]),
+    ],
+)
+def test_poses_that_were_rounded_are_made_rigid(take, rounded):
+    exact = tumbled()
+    taken = take(rounded(exact))
+    np.testing.assert_allclose(taken[:3, :3].T @ taken[:3, :3], np.eye(3), atol=2e-15)
+    np.testing.assert_array_equal(taken[3], [0, 0, 0, 1])
+    np.testing.assert_allclose(taken[:3, :3], exact[:3, :3], atol=5e-5)
+    np.testing.assert_allclose(taken[:3, 3], exact[:3, 3], rtol=1e-6, atol=1e-5)
+    assert not taken.flags.writeable
+    assert take(taken).tobytes() == taken.tobytes()
+
+
+def test_a_rounded_pose_renders():
+    camera = PinholeCamera(**INTRINSICS, T_world_camera=np.round(tumbled(), 5))
+    scene = dr.Scene(camera, {"m": dr.Mesh(np.eye(3), [[0, 1, 2]], np.round(tumbled(), 5)[:3])})
+    dr.Renderer(scene, ["m.pose", "camera.pose"]).render()
+
+
+def test_quaternions_by_the_order_of_their_numbers():
+    Rotation = pytest.importorskip("scipy.spatial.transform").Rotation
+    for quaternion in np.random.default_rng(1).normal(size=(20, 4)):
+        quaternion /= np.linalg.norm(quaternion)
+        expected = np.eye(4)
+        expected[:3, :3] = Rotation.from_quat(quaternion).as_matrix()
+        expected[:3, 3] = 1, 2, 3
+        for rounded, tolerance in (
+            (quaternion, 1e-15),
+            (quaternion.astype(np.float32), 1e-7),
+            (quaternion.round(3), 2e-3),
+        ):
+            for T in (
+                rigid(rotation_xyzw=rounded, translation=[1, 2, 3]),
+                rigid(rotation_wxyz=np.roll(rounded, 1), translation=[1, 2, 3]),
+            ):
+                np.testing.assert_allclose(T, expected, atol=tolerance)
+                assert nearest_rigid(T).tobytes() == T.tobytes() and not T.flags.writeable
+
+
+def test_rigid_without_a_part():
+    np.testing.assert_array_equal(rigid(), np.eye(4))
+    np.testing.assert_array_equal(rigid(translation=(1, 2, 3))[:3, 3], [1, 2, 3])
+    np.testing.assert_array_equal(rigid(rotation_wxyz=(0, 0, 0, 1)), np.diag([-1.0, -1.0, 1.0, 1.0]))
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"rotation_xyzw": [0, 0, 0, 1.002]}, "rotation_xyzw: must have length 1 within 0.001, got 1.002; divide it"),
+        (
+            {"rotation_wxyz": [1, 2, 3, 4]},
+            "rotation_wxyz: must have length 1 .* if it is a quaternion in the order wxyz",
+        ),
+        ({"rotation_xyzw": [0, 0, 0, 0]}, "got 0; no rotation is 0 0 0 1"),
+        ({"rotation_wxyz": [0, 0, 0, 0]}, "got 0; no rotation is 1 0 0 0"),
+        ({"rotation_xyzw": [0, 0, 1]}, r"rotation_xyzw: must have shape \(4,\)"),
+        ({"rotation_xyzw": [0, 0, 0, np.nan]}, "rotation_xyzw: must be finite"),
+        ({"rotation_xyzw": [0, 0, 0, 1], "rotation_wxyz": [1, 0, 0, 0]}, "two orders of the same numbers"),
+        ({"translation": [0, 0]}, r"translation: must have shape \(3,\)"),
+    ],
+)
+def test_bad_parts_of_a_transform(parts, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        rigid(**parts)
+    assert isinstance(caught.value, DiffrtError)
 
 
 def test_nearest_rigid_repairs_rounding_and_nothing_else():

@@ -1,9 +1,11 @@
 """The command line: what it prints and writes, its exit codes, and that errors are one line."""
 
 import json
+import runpy
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +13,11 @@ import pytest
 import diffrt_aot as dr
 from diffrt_aot.cli import fit as fit_command
 from diffrt_aot.cli import main
-from diffrt_aot.image_io import save_color, save_depth
+from diffrt_aot.image_io import load_observed, save_color, save_depth
 from diffrt_aot.losses import Huber, Tukey
 from diffrt_aot.scene_file import FitSettings, FitStage, load_scene_file, save_scene_file
 
+ROOT = Path(__file__).resolve().parents[1]
 CAMERA = dr.PinholeCamera(64, 48, 60, 60, 31.5, 23.5)
 TRUTH = dr.Scene(CAMERA, {"ball": dr.Sphere((0.1, -0.05, 1.5), 0.4)})
 START = dr.Scene(CAMERA, {"ball": dr.Sphere((0.11, -0.04, 1.51), 0.4)})
@@ -53,14 +56,14 @@ def run(capsys, *arguments):
 def test_without_a_command_there_is_help(capsys):
     code, out, _ = run(capsys)
     assert code == 0 and out.startswith("usage: diffrt-aot")
-    assert all(name in out for name in ("demo", "fit", "info"))
+    assert all(name in out for name in ("demo", "sample", "fit", "info"))
 
 
 def test_version(capsys):
     assert run(capsys, "--version") == (0, f"diffrt-aot {dr.__version__}\n", "")
 
 
-@pytest.mark.parametrize("command", ["demo", "fit", "info"])
+@pytest.mark.parametrize("command", ["demo", "sample", "fit", "info"])
 def test_help(capsys, command):
     code, out, _ = run(capsys, command, "--help")
     assert code == 0 and out.startswith(f"usage: diffrt-aot {command}")
@@ -129,7 +132,9 @@ def test_demo_goes_on_without_matplotlib(capsys, tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, module, None)
     code, out, err = run(capsys, "demo", "--output-dir", tmp_path, "--quiet")
     assert (code, err) == (0, "")
-    assert "no picture: drawing pictures needs matplotlib, which is not installed: pip install matplotlib" in out
+    assert (
+        'no picture: drawing pictures needs matplotlib, which is not installed: pip install "diffrt_aot[plots]"' in out
+    )
     assert not list(tmp_path.iterdir())
 
 
@@ -349,3 +354,176 @@ def test_surprises_name_their_kind_and_can_be_traced(capsys, folder, monkeypatch
     assert (code, err) == (2, "diffrt-aot: error: RuntimeError: two lines (--traceback shows where)\n")
     with pytest.raises(RuntimeError):
         main(["--traceback", "fit", "scene.toml", "--observed", "depth.npy"])
+
+
+# ---- what counts as a measurement --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def plain_folder(folder, monkeypatch):
+    """The same, where no pictures are drawn."""
+    for module in ("matplotlib", "matplotlib.figure"):
+        monkeypatch.setitem(sys.modules, module, None)
+    return folder
+
+
+def fit(capsys, *arguments):
+    """Fit without progress; return the exit code, the report, and the warnings on standard error."""
+    code, out, err = run(capsys, "fit", "scene.toml", "--quiet", *arguments)
+    if code == 2:
+        return code, err, []
+    report = json.loads((Path("out") / "report.json").read_text())
+    told = [line.removeprefix("warning: ") for line in err.splitlines()]
+    assert told == report["warnings"] and "FitWarning" not in err
+    text = (Path("out") / "report.txt").read_text()
+    assert all(f"warning    {warning}" in text and warning in out for warning in told)
+    return code, report, told
+
+
+def found(report):
+    fitted = [entry["fitted"] for entry in report["parameters"]]
+    return np.abs(np.subtract(fitted, TRUTH.shapes["ball"].center)).max() < 1e-3
+
+
+@pytest.mark.parametrize(("value", "dtype"), [(65535, np.uint16), (-1, np.float32), (0, np.uint16), (1e10, np.float64)])
+def test_numbers_that_say_not_measured(capsys, plain_folder, value, dtype):
+    unit = 1e-4 if dtype is np.uint16 else 1.0
+    image = render_truth()
+    image[10:] = np.where(np.random.default_rng(0).random((38, 64)) < 0.3, np.nan, image[10:])
+    values = np.where(np.isfinite(image), np.nan_to_num(image) / unit, value)
+    np.save("depth.npy", np.rint(values).astype(dtype) if unit != 1 else values.astype(dtype))
+    given = ("--observed", "depth.npy", "--scale", unit)
+    code, report, told = fit(capsys, *given, f"--missing={value}", "--missing", 4e4)
+    assert code == 0 and not told and found(report)
+    assert load_scene_file("out/fitted.toml").fit.missing == (value, 4e4)
+    if unit != 1:
+        assert load_scene_file("out/fitted.toml").fit.depth_scale == unit
+
+    text = (plain_folder / "scene.toml").read_text()
+    (plain_folder / "scene.toml").write_text(text.replace("[fit]", f"[fit]\nmissing = [{value}, 40000]"))
+    code, report, told = fit(capsys, *given)
+    assert code == 0 and not told and found(report)
+
+    (plain_folder / "scene.toml").write_text(text)
+    code, report, told = fit(capsys, *given)
+    if value == 0:  # of a depth camera's image that goes without saying
+        assert code == 0 and not told and found(report)
+    elif value == -1:
+        assert code == 0 and found(report)
+        assert len(told) == 1 and "depth.npy: " in told[0] and "are below zero (-1), which no depth is" in told[0]
+    else:
+        assert f"% of the pixels are exactly {value:.10g}," in told[0] and "--missing" in told[0]
+        assert not any("exactly" in text for text in told[1:])
+
+
+def test_zeros_of_floats_are_missing_but_where_the_background_is_zero(capsys, plain_folder):
+    np.save("depth.npy", np.nan_to_num(render_truth()))
+    code, report, told = fit(capsys, "--observed", "depth.npy")
+    assert code == 0 and not told and found(report)
+    save_scene_file("scene.toml", START, fit=FitSettings(free=FREE, background=0.0))
+    code, report, _ = fit(capsys, "--observed", "depth.npy")
+    assert code == 0 and report["count"] == 64 * 48
+
+
+@pytest.mark.parametrize("scale", [(), ("--scale", "1/255"), ("--scale", 1 / 255)])
+def test_masks_of_255(capsys, plain_folder, scale):
+    save_color("mask.png", np.rint(255 * dr.Renderer(TRUTH, output="mask").render()).astype(np.uint8))
+    save_scene_file("scene.toml", START, fit=FitSettings(free=FREE, output="mask"))
+    code, report, told = fit(capsys, "--observed", "mask.png", *scale)
+    assert code == 0 and not told
+    fitted = np.array([entry["fitted"] for entry in report["parameters"]])
+    np.testing.assert_allclose(fitted, TRUTH.shapes["ball"].center, atol=2e-3)
+    code, error, _ = fit(capsys, "--observed", "mask.png", "--scale", 1)
+    assert code == 2 and "a mask has values from 0 to 1, got 0 to 255" in error
+
+
+def test_one_channel_is_an_image(capsys, plain_folder):
+    np.save("depth.npy", render_truth()[..., None])
+    code, report, told = fit(capsys, "--observed", "depth.npy")
+    assert code == 0 and not told and found(report)
+    np.save("depth.npy", np.stack([render_truth()] * 2, axis=-1))
+    code, error, _ = fit(capsys, "--observed", "depth.npy")
+    assert code == 2 and "depth.npy: has 2 channels, depth 1" in error
+
+
+@pytest.mark.parametrize(
+    ("scale", "expected", "kind"), [("5000", 1, "units: "), ("1", 1, "units: "), ("0.00002", 0, "distance: ")]
+)
+def test_a_scale_the_wrong_way_round(capsys, plain_folder, scale, expected, kind):
+    save_depth("depth.png", render_truth(), 1 / 5000)
+    code, report, told = fit(capsys, "--observed", "depth.png", "--scale", "1/5000")
+    assert code == 0 and not told and found(report)
+    code, report, told = fit(capsys, "--observed", "depth.png", "--scale", scale)
+    assert code == expected and told[0].startswith(kind) and told[0].endswith("Did you mean --scale 1/5000?")
+
+
+@pytest.mark.parametrize("text", ["1/0", "x", "1/", "/2", "1/2/3"])
+def test_what_is_no_scale(capsys, plain_folder, text):
+    code, out, err = run(capsys, "fit", "scene.toml", "--observed", "depth.png", "--scale", text)
+    assert (code, out) == (2, "")
+    assert f"--scale: must be a number, or a fraction as 1/5000, got '{text}'" in err and err.count("\n") == 1
+
+
+def test_a_model_around_the_camera_is_no_answer(capsys, plain_folder):
+    save_scene_file("scene.toml", START.replace(ball=dr.Sphere((0.1, -0.05, 1.5), 400)), fit=FitSettings(free=FREE))
+    code, _, told = fit(capsys, "--observed", "depth.npy")
+    assert code == 1 and "the camera stands within the model ball" in told[0]
+
+
+def test_what_was_said_of_one_stage_is_not_said_again(capsys, plain_folder):
+    stages = (FitStage(Huber(1e-9), 1), FitStage(Huber(1e-9), 1))
+    save_scene_file("scene.toml", START, fit=FitSettings(free=FREE, stages=stages))
+    np.save("depth.npy", render_truth() + np.random.default_rng(0).normal(0, 0.01, (48, 64)))
+    code, _, told = fit(capsys, "--observed", "depth.npy")
+    assert code == 0 and 1 <= len(told) <= 2 and len(set(told)) == len(told)
+    assert all(text.startswith("loss: ") for text in told)
+
+
+# ---- the sample --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def made():
+    """What made the sample."""
+    return runpy.run_path(str(ROOT / "tools" / "make_sample.py"))
+
+
+def test_the_readmes_commands_fit_the_sample(capsys, tmp_path, monkeypatch, made):
+    """Word for word; the pose is that which made the image, and outlines are drawn."""
+    monkeypatch.chdir(tmp_path)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = [line.split() for line in readme.splitlines() if line.startswith(".venv/bin/diffrt-aot ")]
+    assert [command[1] for command in commands] == ["sample", "fit"]
+    for _, *arguments in commands:
+        code, out, err = run(capsys, *arguments)
+        assert code == 0 and "warning" not in err and "note" not in err
+    assert "status     converged" in out
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    T, truth = np.array(report["poses"]["truck.pose"]), made["TRUTH"]
+    degrees = np.degrees(np.arccos(np.clip((np.trace(T[:3, :3].T @ truth[:3, :3]) - 1) / 2, -1, 1)))
+    assert degrees < 0.5 and np.linalg.norm(T[:3, 3] - truth[:3, 3]) < 5e-4
+    assert report["residuals"]["start"]["median"] > 0.01 and 3e-4 < report["residuals"]["fitted"]["median"] < 1e-3
+    pytest.importorskip("matplotlib")
+    assert (tmp_path / "out" / "outline.png").stat().st_size > 20_000
+
+
+def test_the_sample_is_what_its_script_makes(made):
+    folder = made["FOLDER"]
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 100_000
+    vertices, faces = made["truck"]()
+    mesh = dr.load_scene_file(folder / "truck.toml").scene.shapes["truck"]
+    assert np.array_equal(mesh.faces, faces) and np.allclose(mesh.vertices, vertices, atol=1e-9)
+    assert np.allclose(mesh.T_world_mesh, made["START"], atol=1e-8)
+    expected, image = made["frame"](vertices, faces), load_observed(folder / "depth.png", 0.001)
+    differs = ~np.isclose(expected, image, atol=6e-4, equal_nan=True)
+    assert differs.mean() < 1e-3  # other instruction sets round otherwise
+
+
+def test_the_sample_does_not_overwrite(capsys, tmp_path):
+    code, out, _ = run(capsys, "sample", tmp_path / "a")
+    assert code == 0 and out.count("wrote ") == 3
+    assert run(capsys, "sample", tmp_path / "a")[0] == 0
+    (tmp_path / "a" / "truck.obj").write_text("mine")
+    code, out, err = run(capsys, "sample", tmp_path / "a")
+    assert (code, out) == (2, "") and "truck.obj exists and is another file" in err
+    assert (tmp_path / "a" / "truck.obj").read_text() == "mine"

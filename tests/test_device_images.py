@@ -139,3 +139,5 @@ def test_observations(kernels, dtype, per_pixel):
     weights[13, 14] = -1e-30
     observed, weight, negative = loaded(kernels, image, memory, weights, weights, channels)
     assert negative == 1 and np.all(weight[13, 14] == 0)
+    weights[13, 14] = np.inf
+    assert loaded(kernels, image, memory, weights, weights, channels)[2] == 1

@@ -10,8 +10,9 @@ from diffrt_aot.camera import PinholeCamera
 from diffrt_aot.errors import SceneFileError
 from diffrt_aot.losses import Barron, Cauchy, Tukey
 from diffrt_aot.mesh_file import load_mesh, save_mesh
+from diffrt_aot.renderer import Renderer
 from diffrt_aot.scene import Scene
-from diffrt_aot.scene_file import FitSettings, FitStage, SceneFile, load_scene_file, save_scene_file
+from diffrt_aot.scene_file import FitSettings, FitStage, MeshFile, SceneFile, load_scene_file, save_scene_file
 from diffrt_aot.shapes import Mesh, Plane, Sphere
 
 CAMERA = """
@@ -96,7 +97,7 @@ stages = [
     np.testing.assert_array_equal(scene.camera.T_world_camera[:3, 3], [0.1, 0.2, 0.3])
     assert scene.shapes["floor"] == Plane((0, 1, 0), (0, 2, 0))
     assert len(scene.shapes["block"].vertices) == 4, "equal vertices must not be merged"
-    assert file.mesh_files == {"block": path.parent / "a.obj"}
+    assert file.mesh_files == {"block": MeshFile(path.parent / "a.obj")}
     assert file.color_camera.image_shape == (54, 96)
     assert file.fit == FitSettings(
         free=("block.pose", "ball.radius"),
@@ -110,6 +111,23 @@ stages = [
     )
     assert file.fit.all_stages() == file.fit.stages
     assert not file.notes
+
+
+def test_numbers_that_say_not_measured(write):
+    for text, expected in (("65535", (65535.0,)), ("[65535, -1.5]", (65535.0, -1.5)), ("[]", ())):
+        assert load_scene_file(write(CAMERA + BALL + f"[fit]\nmissing = {text}")).fit.missing == expected
+
+
+def test_the_renderer_takes_the_same_boundary():
+    scene = Scene(PinholeCamera(64, 48, 60, 60, 32, 24), {"ball": Sphere((0, 0, 3), 1)})
+    for output in ("depth", "distance", "mask", "shade", "normal", ("depth", "distance"), ("depth", "mask")):
+        for background in (None, 0.0):
+            settings = FitSettings(output=output, background=background)
+            renderer = Renderer(scene, output=output, background=background)
+            assert renderer.boundary == settings.chosen_boundary, (output, background)
+    assert Renderer(scene, output="depth", rules={"ball": "foreground"}).boundary == "exact"
+    assert Renderer(scene, output="depth", background=[None]).boundary == "none"
+    assert Renderer(scene, output="mask", boundary="none").boundary == "none"
 
 
 def test_stages_default_to_one():
@@ -162,7 +180,7 @@ def test_boundary_suits_the_image_unless_it_is_given(settings, expected):
         (CAMERA + '[shapes.m]\ntype = "mesh"', r"\[shapes.m\]: missing file"),
         (CAMERA + '[shapes.m]\ntype = "mesh"\nfile = 3', r"\[shapes.m\]: file: must be a string, got 3"),
         (CAMERA + '[shapes.m]\ntype = "mesh"\nfile = "no.obj"', r"\[shapes.m\]: mesh file .*no.obj does not"),
-        (CAMERA + '[shapes.m]\ntype = "mesh"\nfile = "scene.toml"', r"trimesh cannot read it as a mesh"),
+        (CAMERA + '[shapes.m]\ntype = "mesh"\nfile = "scene.toml"', r"scene.toml: meshes are read from .npz, .obj, "),
         (CAMERA + '[shapes.m]\ntype = "mesh"\nfile = "empty.obj"', r"empty.obj: "),
     ],
 )
@@ -185,6 +203,8 @@ def test_errors_name_file_and_place(write, text, message):
         ("max_steps = 0", "max_steps: must be between 1 and"),
         ("max_steps = 3.5", "max_steps: must be an integer"),
         ("depth_scale = 0", "depth_scale: must be above zero"),
+        ("missing = 'zero'", "missing: must be a number, got 'zero'"),
+        ("missing = [65535, nan]", "missing: must be finite, got nan"),
         ("output = 3", "output: must be a name or a list of names, got 3"),
         ("output = []", "output: must be a name or a list"),
         ("background = 'far'", "background: must be a number"),
@@ -227,6 +247,80 @@ def test_rounded_transforms_are_repaired_and_noted(write):
     assert re.match(r"\[shapes.m\] T_world_mesh: off a rotation by \S+, as if rounded; took the nearest", note)
 
 
+TURNED = [[0, -1, 0, 1], [1, 0, 0, 2], [0, 0, 1, 3]]
+MOVED = [[1, 0, 0, 1], [0, 1, 0, 2], [0, 0, 1, 3]]
+
+
+@pytest.mark.parametrize(
+    ("pose", "expected"),
+    [
+        ("{ rotation_xyzw = [0, 0, 0.70711, 0.70711], translation = [1, 2, 3] }", TURNED),
+        ("{ rotation_wxyz = [0.70711, 0, 0, 0.70711], translation = [1, 2, 3] }", TURNED),
+        ("{ translation = [1, 2, 3] }", MOVED),
+        ("[[0, -1, 0, 1], [1, 0, 0, 2], [0, 0, 1, 3]]", TURNED),
+        ("[[1, 0, 0, 1], [0, 1, 0, 2], [0, 0, 1, 3], [1e-8, 0, 0, 0.9999999]]", MOVED),
+    ],
+)  # fmt: skip
+def test_poses_as_they_come(write, pose, expected):
+    write(OBJ, "a.obj")
+    file = load_scene_file(
+        write(CAMERA + f'T_world_camera = {pose}\n[shapes.m]\ntype = "mesh"\nfile = "a.obj"\nT_world_mesh = {pose}')
+    )
+    for T in (file.scene.camera.T_world_camera, file.scene.shapes["m"].T_world_mesh):
+        np.testing.assert_allclose(T[:3], expected, atol=1e-15)
+    assert not file.notes
+
+
+@pytest.mark.parametrize(
+    ("pose", "message"),
+    [
+        (
+            "{ rotation = [0, 0, 0, 1] }",
+            r"unknown key 'rotation'. Perhaps you meant 'rotation_\w+'. Valid: rotation_xyzw, ",
+        ),
+        ("{ rotation_xyzw = [0, 0, 1, 1] }", r"\[camera.T_world_camera\]: rotation_xyzw: must have length 1"),
+        ("{ rotation_xyzw = [0, 0, 0, 1], rotation_wxyz = [1, 0, 0, 0] }", "two orders of the same numbers"),
+        ("'identity'", r"\[camera\]: T_world_camera: must hold numbers"),
+        ("[[2, 0, 0, 0], [0, 2, 0, 0], [0, 0, 2, 0]]", "its columns have length 2: apply that scale to the geometry"),
+    ],
+)
+def test_poses_that_are_none(write, pose, message):
+    with pytest.raises(SceneFileError, match=message):
+        load_scene_file(write(CAMERA + f"T_world_camera = {pose}\n" + BALL))
+
+
+@pytest.mark.parametrize(
+    ("text", "scale"), [("0.5", (0.5, 0.5, 0.5)), ("[1, -2, 1e-3]", (1, -2, 0.001)), ("2", (2, 2, 2))]
+)
+def test_a_scale_of_the_mesh_in_a_file(write, tmp_path, text, scale):
+    write(OBJ, "a.obj")
+    file = load_scene_file(write(CAMERA + f'[shapes.m]\ntype = "mesh"\nfile = "a.obj"\nscale = {text}\n'))
+    mesh = file.scene.shapes["m"]
+    np.testing.assert_array_equal(mesh.vertices, load_mesh(tmp_path / "a.obj").vertices * scale)
+    # Written with its file it refers to that with the scale; without, the scaled vertices are stored.
+    for mesh_files, kept in ((file.mesh_files, True), (None, False)):
+        written = save_scene_file(tmp_path / "again.toml", file.scene, mesh_files=mesh_files)
+        assert ("scale = " in written[0].read_text()) == kept == (len(written) == 1)
+        assert load_scene_file(written[0]).scene == file.scene
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("0", r"\[shapes.m\]: scale: must be above zero, got 0; pass 0.001 for a file in millimetres"),
+        ("-1.0", "scale: must be above zero"),
+        ("nan", "scale: must be finite"),
+        ("[1, 0, 1]", "scale: must not be zero in any direction"),
+        ("[1, 1]", r"scale: must have shape \(3,\)"),
+        ("'mm'", "scale: must be a number, got 'mm'"),
+    ],
+)
+def test_scales_that_are_none(write, text, message):
+    write(OBJ, "a.obj")
+    with pytest.raises(SceneFileError, match=message):
+        load_scene_file(write(CAMERA + f'[shapes.m]\ntype = "mesh"\nfile = "a.obj"\nscale = {text}\n'))
+
+
 @pytest.fixture
 def scene():
     rng = np.random.default_rng(0)
@@ -251,6 +345,7 @@ def test_what_is_written_reads_back_bit_for_bit(tmp_path, scene):
         boundary="exact",
         loss=Barron(-math.inf, 1e-7),
         depth_scale=0.001,
+        missing=(65535.0, -1.0, 1e10),
         stages=(FitStage(Tukey(0.1), 3), FitStage(None)),
     )
     path = tmp_path / "scene.toml"
@@ -298,13 +393,3 @@ def test_meshes_by_numpy_alone(tmp_path):
     np.savez(tmp_path / "float.npz", vertices=np.eye(3), faces=[[0.0, 1, 2]])
     with pytest.raises(SceneFileError, match=r"float.npz: faces: must have an integer type"):
         load_mesh(tmp_path / "float.npz")
-
-
-@pytest.mark.parametrize("ending", ["obj", "ply", "stl", "off"])
-def test_meshes_by_trimesh(tmp_path, ending):
-    trimesh = pytest.importorskip("trimesh")
-    box = trimesh.creation.box((1, 2, 3))
-    box.export(tmp_path / f"box.{ending}")
-    mesh = load_mesh(tmp_path / f"box.{ending}")
-    assert mesh.faces.shape == (12, 3)
-    np.testing.assert_allclose(np.ptp(mesh.vertices, axis=0), [1, 2, 3], rtol=1e-6)

@@ -119,6 +119,18 @@ def test_bad_meshes(vertices, faces, kind, message):
         Mesh(vertices, faces)
 
 
+def test_vertices_must_be_finite_where_faces_use_them():
+    mesh = Mesh([*TETRAHEDRON, (np.nan, 0, 0), (0, np.inf, 0)], FACES)
+    for twin in (copy.deepcopy(mesh), pickle.loads(pickle.dumps(mesh)), mesh.replace()):
+        assert twin == mesh and hash(twin) == hash(mesh)
+    assert mesh != Mesh([*TETRAHEDRON, (np.nan, 0, 0), (np.inf, 0, 0)], FACES)
+    message = (
+        r"vertices: must be finite, got inf at index \(5, 1\), which face 4 uses \(1 such faces of 5\); remove these"
+    )
+    with pytest.raises(ValueError, match=message):
+        mesh.replace(faces=[*FACES, (0, 1, 5)])
+
+
 def test_bad_mesh_pose_is_named():
     with pytest.raises(ValueError, match="T_world_mesh: its last row"):
         Mesh(TETRAHEDRON, FACES, 2 * np.eye(4))

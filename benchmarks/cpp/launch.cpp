@@ -57,7 +57,7 @@ int main() {
   const std::vector<double> theta = renderer.theta0();
   const std::vector<double> render = seconds_each([&] { renderer.render(theta, pixels); });
   NormalEquations equations;
-  const Observation observation{ImageView::contiguous(pixels.data(), 16), {}};
+  const Observation observation{ImageView::contiguous(pixels.data(), 16, 16), {}};
   const std::vector<double> normal =
       seconds_each([&] { renderer.normal_equations(theta, observation, {}, equations); });
 

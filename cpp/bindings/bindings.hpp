@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "diffrt/diffrt.hpp"
+#include "gil.hpp"
 
 namespace diffrt::bindings {
 

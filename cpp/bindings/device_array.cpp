@@ -1,6 +1,7 @@
 // Results that stay on a GPU, and how they are handed to other libraries.
 #include "bindings.hpp"
 #include "dlpack.hpp"
+#include "driver_call.hpp"
 
 namespace diffrt::bindings {
 namespace {
@@ -61,7 +62,8 @@ py::array to_numpy(const DeviceArray& array) {
   auto* owned = new std::vector<float>(array.size());
   const py::capsule keep(owned, [](void* p) { delete static_cast<std::vector<float>*>(p); });
   {
-    const py::gil_scoped_release release;
+    const WithoutGil without;
+    const DriverCall call;
     array.fetch(*owned);
   }
   std::vector<py::ssize_t> shape(array.shape().begin(), array.shape().end()), strides;
@@ -71,7 +73,8 @@ py::array to_numpy(const DeviceArray& array) {
 }
 
 DeviceArray copy(const DeviceArray& array) {
-  const py::gil_scoped_release release;
+  const WithoutGil without;
+  const DriverCall call;
   return array.copy();
 }
 

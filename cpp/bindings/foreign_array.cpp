@@ -50,6 +50,9 @@ ImageView image_of(const Strided& array, const char* name, const Renderer& rende
   }
   return {array.data,
           array.is_double,
+          camera.height,
+          camera.width,
+          C,
           array.strides[0],
           array.strides[1],
           channels ? static_cast<std::ptrdiff_t>(array.strides[2]) : 0,
@@ -122,8 +125,9 @@ Observation observation_of(const Renderer& renderer, const py::object& observed,
   const bool per_pixel =
       array.shape.size() == 2 && array.shape[0] == camera.height && array.shape[1] == camera.width;
   if (per_pixel) {  // one weight for all channels
-    observation.weights = {array.data, array.is_double, array.strides[0], array.strides[1],
-                           0,          array.on_device};
+    observation.weights = {
+        array.data, array.is_double, camera.height, camera.width, 1, array.strides[0], array.strides[1],
+        0,          array.on_device};
   } else {
     observation.weights = image_of(array, "weights", renderer);
   }

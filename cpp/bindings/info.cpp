@@ -1,4 +1,5 @@
 #include "bindings.hpp"
+#include "driver_call.hpp"
 
 namespace diffrt::bindings {
 
@@ -8,7 +9,8 @@ namespace {
 py::list device_details_list() {
   std::vector<DeviceDetails> found;
   {
-    const py::gil_scoped_release release;
+    const WithoutGil without;
+    const DriverCall call;
     found = device_details();
   }
   py::list result;
@@ -20,7 +22,8 @@ py::list device_details_list() {
 py::list missing_devices_list() {
   std::vector<MissingDevice> found;
   {
-    const py::gil_scoped_release release;
+    const WithoutGil without;
+    const DriverCall call;
     found = missing_devices();
   }
   py::list result;
@@ -31,10 +34,14 @@ py::list missing_devices_list() {
 }  // namespace
 
 void bind_info(py::module_& module) {
+  py::module_::import("atexit").attr("register")(py::cpp_function([] {
+    const WithoutGil without;
+    DriverCall::finish_all();
+  }));
   module.def("version", &version);
   module.def("isa_level", &isa_level);
   module.def("available_isa_levels", &available_isa_levels);
-  module.def("devices", &devices, py::call_guard<py::gil_scoped_release>());
+  module.def("devices", &devices, py::call_guard<WithoutGil, DriverCall>());
   module.def("device_details", &device_details_list);
   module.def("missing_devices", &missing_devices_list);
   module.def("default_threads", &default_threads);

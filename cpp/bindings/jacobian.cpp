@@ -1,4 +1,5 @@
 #include "bindings.hpp"
+#include "driver_call.hpp"
 
 namespace diffrt::bindings {
 namespace {
@@ -26,7 +27,8 @@ py::array dense(const std::shared_ptr<Jacobian>& J) {
   }
   std::vector<float> values(static_cast<std::size_t>(H * W * C * P));
   {
-    const py::gil_scoped_release release;
+    const WithoutGil without;
+    const DriverCall call;
     J->to_dense(values);
   }
   auto* owned = new std::vector<float>(std::move(values));
@@ -38,7 +40,8 @@ py::array multiply(const Jacobian& J, const DoubleArray& v) {
   std::vector<double> out(static_cast<std::size_t>(J.height()) * static_cast<std::size_t>(J.width()) *
                           static_cast<std::size_t>(J.channels()));
   {
-    const py::gil_scoped_release release;
+    const WithoutGil without;
+    const DriverCall call;
     J.multiply(span_of(v), out);
   }
   return to_array(std::move(out), image_shape(J));
@@ -47,7 +50,8 @@ py::array multiply(const Jacobian& J, const DoubleArray& v) {
 py::array multiply_transposed(const Jacobian& J, const DoubleArray& w) {
   std::vector<double> out(J.parameters());
   {
-    const py::gil_scoped_release release;
+    const WithoutGil without;
+    const DriverCall call;
     J.multiply_transposed(span_of(w), out);
   }
   const auto size = static_cast<py::ssize_t>(out.size());
@@ -57,7 +61,8 @@ py::array multiply_transposed(const Jacobian& J, const DoubleArray& w) {
 py::tuple to_sparse(const Jacobian& J) {
   Jacobian::Sparse sparse;
   {
-    const py::gil_scoped_release release;
+    const WithoutGil without;
+    const DriverCall call;
     sparse = J.to_sparse();
   }
   const auto rows = static_cast<py::ssize_t>(sparse.row_starts.size()),
@@ -97,7 +102,7 @@ void bind_jacobian(py::module_& module) {
       .def_property_readonly("parameters", &Jacobian::parameters)
       .def("dense", &dense)
       .def_property_readonly("on_device", &Jacobian::on_device)
-      .def("dense_on_device", &Jacobian::dense_on_device, py::call_guard<py::gil_scoped_release>())
+      .def("dense_on_device", &Jacobian::dense_on_device, py::call_guard<WithoutGil, DriverCall>())
       .def("multiply", &multiply)
       .def("multiply_transposed", &multiply_transposed)
       .def("to_sparse", &to_sparse)

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -11,13 +10,12 @@
 
 namespace diffrt::bindings {
 
-// `Memory` owns the numbers of one array; those of a pool are of one size.
+// `Memory` owns the numbers of one array; those of a pool are of one size. Used with the interpreter's lock.
 template <class Memory>
 class MemoryPool : public std::enable_shared_from_this<MemoryPool<Memory>> {
  public:
   // What an array held before, or nothing. Its contents are whatever was there.
   Memory take() {
-    const std::lock_guard<std::mutex> lock(mutex_);
     if (idle_.empty()) return Memory();
     Memory memory = std::move(idle_.back());
     idle_.pop_back();
@@ -41,11 +39,9 @@ class MemoryPool : public std::enable_shared_from_this<MemoryPool<Memory>> {
   };
 
   void put(Memory memory) {
-    const std::lock_guard<std::mutex> lock(mutex_);
     if (idle_.size() < 2) idle_.push_back(std::move(memory));
   }
 
-  std::mutex mutex_;
   std::vector<Memory> idle_;
 };
 

@@ -1,11 +1,12 @@
 #include <cstdlib>
 #include <memory>
-#include <mutex>
 #include <new>
 #include <optional>
 
+#include "driver_call.hpp"
 #include "foreign_array.hpp"
 #include "memory_pool.hpp"
+#include "turns.hpp"
 
 namespace diffrt::bindings {
 
@@ -135,9 +136,53 @@ ImageMemory new_memory(std::size_t count) {
 }
 
 // A Renderer that one Python thread uses at a time: calls let go of the interpreter's lock while they
-// compute.
+// compute. Nobody waits for that lock while it is his turn, nor for his turn while he has that lock.
 class LockedRenderer {
  public:
+  // It is this thread's turn, from construction on, or take().
+  class Turn {
+   public:
+    explicit Turn(LockedRenderer& renderer) : renderer_(renderer) {
+      take([] {
+        const WithGil with;
+        if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+      });
+    }
+    ~Turn() {
+      if (taken_) give();
+    }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+
+    template <class F>
+    void take(F&& waiting) {
+      const bool whole = renderer_.turns_.take(waiting);
+      taken_ = true;
+      if (renderer_.on_gpu_ && !DriverCall::begin()) {
+        taken_ = false;
+        renderer_.turns_.give();
+        stop_for_good();
+      }
+      renderer_.whole_ = renderer_.whole_ && whole;
+      if (renderer_.whole_) return;
+      try {
+        renderer_.make_anew();
+      } catch (...) {
+        give();
+        throw;
+      }
+    }
+    void give() {
+      taken_ = false;
+      if (renderer_.on_gpu_) DriverCall::end();
+      renderer_.turns_.give();
+    }
+
+   private:
+    LockedRenderer& renderer_;
+    bool taken_ = false;
+  };
+
   LockedRenderer(const py::object& scene, std::vector<std::string> free,
                  const std::vector<std::string>& outputs, std::vector<std::optional<double>> background,
                  bool exact, const std::vector<std::pair<std::string, std::string>>& rules,
@@ -145,13 +190,19 @@ class LockedRenderer {
       : renderer_(make(scene, std::move(free), outputs, std::move(background), exact, rules,
                        std::move(device), threads)) {}
 
+  ~LockedRenderer() {
+    if (!whole_ || turns_.left_behind()) leave();
+  }
+  LockedRenderer(const LockedRenderer&) = delete;
+  LockedRenderer& operator=(const LockedRenderer&) = delete;
+
   Renderer& get() { return renderer_; }
 
   // Runs without the interpreter's lock, alone in this renderer.
   template <class F>
   auto alone(F&& function) {
-    const py::gil_scoped_release release;
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const WithoutGil without;
+    const Turn turn(*this);
     return function(renderer_);
   }
 
@@ -183,15 +234,27 @@ class LockedRenderer {
     options.device = std::move(device);
     options.threads = threads;
     Scene values = scene_of(scene);
-    const py::gil_scoped_release release;
+    const WithoutGil without;
+    const DriverCall call;
     return Renderer(std::move(values), std::move(options));
   }
 
+  // After a fork() during another thread's call: what that call was changing stays as it is.
+  void leave() { new Renderer(std::move(renderer_)); }
+  void make_anew() {
+    Renderer fresh(renderer_.scene(), renderer_.options());
+    leave();
+    renderer_ = std::move(fresh);
+    whole_ = true;
+  }
+
   Renderer renderer_;
+  const bool on_gpu_ = renderer_.device() != "cpu";
+  Turns turns_;
+  bool whole_ = true;
   const std::shared_ptr<MemoryPool<ImageMemory>> images_ = std::make_shared<MemoryPool<ImageMemory>>();
   const std::shared_ptr<MemoryPool<std::vector<double>>> matrices_ =
       std::make_shared<MemoryPool<std::vector<double>>>();  // P x P
-  std::mutex mutex_;
 };
 
 Span<float> span_of(py::array_t<float>& image) {
@@ -257,14 +320,18 @@ py::tuple cost(LockedRenderer& self, const py::object& theta, const py::object& 
 // Between steps the interpreter gets a turn: pending signals, and the user's callback. Ctrl-C, in either,
 // ends the fit with the best so far; any other exception passes through.
 bool between_steps(const py::object& callback, const StepRecord& record, Span<const double> theta) {
-  const py::gil_scoped_acquire acquire;
+  const WithGil with;
   try {
     if (PyErr_CheckSignals() != 0) throw py::error_already_set();
     if (callback.is_none()) return true;
     const py::array_t<double> best(static_cast<py::ssize_t>(theta.size()), theta.data());
-    const py::object answer =
-        callback(record.step, record.cost, record.count, record.gradient_norm, record.step_norm,
-                 record.lambda, record.gain_ratio, record.accepted, record.seconds, record.level, best);
+    const py::tuple arguments =
+        py::make_tuple(record.step, record.cost, record.count, record.gradient_norm, record.step_norm,
+                       record.lambda, record.gain_ratio, record.accepted, record.seconds, record.level, best);
+    PyObject* const given =
+        stopping_at_exit([&] { return PyObject_CallObject(callback.ptr(), arguments.ptr()); });
+    if (given == nullptr) throw py::error_already_set();
+    const auto answer = py::reinterpret_steal<py::object>(given);
     return answer.is_none() || answer.cast<bool>();
   } catch (py::error_already_set& error) {
     if (!error.matches(PyExc_KeyboardInterrupt)) throw;
@@ -292,7 +359,7 @@ py::dict result_dict(SolveResult&& result) {
       "rank"_a = result.rank, "analysed"_a = result.analysed, "held"_a = result.held,
       "null_directions"_a = to_array(std::move(result.null_directions), {nulls, P}),
       "residual_variance"_a = result.residual_variance, "covariance"_a = square(std::move(result.covariance)),
-      "covariance_sandwich"_a = square(std::move(result.covariance_sandwich)));
+      "covariance_sandwich"_a = square(std::move(result.covariance_sandwich)), "unseen"_a = result.unseen);
 }
 
 py::dict fit_image(LockedRenderer& self, const py::object& observed, const py::object& weights,
@@ -315,11 +382,18 @@ py::dict fit_image(LockedRenderer& self, const py::object& observed, const py::o
   for (const auto& [index, mean, sigma] : priors) options.priors.push_back({index, mean, sigma});
   options.lower = lower;
   options.upper = upper;
-  options.callback = [&callback](const StepRecord& record, Span<const double> theta) {
-    return between_steps(callback, record, theta);
-  };
-  return result_dict(self.alone(
-      [&](Renderer& renderer) { return fit(renderer, observation, in, loss_of(loss), options, levels); }));
+  const Loss robust = loss_of(loss);
+  return result_dict([&] {
+    const WithoutGil without;
+    LockedRenderer::Turn turn(self);
+    options.callback = [&](const StepRecord& record, Span<const double> theta) {
+      turn.give();  // the callback may render, and so may other threads
+      const bool goes_on = between_steps(callback, record, theta);
+      turn.take([] {});
+      return goes_on;
+    };
+    return fit(self.get(), observation, in, robust, options, levels);
+  }());
 }
 
 py::list blocks(LockedRenderer& self) {
@@ -368,7 +442,7 @@ void bind_renderer(py::module_& module) {
                              [](LockedRenderer& self) { return self.get().degenerate_triangles(); })
       .def_property_readonly("warnings", [](LockedRenderer& self) { return self.get().warnings(); });
   module.def("status_message", [](const std::string& status) {
-    for (int k = 0; k <= static_cast<int>(Status::not_finite); ++k) {
+    for (int k = 0; k < status_count; ++k) {
       if (status == name(static_cast<Status>(k))) return std::string(message(static_cast<Status>(k)));
     }
     throw ArgumentError("status: unknown name '" + status + "'");

@@ -51,7 +51,7 @@ int main() {
   std::printf("image %d x %d, %zu columns, x86 level %s\n", J.width(), J.height(), J.parameters(),
               diffrt::isa_level().c_str());
 
-  const diffrt::Observation observation{diffrt::ImageView::contiguous(observed.data(), width), {}};
+  const diffrt::Observation observation{diffrt::ImageView::contiguous(observed.data(), height, width), {}};
   const diffrt::SolveResult result = diffrt::fit(renderer, observation, renderer.theta0());
   const std::vector<std::string> names = {"radius", "center.x", "center.y", "center.z"};
   std::printf("%s\n", diffrt::summary(result, names).c_str());

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "check_span.hpp"
 #include "diffrt/errors.hpp"
 #include "renderer/device/results.hpp"
 #include "runtime/devices.hpp"
@@ -9,39 +10,45 @@
 
 namespace diffrt {
 
+namespace {
+
+const renderer::gpu::Result& held(const std::shared_ptr<const renderer::gpu::Result>& memory) {
+  if (memory == nullptr) throw ArgumentError("DeviceArray: is empty; Renderer::render_on_device makes one");
+  return *memory;
+}
+
+}  // namespace
+
 std::size_t DeviceArray::size() const {
   std::size_t size = memory_ == nullptr ? 0 : 1;
   for (const std::int64_t length : shape_) size *= static_cast<std::size_t>(length);
   return size;
 }
 
-std::string DeviceArray::device() const { return memory_->device().details().device; }
+std::string DeviceArray::device() const { return held(memory_).device().details().device; }
 
-bool DeviceArray::is_cuda() const { return memory_->device().kind() == runtime::DeviceKind::cuda; }
+bool DeviceArray::is_cuda() const { return held(memory_).device().kind() == runtime::DeviceKind::cuda; }
 
 int DeviceArray::device_index() const { return runtime::parse_device(device()).index; }
 
-std::uint64_t DeviceArray::address() const { return memory_->address(); }
+std::uint64_t DeviceArray::address() const { return held(memory_).address(); }
 
 void DeviceArray::fetch(Span<float> out) const {
-  if (out.size() != size()) {
-    throw ArgumentError("out: has " + std::to_string(out.size()) + " numbers, expected " +
-                        std::to_string(size()));
-  }
-  memory_->fetch(0, out.size() * sizeof(float), out.data());
+  check_span("out", out, size(), "the array's");
+  held(memory_).fetch(0, out.size() * sizeof(float), out.data());
 }
 
 DeviceArray DeviceArray::copy() const {
   const std::size_t bytes = size() * sizeof(float);
-  const auto made = memory_->home().take(bytes, 0);
-  const auto sequence = memory_->device().make_sequence();
-  sequence->copy(made->array<unsigned char>(0, bytes), memory_->array<unsigned char>(0, bytes));
+  const auto made = held(memory_).home().take(bytes, 0);
+  const auto sequence = held(memory_).device().make_sequence();
+  sequence->copy(made->array<unsigned char>(0, bytes), held(memory_).array<unsigned char>(0, bytes));
   sequence->finish();
   sequence->run();
   sequence->wait();
   return {made, shape_, strides_};
 }
 
-void DeviceArray::used_on(std::uintptr_t stream) const { memory_->used_on(stream); }
+void DeviceArray::used_on(std::uintptr_t stream) const { held(memory_).used_on(stream); }
 
 }  // namespace diffrt

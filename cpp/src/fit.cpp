@@ -6,9 +6,12 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <utility>
 
+#include "check_span.hpp"
 #include "diffrt/errors.hpp"
+#include "extent.hpp"
 #include "pyramid.hpp"
 #include "solver/arguments.hpp"
 
@@ -17,6 +20,9 @@ namespace {
 
 // Where an edge is, in pixels from the principal point, is rounded some times on its way.
 constexpr double kPlaceRoundings = 2;
+
+// What takes up less than a pixel has vanished if its bounds take up less than this part of what they did.
+constexpr double kVanished = 0.25;
 
 double element(const ImageView& image, int row, int column, int channel) {
   const char* address = static_cast<const char*>(image.data) + row * image.row_stride +
@@ -31,18 +37,26 @@ double element(const ImageView& image, int row, int column, int channel) {
   return static_cast<double>(value);
 }
 
-// Mean magnitude of an image's numbers, from a sample of them, or the root of their mean square. The latter
-// is what the rounding of pixels along silhouettes is like: they are few, and are rounded as the jump there
-// is.
-double magnitude(const ImageView& image, const PinholeCamera& camera, int channels, bool silhouettes) {
-  if (image.empty()) return 0;
+// Mean magnitude of a rendered image's numbers, from a sample of them, or the root of their mean square. The
+// latter is what the rounding of pixels along silhouettes is like: they are few, and are rounded as the jump
+// there is. The background is a constant, which is not rounded, however large.
+double magnitude(const ImageView& image, const PinholeCamera& camera, int channels,
+                 const std::vector<std::optional<double>>& backgrounds, bool silhouettes) {
+  const auto is_background = [&](double value) {
+    return std::any_of(backgrounds.begin(), backgrounds.end(),
+                       [value](const std::optional<double>& background) {
+                         return background && value == static_cast<double>(static_cast<float>(*background));
+                       });
+  };
   const int row_step = std::max(1, camera.height / 64), column_step = std::max(1, camera.width / 64);
   double sum = 0, count = 0;
   for (int row = 0; row < camera.height; row += row_step) {
     for (int column = 0; column < camera.width; column += column_step) {
       for (int c = 0; c < channels; ++c) {
         const double value = element(image, row, column, c);
-        if (std::isfinite(value)) sum += silhouettes ? value * value : std::abs(value), ++count;
+        if (!std::isfinite(value)) continue;
+        ++count;
+        if (!is_background(value)) sum += silhouettes ? value * value : std::abs(value);
       }
     }
   }
@@ -53,7 +67,6 @@ double magnitude(const ImageView& image, const PinholeCamera& camera, int channe
 // Root of the mean square of what the numbers change by when all edges are a relative 1 farther from the
 // principal point: from pixel to pixel they change by the steps between neighbours.
 double change_by_place(const ImageView& image, const PinholeCamera& camera, int channels) {
-  if (image.empty()) return 0;
   const int row_step = std::max(1, camera.height / 64), column_step = std::max(1, camera.width / 64);
   double sum = 0, count = 0;
   for (int row = 0; row < camera.height; row += row_step) {
@@ -87,7 +100,7 @@ class OnHost {
     if (view.empty() || !view.on_device) return;
     numbers.resize(renderer.pixels() * static_cast<std::size_t>(renderer.channels()));
     renderer.fetch(view, numbers);
-    view = ImageView::contiguous(numbers.data(), renderer.scene().camera.width, renderer.channels());
+    view = ImageView::contiguous(numbers.data(), view.height, view.width, renderer.channels());
   }
 
   Observation observation_;
@@ -184,17 +197,27 @@ std::uint64_t new_revision() {
 
 ImageProblem::ImageProblem(Renderer& renderer, Observation observation, Loss loss)
     : renderer_(renderer), observation_(observation), loss_(loss) {
-  const double epsilon = static_cast<double>(std::numeric_limits<float>::epsilon());
-  const PinholeCamera& camera = renderer.scene().camera;
-  const bool silhouettes = renderer.options().boundary == Boundary::exact;
-  const OnHost host(renderer, {observation.image, {}, 0});
-  const ImageView& image = host.observation().image;
-  resolution_ = epsilon * magnitude(image, camera, renderer.channels(), silhouettes);
-  if (silhouettes) {
-    at_edges_ = kPlaceRoundings * epsilon * change_by_place(image, camera, renderer.channels());
-  }
+  renderer.check(observation);
   // The arrays stay as they are while the problem is solved.
   if (observation_.revision == 0) observation_.revision = new_revision();
+}
+
+// How rendered values are rounded, as seen in the first image: those of the observed one tell nothing, as
+// some may stand for "not measured" and be of any size.
+void ImageProblem::measure_rounding(Span<const double> theta) {
+  const double epsilon = static_cast<double>(std::numeric_limits<float>::epsilon());
+  const PinholeCamera& camera = renderer_.scene().camera;
+  const bool silhouettes = renderer_.options().boundary == Boundary::exact;
+  std::vector<float> numbers(renderer_.pixels() * static_cast<std::size_t>(renderer_.channels()));
+  renderer_.render(theta, numbers);
+  const ImageView image =
+      ImageView::contiguous(numbers.data(), camera.height, camera.width, renderer_.channels());
+  resolution_ =
+      epsilon * magnitude(image, camera, renderer_.channels(), renderer_.options().background, silhouettes);
+  if (silhouettes) {
+    at_edges_ = kPlaceRoundings * epsilon * change_by_place(image, camera, renderer_.channels());
+  }
+  measured_ = true;
 }
 
 std::size_t ImageProblem::size() const { return renderer_.parameters(); }
@@ -223,6 +246,8 @@ bool ImageProblem::can_be_rendered(Span<const double> theta) const {
 
 Evaluation ImageProblem::cost(Span<const double> theta) {
   if (!can_be_rendered(theta)) return {std::numeric_limits<double>::infinity(), 0};
+  // A callback may have used the renderer for a fit of its own.
+  if (remembered_ != 0 && renderer_.remembered() != remembered_) remember(remembered_theta_);
   SharedCost shared;
   renderer_.cost(theta, observation_, loss_, equations_, &shared);
   Evaluation result = evaluation();
@@ -230,16 +255,87 @@ Evaluation ImageProblem::cost(Span<const double> theta) {
   return result;
 }
 
+void ImageProblem::remember(Span<const double> theta) {
+  renderer_.normal_equations(theta, observation_, loss_, equations_, PoseDerivative::tangent, true);
+  clear_rounding();
+  remembered_ = renderer_.remembered();
+}
+
 Evaluation ImageProblem::normal_equations(Span<const double> theta, Span<double> H, Span<double> g) {
+  check_span("H", H, size() * size(), "P x P");
+  check_span("g", g, size(), "P");
   if (!can_be_rendered(theta)) {
     std::fill(H.begin(), H.end(), 0.0);
     std::fill(g.begin(), g.end(), 0.0);
     return {std::numeric_limits<double>::infinity(), 0};
   }
-  renderer_.normal_equations(theta, observation_, loss_, equations_, PoseDerivative::tangent, true);
+  if (!measured_) measure_rounding(theta);
+  remembered_theta_.assign(theta.begin(), theta.end());
+  remember(theta);
   std::copy(equations_.H.begin(), equations_.H.end(), H.begin());
   std::copy(equations_.g.begin(), equations_.g.end(), g.begin());
   return evaluation();
+}
+
+// What turns with a frame (a position, a rotation) has rounding errors of its largest entries in all of them.
+// An entry of the diagonal that is no larger stands for a parameter that moves nothing.
+void ImageProblem::clear_rounding() {
+  const std::size_t P = size();
+  double* H = equations_.H.data();
+  for (const ParameterBlock& block : renderer_.blocks()) {
+    if (block.size % 3 != 0) continue;
+    for (std::size_t i = block.offset; i < block.offset + block.size; i += 3) {
+      const double trace = H[i * (P + 1)] + H[(i + 1) * (P + 1)] + H[(i + 2) * (P + 1)];
+      for (std::size_t k = i; k < i + 3; ++k) {
+        if (H[k * (P + 1)] > precision() * trace) continue;
+        for (std::size_t j = 0; j < P; ++j) H[k * P + j] = H[j * P + k] = 0;
+        equations_.g[k] = 0;
+      }
+    }
+  }
+}
+
+bool ImageProblem::magnitudes(Span<const double> theta, Span<double> sizes) const {
+  const Scene& scene = renderer_.scene();
+  for (const ParameterBlock& block : renderer_.blocks()) {
+    const std::string owner = block.name.substr(0, block.name.find('.'));
+    const std::string what = block.name.substr(block.name.find('.') + 1);
+    double distance = std::numeric_limits<double>::infinity();
+    for (const auto& [name, shape] : scene.shapes) {
+      if (owner == name || owner == "camera") distance = std::min(distance, distance_of(shape, scene.camera));
+    }
+    if (!(distance > 0 && std::isfinite(distance))) distance = 1;
+    double squares = 0;
+    for (std::size_t i = block.offset; i < block.offset + block.size; ++i) squares += theta[i] * theta[i];
+    const double length = std::sqrt(squares);
+    for (std::size_t i = block.offset; i < block.offset + block.size; ++i) {
+      const bool is_rotation = block.is_pose && i >= block.offset + 3;
+      const bool is_intrinsic = owner == "camera" && !block.is_pose;
+      sizes[i] = is_rotation ? 1 : is_intrinsic ? scene.camera.width : what == "normal" ? length : distance;
+    }
+  }
+  return true;
+}
+
+std::vector<char> ImageProblem::unseen(Span<const double> theta) const {
+  const std::size_t P = size();
+  const Scene &start = renderer_.scene(), end = renderer_.scene_at(theta);
+  std::vector<char> flags(P, 0);
+  for (const ParameterBlock& block : renderer_.blocks()) {
+    const std::string owner = block.name.substr(0, block.name.find('.'));
+    bool moves = false, shows = false;
+    for (std::size_t i = block.offset; i < block.offset + block.size; ++i)
+      moves = moves || equations_.H[i * (P + 1)] > 0;
+    for (std::size_t k = 0; k < start.shapes.size(); ++k) {
+      if (owner != "camera" && owner != start.shapes[k].first) continue;
+      const double before = area_of(start.shapes[k].second, start.camera);
+      const double now = area_of(end.shapes[k].second, end.camera);
+      shows = shows || now >= 1 || (now > 0 && now >= kVanished * before);
+    }
+    if (!moves || !shows)
+      std::fill_n(flags.begin() + static_cast<std::ptrdiff_t>(block.offset), block.size, 1);
+  }
+  return flags;
 }
 
 void ImageProblem::plus(Span<const double> theta, Span<const double> delta, Span<double> out) const {
@@ -255,12 +351,28 @@ bool ImageProblem::gradient_scatter(Span<const double> theta, Span<double> M) {
   return true;
 }
 
+namespace {
+
+// However well it went, a fit of what is not seen has no answer.
+SolveResult checked(const ImageProblem& problem, SolveResult result) {
+  result.unseen.assign(result.theta.size(), 0);
+  if (result.status == Status::no_residuals || result.status == Status::not_finite) return result;
+  result.unseen = problem.unseen(result.theta);
+  const bool nothing =
+      std::all_of(result.unseen.begin(), result.unseen.end(), [](char flag) { return flag != 0; });
+  if (nothing && !result.unseen.empty() && result.status != Status::interrupted)
+    result.status = Status::not_seen;
+  return result;
+}
+
+}  // namespace
+
 SolveResult fit(Renderer& renderer, const Observation& observation, Span<const double> theta0,
                 const Loss& loss, const SolveOptions& options, int levels) {
   renderer.check(theta0);
   check_levels(levels, renderer.scene().camera);
   ImageProblem problem(renderer, observation, loss);
-  if (levels == 1) return solve(problem, theta0, options);
+  if (levels == 1) return checked(problem, solve(problem, theta0, options));
 
   solver::check_options(options);
   solver::check_arguments(problem, theta0, options);
@@ -271,7 +383,7 @@ SolveResult fit(Renderer& renderer, const Observation& observation, Span<const d
     CoarseProblem coarse(renderer, host.observation(), loss, 1 << level);
     progress.coarse(coarse, static_cast<std::size_t>(level), theta);
   }
-  return progress.finest(problem, theta);
+  return checked(problem, progress.finest(problem, theta));
 }
 
 }  // namespace diffrt

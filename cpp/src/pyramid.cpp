@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "diffrt/errors.hpp"
+#include "weights.hpp"
 
 namespace diffrt {
 namespace {
@@ -98,11 +99,11 @@ void check_levels(int levels, const PinholeCamera& camera) {
 }
 
 BoxFiltered::BoxFiltered(const Observation& observation, const PinholeCamera& camera, int channels, int scale)
-    : width_(camera.width / scale), channels_(channels) {
+    : height_(camera.height / scale), width_(camera.width / scale), channels_(channels) {
   if (observation.image.empty()) throw ArgumentError("observed: is empty");
   const auto width = static_cast<std::size_t>(width_), C = static_cast<std::size_t>(channels),
              s = static_cast<std::size_t>(scale);
-  const auto height = static_cast<std::size_t>(camera.height / scale);
+  const auto height = static_cast<std::size_t>(height_);
   values_.resize(height * width * C);
   weights_.resize(height * width * C);
   std::vector<float> values(static_cast<std::size_t>(camera.width)), weights(values.size(), 1.0f);
@@ -120,8 +121,8 @@ BoxFiltered::BoxFiltered(const Observation& observation, const PinholeCamera& ca
           read_row(observation.weights, row, channel, camera.width, weights.data());
         for (std::size_t x = 0; x < width * s; ++x) {
           const float value = values[x], weight = weights[x];
-          if (weight < 0)
-            throw ArgumentError("weights: some are negative; weights are >= 0, and 0 or NaN drops a pixel");
+          if (!is_weight(weight))
+            refuse_weight(weight, row, static_cast<int>(x), channels > 1 ? channel : -1);
           if (!(weight > 0) || !std::isfinite(value)) continue;
           sums[x / s] += static_cast<double>(weight) * static_cast<double>(value);
           totals[x / s] += static_cast<double>(weight);
@@ -140,8 +141,8 @@ BoxFiltered::BoxFiltered(const Observation& observation, const PinholeCamera& ca
 }
 
 Observation BoxFiltered::view() const {
-  return {ImageView::contiguous(values_.data(), width_, channels_),
-          ImageView::contiguous(weights_.data(), width_, channels_)};
+  return {ImageView::contiguous(values_.data(), height_, width_, channels_),
+          ImageView::contiguous(weights_.data(), height_, width_, channels_)};
 }
 
 CoarseProblem::CoarseProblem(const Renderer& full, const Observation& observation, const Loss& loss,

@@ -36,7 +36,7 @@ class BoxFiltered {
   const std::vector<float>& weights() const { return weights_; }
 
  private:
-  int width_ = 0, channels_ = 0;
+  int height_ = 0, width_ = 0, channels_ = 0;
   std::vector<float> values_, weights_;
 };
 

@@ -143,7 +143,7 @@ struct Other {
   void fill(float value) {
     for (std::size_t i = 0; i < pixels; ++i) std::memcpy(cuda.follow(address + 4 * i, 4), &value, 4);
   }
-  ImageView image() const { return ImageView::on_device_at<float>(address, width); }
+  ImageView image() const { return ImageView::on_device_at<float>(address, height, width); }
 
   FakeCuda& cuda;
   const std::uint64_t address;

@@ -22,15 +22,15 @@ TEST_CASE("an observation on the device is read where it lies, each time") {
   CHECK_THROWS_AS(runtime::open_device("cuda")->find(other.address, 4), std::logic_error);
   // The host's own comes after it, and before it, as ever.
   const std::vector<float> host(pixels, 5.0f);
-  cost(renderer, {ImageView::contiguous(host.data(), width), {}});
+  cost(renderer, {ImageView::contiguous(host.data(), height, width), {}});
   CHECK(seen.first == 5);
   cost(renderer, {other.image(), {}});
   CHECK(seen.first == 2);
-  cost(renderer, {ImageView::contiguous(host.data(), width), {}});
+  cost(renderer, {ImageView::contiguous(host.data(), height, width), {}});
   CHECK(seen.first == 5);
   // Weights there, the image here.
   other.fill(0.5f);
-  cost(renderer, {ImageView::contiguous(host.data(), width), other.image()});
+  cost(renderer, {ImageView::contiguous(host.data(), height, width), other.image()});
   CHECK(seen.first == 5);
   CHECK(seen.weight == 0.5f);
 }
@@ -68,7 +68,7 @@ TEST_CASE("a call that fails keeps nothing of what is observed") {
   Session cuda;
   Other other(cuda.get());
   const std::vector<float> host(pixels, 5.0f);
-  const ImageView weights = ImageView::contiguous(host.data(), width);
+  const ImageView weights = ImageView::contiguous(host.data(), height, width);
   // All of it there: the evaluation reads it. Weights on the host: they are sent and it is read before that.
   const std::pair<const char*, ImageView> cases[] = {{"cuGraphInstantiateWithFlags", {}},
                                                      {"cuGraphLaunch", {}},
@@ -107,7 +107,7 @@ TEST_CASE("views of an observation: transposed, repeated, backwards") {
   cost(renderer, {view, {}});
   CHECK(seen.last == width - 1);
   // Backwards, from the last.
-  view = ImageView::on_device_at<float>(other.address + 4 * (pixels - 1), width);
+  view = ImageView::on_device_at<float>(other.address + 4 * (pixels - 1), height, width);
   view.row_stride = -4 * width, view.column_stride = -4;
   cost(renderer, {view, {}});
   CHECK(seen.first == pixels - 1);
@@ -138,7 +138,7 @@ TEST_CASE("an image on the device is brought to the host") {
   renderer.fetch(other.image(), out);
   CHECK(out[0] == 9);
   CHECK(out[pixels - 1] == 1);
-  CHECK(has(refusal([&] { renderer.fetch(ImageView::contiguous(out.data(), width), out); }),
+  CHECK(has(refusal([&] { renderer.fetch(ImageView::contiguous(out.data(), height, width), out); }),
             "on the host already"));
   out.pop_back();
   CHECK(has(refusal([&] { renderer.fetch(other.image(), out); }), "image: has 239 numbers, expected 240"));
@@ -198,7 +198,7 @@ TEST_CASE("a refused observation leaves the renderer as it was") {
             }),
             "weights: cuda:0: the array is on"));
   CHECK(has(refusal([&] {
-              cost(renderer, {ImageView::on_device_at<float>(64, width), {}});
+              cost(renderer, {ImageView::on_device_at<float>(64, height, width), {}});
             }),
             "observed: cuda:0: the array is not in CUDA's memory"));
   CHECK(seen.loads == 1);

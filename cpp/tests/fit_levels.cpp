@@ -65,7 +65,7 @@ TEST_CASE("a coarse pixel is the weighted mean of its block") {
                                       2, 1,  1, 1, 1,  //
                                       0, no, 1, 1, 1,  //
                                       3, 1,  1, 2, 1};
-  Observation observation{ImageView::contiguous(image.data(), 5), {}};
+  Observation observation{ImageView::contiguous(image.data(), 4, 5), {}};
   const BoxFiltered plain(observation, camera, 1, 2);
   CHECK(plain.values()[0] == doctest::Approx(2));
   CHECK(plain.weights()[0] == 3);
@@ -76,7 +76,7 @@ TEST_CASE("a coarse pixel is the weighted mean of its block") {
   CHECK(plain.values()[3] == doctest::Approx(26.0 / 3));
   CHECK(plain.values().size() == 4);
 
-  observation.weights = ImageView::contiguous(weights.data(), 5);
+  observation.weights = ImageView::contiguous(weights.data(), 4, 5);
   const BoxFiltered weighted(observation, camera, 1, 2);
   CHECK(weighted.values()[0] == doctest::Approx((1 + 2 + 2 * 3) / 4.0));
   CHECK(weighted.weights()[0] == 4);
@@ -85,7 +85,7 @@ TEST_CASE("a coarse pixel is the weighted mean of its block") {
   CHECK(weighted.values()[3] == doctest::Approx((7 + 9 + 2 * 10) / 4.0));
 
   const float negative = -1;
-  observation.weights = {&negative, false, 0, 0, 0};
+  observation.weights = {&negative, false, 4, 5, 1, 0, 0, 0};
   CHECK_THROWS_AS(BoxFiltered(observation, camera, 1, 2), ArgumentError);
 }
 
@@ -108,7 +108,7 @@ TEST_CASE("the coarse gradient is that of the coarse cost, by the full size's th
     Renderer renderer(wall, options(free));
     std::vector<float> observed(renderer.pixels());
     renderer.render(renderer.theta0(), observed);
-    CoarseProblem problem(renderer, {ImageView::contiguous(observed.data(), 102), {}}, huber(0.05), 4);
+    CoarseProblem problem(renderer, {ImageView::contiguous(observed.data(), 75, 102), {}}, huber(0.05), 4);
     const std::size_t P = renderer.parameters();
     REQUIRE(problem.size() == P);
     std::vector<double> theta = renderer.theta0(), H(P * P), g(P), tangent(P);
@@ -135,7 +135,7 @@ TEST_CASE("fit with levels") {
   Renderer truth(scene(), options({})), renderer(start, options({"ball.center"}));
   std::vector<float> observed(truth.pixels());
   truth.render({}, observed);
-  const Observation observation{ImageView::contiguous(observed.data(), 102), {}};
+  const Observation observation{ImageView::contiguous(observed.data(), 75, 102), {}};
   SolveOptions solve;
   std::size_t calls = 0, last_level = 2;
   solve.callback = [&](const StepRecord& record, Span<const double> theta) {

@@ -128,6 +128,14 @@ TEST_CASE("vertices are welded where they are equal bit by bit, 0 and -0 too") {
   CHECK(count_of(edges, 1) == 6);
 }
 
+TEST_CASE("vertices that are not finite are found again, however many") {
+  Vertices vertices(3 * 1000, std::nan(""));
+  vertices.insert(vertices.end(), cube_vertices.begin(), cube_vertices.end());
+  const std::vector<std::int32_t> welded = diffrt::scene::weld(vertices);
+  CHECK(welded[999] == 0);
+  CHECK(welded.back() == 1007);
+}
+
 TEST_CASE("three faces at one edge, faces that are there twice, faces the other way round") {
   const Vertices vertices = {0, 0, 0, 0, 0, 1, 1, 0, 0, -1, 1, 0, -1, -1, 0};
   const Faces fan = {0, 1, 2, 0, 1, 3, 1, 0, 4};
@@ -210,4 +218,27 @@ TEST_CASE("random triangles: the same edges as a map finds") {
       CHECK(expected[{{start, start + 3}, {end, end + 3}}] == size_of(edges, e));
     }
   }
+}
+
+TEST_CASE("Edges change where vertices part or meet, and where a face opens or closes") {
+  // Two triangles of a square, with the diagonal's vertices stored twice.
+  const Vertices closed = {0, 0, 0, 1, 0, 0, 1, 1, 0, 0, 0, 0, 1, 1, 0, 0, 1, 0};
+  const Faces faces = {0, 1, 2, 3, 4, 5};
+  diffrt::scene::MovingEdges moving;
+  CHECK(moving.change(closed, faces));
+  CHECK(!moving.change(closed, faces));
+  Vertices moved = closed;
+  for (std::size_t v = 0; v < 6; ++v) moved[3 * v] += 0.25;
+  CHECK(!moving.change(moved, faces));  // together
+  Vertices open = closed;
+  open[9] -= 0.25;
+  CHECK(moving.change(open, faces));
+  CHECK(make_edges(open, faces).count() == make_edges(closed, faces).count() + 1);
+  open[12] += 0.5;
+  CHECK(moving.change(open, faces));
+  CHECK(moving.change(closed, faces));
+  Vertices flat = closed;
+  flat[15] = 0.5, flat[16] = 0.5;
+  CHECK(moving.change(flat, faces));
+  CHECK(make_edges(flat, faces).count() == 3);
 }

@@ -69,7 +69,7 @@ Renderer renderer_of(Boundary boundary, bool free_vertices, int threads) {
 // Allocations of five rounds of calls at these thetas, after one.
 long allocations_of_rounds(Renderer& renderer, const std::vector<std::vector<double>>& thetas) {
   std::vector<float> image(renderer.pixels() * 2);
-  const Observation observation{ImageView::contiguous(image.data(), 100, 2), {}};
+  const Observation observation{ImageView::contiguous(image.data(), 80, 100, 2), {}};
   NormalEquations equations;
   const auto round = [&] {
     for (const std::vector<double>& theta : thetas) {

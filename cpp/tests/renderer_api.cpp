@@ -106,8 +106,8 @@ TEST_CASE("normal equations are those of the dense Jacobian") {
     observed[i] = image[i] + 0.1f * std::sin(static_cast<float>(i));
     weights[i] = static_cast<float>(i % 5);
   }
-  const Observation observation{ImageView::contiguous(observed.data(), width, 4),
-                                ImageView::contiguous(weights.data(), width, 4)};
+  const Observation observation{ImageView::contiguous(observed.data(), height, width, 4),
+                                ImageView::contiguous(weights.data(), height, width, 4)};
   NormalEquations result;
   renderer.normal_equations(renderer.theta0(), observation, cauchy(0.05), result);
   std::vector<double> H(P * P, 0), g(P, 0);
@@ -146,7 +146,7 @@ TEST_CASE("the gradient's scatter is the sum over residuals, and gives a fit its
   renderer.jacobian(renderer.theta0(), image).to_dense(dense);
   for (std::size_t i = 0; i < observed.size(); ++i)
     observed[i] = image[i] + 0.02f * std::sin(7.0f * static_cast<float>(i));
-  const Observation observation{ImageView::contiguous(observed.data(), width, 4), {}};
+  const Observation observation{ImageView::contiguous(observed.data(), height, width, 4), {}};
   std::vector<double> M(P * P), expected(P * P, 0);
   renderer.gradient_scatter(renderer.theta0(), observation, huber(0.01), M);
   for (std::size_t p = 0; p < pixels; ++p) {
@@ -183,7 +183,7 @@ TEST_CASE("costs of the pixels that two images share") {
   std::vector<float> first(renderer.pixels()), second(renderer.pixels()), observed(renderer.pixels(), 4.2f);
   renderer.render(here, first);
   renderer.render(there, second);
-  const Observation observation{ImageView::contiguous(observed.data(), width), {}};
+  const Observation observation{ImageView::contiguous(observed.data(), height, width), {}};
   NormalEquations equations;
   SharedCost shared, expected;
   CHECK(message_of([&] {
@@ -217,8 +217,8 @@ TEST_CASE("results are the same to the last bit, run after run, with any number 
       CHECK(std::memcmp(first.data(), image.data(), image.size() * sizeof(float)) == 0);
       std::vector<double> theta = renderer.theta0();
       theta[0] += 0.01;
-      renderer.normal_equations(theta, {ImageView::contiguous(image.data(), width, 4), {}}, huber(0.01),
-                                other);
+      renderer.normal_equations(theta, {ImageView::contiguous(image.data(), height, width, 4), {}},
+                                huber(0.01), other);
       if (equations.H.empty()) equations = other;
       CHECK(equations.H == other.H);
       CHECK(equations.g == other.g);
@@ -235,11 +235,27 @@ TEST_CASE("a fit recovers a moved scene") {
   std::vector<double> start = renderer.theta0();
   for (std::size_t i = 0; i < start.size(); ++i) start[i] += 0.02 * std::cos(static_cast<double>(i));
   const SolveResult result =
-      fit(renderer, {ImageView::contiguous(observed.data(), width, 4), {}}, start, cauchy(0.05));
+      fit(renderer, {ImageView::contiguous(observed.data(), height, width, 4), {}}, start, cauchy(0.05));
   for (std::size_t i = 0; i < start.size(); ++i)
     CHECK(std::abs(result.theta[i] - renderer.theta0()[i]) < 2e-3);
   const Scene fitted = renderer.scene_at(result.theta);
   CHECK(std::get<Sphere>(fitted.shape("ball")).radius == doctest::Approx(0.8).epsilon(2e-3));
+}
+
+TEST_CASE("vertices that no face uses may be anywhere, unless they are free") {
+  Scene with = scene();
+  Mesh& mesh = std::get<Mesh>(with.shapes[1].second);
+  std::vector<double> vertices = *mesh.vertices;
+  const std::size_t count = vertices.size() / 3;
+  vertices.insert(vertices.end(), {std::nan(""), 0, 1e30});
+  mesh.vertices = std::make_shared<const std::vector<double>>(vertices);
+  Renderer stray(with, options({"pyramid.pose"})), plain(scene(), options({"pyramid.pose"}));
+  std::vector<float> image(stray.pixels() * 4), expected(image.size());
+  stray.render(stray.theta0(), image), plain.render(plain.theta0(), expected);
+  CHECK(std::memcmp(image.data(), expected.data(), image.size() * sizeof(float)) == 0);
+  CHECK(message_of([&] {
+          Renderer(with, options({"pyramid.vertices"}));
+        }).find("vertex " + std::to_string(count) + ", which no face uses") != std::string::npos);
 }
 
 TEST_CASE("what cannot be used is refused, by name") {
@@ -257,6 +273,11 @@ TEST_CASE("what cannot be used is refused, by name") {
   bad = scene();
   std::get<Mesh>(bad.shapes[1].second).T_world_mesh[0] = 2;
   CHECK(message_of([&] { Renderer(bad, options({})); }).find("not a rotation") != std::string::npos);
+  bad = scene();
+  std::vector<double> vertices = *std::get<Mesh>(bad.shapes[1].second).vertices;
+  vertices[4] = std::nan("");
+  std::get<Mesh>(bad.shapes[1].second).vertices = std::make_shared<const std::vector<double>>(vertices);
+  CHECK(message_of([&] { Renderer(bad, options({})); }).find("vertex 1, which face") != std::string::npos);
   CHECK(message_of([&] {
           Renderer(scene(), options({"ball.centre"}));
         }).find("Perhaps you meant 'ball.center'") != std::string::npos);
@@ -275,7 +296,8 @@ TEST_CASE("what cannot be used is refused, by name") {
           renderer.normal_equations(renderer.theta0(), {}, {}, equations);
         }).find("observed") != std::string::npos);
   CHECK(message_of([&] {
-          renderer.normal_equations(renderer.theta0(), {ImageView::contiguous(image.data(), width, 4), {}},
-                                    huber(0), equations);
+          renderer.normal_equations(renderer.theta0(),
+                                    {ImageView::contiguous(image.data(), height, width, 4), {}}, huber(0),
+                                    equations);
         }).find("scale") != std::string::npos);
 }

@@ -78,8 +78,9 @@ struct Answers {
     renderer.render(theta, rendered);
     const std::vector<float> observed(pixels * C, 0.3f);
     NormalEquations equations;
-    renderer.normal_equations(theta, {ImageView::contiguous(observed.data(), width, static_cast<int>(C)), {}},
-                              huber(0.1), equations);
+    renderer.normal_equations(
+        theta, {ImageView::contiguous(observed.data(), height, width, static_cast<int>(C)), {}}, huber(0.1),
+        equations);
     H = equations.H, g = equations.g;
   }
 };
@@ -219,7 +220,8 @@ TEST_CASE("a mask alone pulls a silhouette to where it was seen") {
   renderer.render(renderer.theta0(), observed);
   std::vector<double> start = renderer.theta0();
   for (std::size_t i = 0; i < start.size(); ++i) start[i] += 0.02 * std::cos(2.0 * static_cast<double>(i));
-  const SolveResult result = fit(renderer, {ImageView::contiguous(observed.data(), width), {}}, start);
+  const SolveResult result =
+      fit(renderer, {ImageView::contiguous(observed.data(), height, width), {}}, start);
   CHECK(converged(result.status));
   CHECK(result.cost < 1e-9);
   for (std::size_t i = 0; i < start.size(); ++i)

@@ -39,7 +39,7 @@ TEST_CASE("an observation of known revision is not read again") {
   for (const std::string& name : device()) {
     Renderer renderer = renderer_on(name);
     std::vector<float> image(renderer.pixels() * 4, 7.0f);
-    Observation observation{ImageView::contiguous(image.data(), width, 4), {}, new_revision()};
+    Observation observation{ImageView::contiguous(image.data(), height, width, 4), {}, new_revision()};
     const auto cost = [&] {
       NormalEquations equations;
       renderer.cost(renderer.theta0(), observation, {}, equations);
@@ -59,7 +59,7 @@ TEST_CASE("an observation of known revision is not read again") {
     // A refused one leaves nothing behind that could be taken for known.
     std::vector<float> weights(image.size(), -1.0f);
     observation.revision = new_revision();
-    observation.weights = ImageView::contiguous(weights.data(), width, 4);
+    observation.weights = ImageView::contiguous(weights.data(), height, width, 4);
     for (int i = 0; i < 2; ++i) CHECK_THROWS_AS(cost(), ArgumentError);
     std::fill(weights.begin(), weights.end(), 1.0f);
     CHECK(cost() == eights);
@@ -91,7 +91,7 @@ TEST_CASE("after the first calls a renderer on a device allocates nothing") {
     std::vector<float> image(renderer.pixels() * 4);
     NormalEquations equations;
     SharedCost shared;
-    const Observation observation{ImageView::contiguous(image.data(), width, 4), {}};
+    const Observation observation{ImageView::contiguous(image.data(), height, width, 4), {}};
     std::vector<double> there = renderer.theta0();
     there[0] += 0.3, there[4] += 0.1, there[7] += 0.05, there[12] += 2;
     std::vector<double> M(there.size() * there.size());

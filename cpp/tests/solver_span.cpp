@@ -1,6 +1,7 @@
 // Span: what it can be made from, and what it refuses.
 #include <doctest/doctest.h>
 
+#include <Eigen/Core>
 #include <array>
 #include <numeric>
 #include <string>
@@ -67,4 +68,43 @@ TEST_CASE("A span keeps const and types apart") {
   std::vector<float> v;
   static_assert(std::is_same_v<decltype(Span(v)), Span<float>>);
   static_assert(std::is_same_v<decltype(Span(std::declval<const std::string&>())), Span<const char>>);
+}
+
+TEST_CASE("A span takes what lies side by side of Eigen's, and no row of a column-major matrix") {
+  using Eigen::Dynamic, Eigen::Map, Eigen::MatrixXd, Eigen::VectorXd;
+  using RowMajor = Eigen::Matrix<double, Dynamic, Dynamic, Eigen::RowMajor>;
+  using In = Span<const double>;
+  using Out = Span<double>;
+  VectorXd v(3);
+  v << 1, 2, 3;
+  MatrixXd m(2, 2);
+  m << 1, 2, 3, 4;
+  CHECK(sum(v) == 6);
+  CHECK(sum(m.col(1)) == 6);
+  CHECK(sum(v.head(2)) == 3);
+  CHECK(sum(VectorXd(m.row(0))) == 3);
+  CHECK(In(m)[1] == 3);
+  fill(v, 5);
+  CHECK(v(2) == 5);
+
+  static_assert(std::is_constructible_v<Out, Eigen::Vector3d&>);
+  static_assert(std::is_constructible_v<Out, Eigen::ArrayXd&>);
+  static_assert(std::is_constructible_v<Out, RowMajor&>);
+  static_assert(std::is_constructible_v<Out, Map<VectorXd>&>);
+  static_assert(std::is_constructible_v<Out, Eigen::Ref<VectorXd>&>);
+  static_assert(std::is_constructible_v<In, decltype(std::declval<RowMajor&>().row(0))>);
+  static_assert(std::is_constructible_v<In, const Eigen::RowVectorXd&>);
+
+  static_assert(!std::is_constructible_v<In, decltype(m.row(0))>);
+  static_assert(!std::is_constructible_v<In, decltype(std::declval<const MatrixXd&>().row(0))>);
+  static_assert(!std::is_constructible_v<In, decltype(std::declval<RowMajor&>().col(0))>);
+  static_assert(!std::is_constructible_v<In, decltype(m.block(0, 0, 1, 1))>);
+  static_assert(!std::is_constructible_v<In, decltype(m.diagonal())>);
+  static_assert(!std::is_constructible_v<In, decltype(m.transpose())>);
+  static_assert(!std::is_constructible_v<In, Map<VectorXd, 0, Eigen::InnerStride<2>>&>);
+  static_assert(!std::is_constructible_v<In, Map<VectorXd, 0, Eigen::InnerStride<>>&>);
+  static_assert(!std::is_constructible_v<In, Map<MatrixXd, 0, Eigen::OuterStride<>>&>);
+  static_assert(!std::is_constructible_v<In, Eigen::Ref<MatrixXd>&>);
+  static_assert(!std::is_constructible_v<In, decltype(2 * v)>);
+  static_assert(!std::is_constructible_v<Out, const VectorXd&>);
 }

@@ -2,10 +2,16 @@
 
 The cost of a residual is 1/2 rho(s); J'J and J'r are weighted alike by rho' (iteratively reweighted least
 squares). `scale` is in units of the residual. To add a loss, write its function and name it in LOSSES; its place
-is its kind. rho must be accurate where s is small: near the solution all residuals are.
+is its kind. rho must be accurate where s is small: near the solution all residuals are. Where it is far below
+scale^2 the quotient of the two underflows, and rho is s itself: see `nearly_square`.
 """
 
 from kernels.numbers import expm1, log1p, minimum, sqrt, where
+
+
+def nearly_square(s, x, rho):
+    """`rho`, or s where x, which is s / scale^2 or the like, is so small that the two are the same."""
+    return where(x < 1e-13, s, rho)
 
 
 def least_squares(s, scale, alpha):
@@ -24,14 +30,14 @@ def cauchy(s, scale, alpha):
     """c^2 log(1 + s/c^2)."""
     square = scale * scale
     x = s / square
-    return square * log1p(x), 1.0 / (1.0 + x)
+    return nearly_square(s, x, square * log1p(x)), 1.0 / (1.0 + x)
 
 
 def geman_mcclure(s, scale, alpha):
     """c^2 s / (c^2 + s): bounded by c^2 (Geman and McClure 1985)."""
     square = scale * scale
-    inverse = 1.0 / (square + s)
-    return square * s * inverse, square * square * inverse * inverse
+    inverse = 1.0 / (1.0 + s / square)
+    return s * inverse, inverse * inverse
 
 
 def tukey(s, scale, alpha):
@@ -39,7 +45,7 @@ def tukey(s, scale, alpha):
     square = scale * scale
     x = minimum(s / square, 1.0)
     t = 1.0 - x
-    return square * x * (1.0 - x + x * x * (1.0 / 3.0)), t * t
+    return nearly_square(s, x, square * x * (1.0 - x + x * x * (1.0 / 3.0))), t * t
 
 
 def barron(s, scale, alpha):
@@ -48,21 +54,22 @@ def barron(s, scale, alpha):
     gap = abs(alpha - 2.0)
     x = s / (square * gap)
     growth = expm1(0.5 * alpha * log1p(x))  # (1 + x)^(alpha/2) - 1
-    return (2.0 * square * gap / alpha) * growth, (1.0 + growth) / (1.0 + x)
+    return nearly_square(s, x, (2.0 * square * gap / alpha) * growth), (1.0 + growth) / (1.0 + x)
 
 
 def barron_zero(s, scale, alpha):
     """Barron's loss in the limit alpha = 0: 2 c^2 log(1 + s/(2 c^2))."""
     square = 2.0 * scale * scale
     x = s / square
-    return square * log1p(x), 1.0 / (1.0 + x)
+    return nearly_square(s, x, square * log1p(x)), 1.0 / (1.0 + x)
 
 
 def welsch(s, scale, alpha):
     """Barron's loss in the limit alpha = -infinity: 2 c^2 (1 - exp(-s/(2 c^2)))."""
     square = 2.0 * scale * scale
-    decay = expm1(-(s / square))
-    return -(square * decay), 1.0 + decay
+    x = s / square
+    decay = expm1(-x)
+    return nearly_square(s, x, -(square * decay)), 1.0 + decay
 
 
 LOSSES = (least_squares, huber, cauchy, geman_mcclure, tukey, barron, barron_zero, welsch)

@@ -9,9 +9,12 @@ two turns: `row_sums` over the rows of the blocks, `tile_sums` over the rows of 
 
 import taichi as ti
 
-from kernels.numbers import where
+from kernels.numbers import maximum, minimum, where
 from kernels.numbers.traced import Traced, element
 from kernels.pipeline.target import TILE
+
+# A residual beyond it, of which the square would overflow, counts as this large [units of the image].
+LARGEST = 1e18
 
 # Sums of a tile: 1/2 sum w rho(r^2), number of residuals, sum of w rho'(r^2) r^2.
 SUMS = ("cost", "count", "weighted_squares")
@@ -75,7 +78,7 @@ def residuals(target, loss):
         given = target.packet(element(weights, p))
         # A comparison with NaN is false; |difference| >= 0 is how a packet asks whether it is a number.
         valid = (difference * difference >= 0.0) & (given > 0.0)
-        r = where(valid, difference, 0.0)
+        r = maximum(minimum(where(valid, difference, 0.0), LARGEST), -LARGEST)
         w = where(valid, given, 0.0)
         rho, slope = loss(r * r, Traced(scale), Traced(alpha))
         robust, cost = w * slope, w * rho

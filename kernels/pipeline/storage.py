@@ -63,7 +63,7 @@ def load_observation(target):
 
     Images are words of 32 bits: where an image starts, and its strides, are counted in them; a stride of 0 repeats.
     [begin, end) are the numbers of the blocks. A pixel that is not observed, or lies beyond the image, has weight 0. A
-    negative weight makes negative[0] 1.
+    negative or infinite weight makes negative[0] 1.
     """
     scalars, indices = target.scalars, target.indices
 
@@ -105,7 +105,7 @@ def load_observation(target):
                 given = number_at(image, place, is_double)
                 place = weight_start + y * weight_row_stride + x * weight_column_stride
                 w = number_at(image_weights, place + channel * weight_channel_stride, weight_is_double)
-                if w < 0.0:
+                if w < 0.0 or w > LARGEST:
                     negative[0] = 1
                 # Infinity is not a measurement; a comparison with NaN is false.
                 if given <= LARGEST and given >= -LARGEST and w > 0.0:

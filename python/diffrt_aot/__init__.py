@@ -16,6 +16,7 @@ from .errors import DeviceError as DeviceError
 from .errors import DeviceLostError as DeviceLostError
 from .errors import DeviceMemoryError as DeviceMemoryError
 from .errors import DiffrtError as DiffrtError
+from .errors import FitWarning as FitWarning
 from .errors import InvalidTypeError as InvalidTypeError
 from .errors import InvalidValueError as InvalidValueError
 from .fit import FitResult as FitResult
@@ -37,6 +38,7 @@ from .losses import Tukey as Tukey
 from .renderer import NormalEquations as NormalEquations
 from .renderer import Renderer as Renderer
 from .rigid import nearest_rigid as nearest_rigid
+from .rigid import rigid as rigid
 from .scene import Scene as Scene
 from .scene import valid_free_names as valid_free_names
 from .scene_file import load_scene_file as load_scene_file

@@ -66,8 +66,8 @@ def stream_handle(stream: Any) -> int:
             f"stream: must be a handle (cudaStream_t, CUstream) or a stream of PyTorch, CuPy or another library, "
             f"got {describe(stream)}"
         )
-    if stream < 0:
-        raise InvalidValueError(f"stream: must be a handle, got {stream}")
+    if not 0 <= stream < 2**64:
+        raise InvalidValueError(f"stream: must be a handle, got {describe(stream)}; handles are numbers of 64 bits")
     return int(stream) or 1
 
 

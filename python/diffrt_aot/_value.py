@@ -1,4 +1,4 @@
-"""Immutable values: equality, hash, copies and pickles for frozen dataclasses that hold arrays.
+"""Values: equality, hash, copies and pickles for frozen dataclasses that hold arrays.
 
 The dataclass machinery compares fields with ==, which for arrays is not a truth value, and NumPy forgets
 on pickling that an array was read-only. A class that derives from Value and is decorated with
@@ -19,7 +19,38 @@ from .errors import unknown_name
 AnyValue = TypeVar("AnyValue", bound="Value")
 
 
-class Value:
+class ReadOnlyDict(dict[str, Any]):
+    """A dict that nobody changes. Unlike a MappingProxyType it is copied, pickled, and a dict to dataclasses.asdict."""
+
+    def _refuse(self, *_: Any, **__: Any) -> Any:
+        raise TypeError("these names are read-only: make another scene, with scene.replace(name=shape)")
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (dict(self),)
+
+
+class ByContent:
+    """Base of dataclasses that are compared by content, arrays and NaN included."""
+
+    __slots__ = ()
+
+    def _fields(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        assert isinstance(other, ByContent)
+        theirs = other._fields()
+        return all(_equal(mine, theirs[name]) for name, mine in self._fields().items())
+
+    def __hash__(self) -> int:
+        raise TypeError(f"unhashable type: '{type(self).__name__}'")
+
+
+class Value(ByContent):
     """Base of the cameras, shapes and scenes: compared by content, never changed in place."""
 
     def replace(self: AnyValue, **changes: Any) -> AnyValue:
@@ -30,16 +61,6 @@ class Value:
                 raise unknown_name("field", name, fields, where=f"{type(self).__name__}.replace: ")
         return type(self)(**{**fields, **changes})
 
-    def _fields(self) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
-
-    def __eq__(self, other: object) -> bool:
-        if type(other) is not type(self):
-            return NotImplemented
-        assert isinstance(other, Value)
-        theirs = other._fields()
-        return all(_equal(mine, theirs[name]) for name, mine in self._fields().items())
-
     def __hash__(self) -> int:
         return hash((type(self), *(_hashable(field) for field in self._fields().values())))
 
@@ -49,9 +70,9 @@ class Value:
 
 
 def _equal(a: Any, b: Any) -> bool:
-    if isinstance(a, np.ndarray):
-        return a is b or np.array_equal(a, b)
-    return bool(a == b)
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return a is b or (type(a) is type(b) and np.array_equal(a, b, equal_nan=True))
+    return bool(a == b) or bool(a != a and b != b)
 
 
 def _hashable(field: Any) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
+from ._arguments import describe
 from .errors import InvalidTypeError, InvalidValueError
 
 # DLDeviceType (https://dmlc.github.io/dlpack/latest/c_api.html).
@@ -24,6 +25,8 @@ class DeviceArray:
     """
 
     def __init__(self, core: _core.DeviceArray) -> None:
+        if not isinstance(core, _core.DeviceArray):
+            raise InvalidTypeError(f"DeviceArray: is made by Renderer.render(on_device=True), not of {describe(core)}")
         self._core = core
 
     @property
@@ -130,6 +133,15 @@ class DeviceArray:
             "version": 3,
         }
 
+    def __copy__(self) -> DeviceArray:
+        return self
+
+    def __deepcopy__(self, _: object) -> DeviceArray:
+        return DeviceArray(self._core.copy())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise InvalidTypeError("DeviceArray: cannot be pickled; pickle its .numpy()")
+
     def __repr__(self) -> str:
         return f"DeviceArray(shape={self.shape}, device={self.device!r})"
 
@@ -139,7 +151,7 @@ def _consumer(stream: Any) -> int:
     if stream is None:
         return 1
     if isinstance(stream, bool) or not isinstance(stream, (int, np.integer)):
-        raise InvalidTypeError(f"stream: must be a whole number or None, got {stream!r}")
+        raise InvalidTypeError(f"stream: must be a whole number or None, got {describe(stream)}")
     if stream == 0 or stream < -1:
         raise InvalidValueError(
             f"stream: {stream} is not a stream in DLPack; 1 is the legacy default stream, 2 the thread's own, -1 none"

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
 
 
 class DiffrtError(Exception):
@@ -34,20 +37,35 @@ class ImageFileError(InvalidValueError):
     """An image file that cannot be used; the message names the file."""
 
 
+class FitWarning(UserWarning):
+    """An observation or a fit whose answer may be wrong, and why; `FitResult.warnings` has those of a fit."""
+
+
 class MissingDependencyError(DiffrtError, ImportError):
     """An optional package that this call needs is not installed; the message says how to install it."""
+
+
+def describe(value: Any) -> str:
+    """Describe a wrong argument in a few words on one line, without dumping arrays."""
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape} and type {value.dtype}"
+    try:
+        text = repr(value)
+    except Exception:  # a broken __repr__, or an int of more digits than Python prints
+        text = ""
+    return text if text and len(text) <= 60 and text.isprintable() else f"a {type(value).__name__}"
 
 
 def unknown_name(what: str, name: object, valid: Iterable[str], *, where: str = "") -> UnknownNameError:
     """Compose the error for an unknown `name`: the nearest valid one first, then all of them."""
     valid = list(valid)
-    return UnknownNameError(f"{where}unknown {what} {name!r}.{suggestion(name, valid)} {listing(valid)}")
+    return UnknownNameError(f"{where}unknown {what} {describe(name)}.{suggestion(name, valid)} {listing(valid)}")
 
 
 def suggestion(name: object, valid: Iterable[str]) -> str:
     """Return " Perhaps you meant 'x'.", or "" where no valid name is near."""
     folded = {candidate.lower(): candidate for candidate in valid}
-    near = difflib.get_close_matches(str(name).lower(), folded, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(str(name)[:100].lower(), folded, n=1, cutoff=0.6)
     return f" Perhaps you meant {folded[near[0]]!r}." if near else ""
 
 
@@ -59,9 +77,20 @@ def listing(valid: Iterable[str]) -> str:
 
 def missing_dependency(package: str, purpose: str) -> MissingDependencyError:
     """Compose the error for an optional package that is not installed."""
+    extra = next(extra for extra, packages in _EXTRAS.items() if package in packages)
     return MissingDependencyError(
-        f"{purpose} needs {package}, which is not installed: pip install {package}", name=package
+        f'{purpose} needs {package}, which is not installed: pip install "diffrt_aot[{extra}]"', name=package
     )
+
+
+# The optional dependencies of pyproject.toml.
+_EXTRAS = {
+    "io": ("pillow", "trimesh", "tomli"),
+    "exr": ("OpenEXR",),
+    "plots": ("matplotlib",),
+    "cli": ("rich",),
+    "sparse": ("scipy",),
+}
 
 
 class DeviceError(DiffrtError, RuntimeError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -11,12 +12,16 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from . import _core
-from ._arguments import FloatArray, describe
-from .errors import InvalidTypeError, InvalidValueError, unknown_name
+from . import _core, fit_warnings
+from ._arguments import FloatArray, describe, finite_float, real_array, vector, whole_number
+from ._value import ByContent
+from .errors import FitWarning, InvalidTypeError, InvalidValueError, unknown_name
 from .losses import Loss
 from .renderer import Renderer, image_argument, loss_argument
 from .scene import Scene, free_labels
+
+_INT_MAX = 2**31 - 1
+_PAIRS = {"bounds": "(lower, upper)", "priors": "(mean, sigma)"}
 
 
 class Status(Enum):
@@ -30,18 +35,23 @@ class Status(Enum):
     INTERRUPTED = "interrupted"
     NO_RESIDUALS = "no_residuals"
     NOT_FINITE = "not_finite"
+    NOT_SEEN = "not_seen"
 
     @property
     def converged(self) -> bool:
         """Whether a minimum was reached."""
         return self.value.startswith("converged")
 
+    @classmethod
+    def _missing_(cls, value: object) -> Status:
+        raise unknown_name("status", value, [status.value for status in cls])
+
     def __str__(self) -> str:
         return _core.status_message(self.value)
 
 
-@dataclass(frozen=True)
-class StepRecord:
+@dataclass(frozen=True, eq=False)
+class StepRecord(ByContent):
     """One trial step, or (step 0) the start.
 
     cost is at the trial point, priors included; gradient_norm and step_norm have no units (they are what is compared
@@ -63,9 +73,9 @@ class StepRecord:
     theta: FloatArray | None = field(default=None, repr=False)  # the best so far (P,); only in a callback's record
 
 
-@dataclass(frozen=True)
-class FitResult:
-    """What a fit found.
+@dataclass(frozen=True, eq=False)
+class FitResult(ByContent):
+    """What a fit found. Two are equal where all that they hold is, `seconds` included.
 
     theta               (P,), relative to the renderer's scene: renderer.render(theta) is the fitted image
     scene               the fitted scene
@@ -83,6 +93,7 @@ class FitResult:
                         assume that residuals are independent, which neighbouring pixels of a depth camera are not
     residual_variance   s^2 = 2 cost / (count - rank)
     seconds             of wall clock
+    warnings            what makes the answer doubtful, a sentence each; `fit` also warns of them (FitWarning)
     """
 
     theta: FloatArray
@@ -100,6 +111,7 @@ class FitResult:
     covariance_sandwich: FloatArray | None = field(repr=False)
     residual_variance: float
     seconds: float
+    warnings: list[str] = field(default_factory=list)
 
 
 def fit(
@@ -129,7 +141,8 @@ def fit(
         method: "levenberg-marquardt", or "gauss-newton": plain full steps.
         priors: {free name: (mean, sigma)}: residuals (theta - mean) / sigma, for one or all numbers of a block.
         bounds: {free name: (lower, upper)}, each a number or one per entry; -inf and inf for a free side.
-        callback: called with a StepRecord after the start and after each trial; False stops the fit.
+        callback: called with a StepRecord after the start and after each trial; False stops the fit. It may use the
+            renderer, which leaves the fit as it is.
         max_steps: trials at most.
         gradient_tolerance, step_tolerance, cost_tolerance: see the C++ header diffrt/least_squares.hpp for the
             inequalities.
@@ -142,6 +155,10 @@ def fit(
             coarse one ends when a step promises no more than an object's motion by a fifth of its pixels, or six have
             failed. The result is that of the full size. The coarsest image must be at least 8 pixels high and wide.
 
+    Depths and distances below zero, where the background has no value, are left out. What makes the answer doubtful
+    (numbers that nobody measured, units, a camera within the model) is in the result's `warnings`, and warned of as
+    FitWarning.
+
     Ctrl-C ends it between two steps, with the best so far and Status.INTERRUPTED.
 
     Raises:
@@ -149,37 +166,45 @@ def fit(
     """
     if not isinstance(renderer, Renderer):
         raise InvalidTypeError(f"renderer: must be a Renderer, got {describe(renderer)}")
-    if method not in ("levenberg-marquardt", "gauss-newton"):
-        raise InvalidValueError(f'method: must be "levenberg-marquardt" or "gauss-newton", got {method!r}')
+    if not isinstance(method, str) or method not in ("levenberg-marquardt", "gauss-newton"):
+        raise InvalidValueError(f'method: must be "levenberg-marquardt" or "gauss-newton", got {describe(method)}')
     if callback is not None and not callable(callback):
         raise InvalidTypeError(f"callback: must be callable, got {describe(callback)}")
-    if isinstance(max_steps, bool) or not isinstance(max_steps, (int, np.integer)) or max_steps < 0:
-        raise InvalidValueError(f"max_steps: must be a whole number >= 0, got {max_steps!r}")
-    if isinstance(levels, bool) or not isinstance(levels, (int, np.integer)) or levels < 1:
-        raise InvalidValueError(f"levels: must be a whole number >= 1 (1: full size only), got {levels!r}")
+    max_steps = whole_number("max_steps", max_steps, 0, _INT_MAX)
+    levels = min(whole_number("levels", levels, 1, 2**63, advice=" (1: full size only)"), _INT_MAX)
+    if theta0 is not None:
+        theta0 = _start(renderer, theta0)
     begin = time.perf_counter()
     lower, upper = _bounds(renderer, bounds)
+    given_weights = None if weights is None else image_argument("weights", weights, renderer._core)
+    seen = fit_warnings.Observed(renderer, image_argument("observed", observed, renderer._core), given_weights)
     raw = renderer._core.fit(
-        image_argument("observed", observed, renderer._core),
-        None if weights is None else image_argument("weights", weights, renderer._core),
+        seen.image,
+        given_weights,
         loss_argument(loss),
         renderer.theta0 if theta0 is None else theta0,
         method == "gauss-newton",
-        int(max_steps),
-        gradient_tolerance,
-        step_tolerance,
-        cost_tolerance,
-        initial_damping,
+        max_steps,
+        finite_float("gradient_tolerance", gradient_tolerance),
+        finite_float("step_tolerance", step_tolerance),
+        finite_float("cost_tolerance", cost_tolerance),
+        finite_float("initial_damping", initial_damping),
         _priors(renderer, priors),
         lower,
         upper,
-        None if callback is None else lambda *record: callback(StepRecord(*record)),
-        min(int(levels), 2**31 - 1),
+        None if callback is None else lambda *record: _answer(callback(StepRecord(*record))),
+        levels,
     )
     theta = raw["theta"]
+    scene = renderer.scene_at(theta)
+    told = fit_warnings.of_fit(renderer, theta0, theta, scene, seen, loss, raw["data_cost"], raw["count"])
+    if raw["status"] != Status.NOT_SEEN.value:  # which says it of all
+        told += fit_warnings.of_unseen(renderer, raw["unseen"])
+    for text in told:
+        warnings.warn(text, FitWarning, stacklevel=2)
     return FitResult(
         theta=theta,
-        scene=renderer.scene_at(theta),
+        scene=scene,
         cost=raw["cost"],
         count=raw["count"],
         status=Status(raw["status"]),
@@ -193,28 +218,47 @@ def fit(
         covariance_sandwich=raw["covariance_sandwich"],
         residual_variance=raw["residual_variance"],
         seconds=time.perf_counter() - begin,
+        warnings=told,
     )
+
+
+def _start(renderer: Renderer, theta0: npt.ArrayLike) -> FloatArray:
+    start = vector("theta0", theta0)
+    if start.size != renderer.theta0.size:
+        layout = ", ".join(f"{name} ({block.stop - block.start})" for name, block in renderer.blocks.items())
+        raise InvalidValueError(f"theta0: has {start.size} numbers, expected {renderer.theta0.size}: {layout}")
+    return start
+
+
+def _answer(answer: Any) -> bool:
+    """What a callback returned: whether the fit goes on."""
+    if answer is None or isinstance(answer, (bool, np.bool_)):
+        return answer is None or bool(answer)
+    raise InvalidTypeError(f"callback: must return True or None to go on, or False to stop, got {describe(answer)}")
 
 
 def _blocks(renderer: Renderer, argument: str, given: Mapping[str, Any]) -> list[tuple[slice, str, Any]]:
     blocks = renderer.blocks
+    if not isinstance(given, Mapping):
+        example = f"{{{next(iter(blocks), 'ball.radius')!r}: {_PAIRS[argument]}}}"
+        raise InvalidTypeError(f"{argument}: must map free names to pairs, as {example}, got {describe(given)}")
     for name, pair in given.items():
         if name not in blocks:
             raise unknown_name("free parameter", name, blocks, where=f"{argument}: ")
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-            raise InvalidTypeError(f"{argument}: {name} must be given a pair, got {describe(pair)}")
+            raise InvalidTypeError(f"{argument}: {name} must be given a pair, {_PAIRS[argument]}, got {describe(pair)}")
     return [(blocks[name], name, pair) for name, pair in given.items()]
 
 
 def _spread(argument: str, name: str, value: npt.ArrayLike, size: int) -> FloatArray:
-    try:
-        return np.broadcast_to(np.asarray(value, dtype=np.float64), (size,))
-    except (TypeError, ValueError) as error:
-        raise InvalidValueError(f"{argument}: {name} takes one number or {size}, got {describe(value)}") from error
+    numbers = real_array(f"{argument}: {name}", value)
+    if numbers.shape not in ((), (1,), (size,)):
+        raise InvalidValueError(f"{argument}: {name} takes one number or {size}, got {describe(value)}")
+    return np.broadcast_to(numbers, (size,))
 
 
 def _bounds(renderer: Renderer, bounds: Mapping[str, Any] | None) -> tuple[list[float], list[float]]:
-    if not bounds:
+    if bounds is None or (isinstance(bounds, Mapping) and not bounds):
         return [], []
     lower = np.full(len(renderer.theta0), -np.inf)
     upper = np.full(len(renderer.theta0), np.inf)
@@ -226,7 +270,7 @@ def _bounds(renderer: Renderer, bounds: Mapping[str, Any] | None) -> tuple[list[
 
 def _priors(renderer: Renderer, priors: Mapping[str, Any] | None) -> list[tuple[int, float, float]]:
     result: list[tuple[int, float, float]] = []
-    for block, name, (mean, sigma) in _blocks(renderer, "priors", priors or {}):
+    for block, name, (mean, sigma) in _blocks(renderer, "priors", {} if priors is None else priors):
         size = block.stop - block.start
         means, sigmas = _spread("priors", name, mean, size), _spread("priors", name, sigma, size)
         result += [(block.start + i, float(means[i]), float(sigmas[i])) for i in range(size)]

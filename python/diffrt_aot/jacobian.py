@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._arguments import FloatArray
+from ._arguments import FloatArray, describe, real_array
 from .device_array import DeviceArray
 from .errors import InvalidTypeError, InvalidValueError, missing_dependency
 
@@ -22,7 +22,12 @@ class Jacobian:
     shape   (H, W, P), or (H, W, C, P) for C channels: that of `dense()`
     """
 
+    # Products with arrays are this class's: NumPy is not to take J for an array of objects.
+    __array_ufunc__ = None
+
     def __init__(self, core: _core.Jacobian) -> None:
+        if not isinstance(core, _core.Jacobian):
+            raise InvalidTypeError(f"Jacobian: is made by Renderer.jacobian, not of {describe(core)}")
         self._core = core
 
     @property
@@ -69,7 +74,7 @@ class Jacobian:
 
     def __matmul__(self, v: npt.ArrayLike) -> FloatArray:
         """J @ v: (P,) to an image (H, W) or (H, W, C); (P, K) to K such images along the last axis. float64."""
-        vectors = _real("v", v)
+        vectors = _finite("v", v)
         if vectors.ndim not in (1, 2) or vectors.shape[0] != self.shape[-1]:
             raise InvalidValueError(
                 f"J @ v: v has shape {vectors.shape}, expected ({self.shape[-1]},), one number per parameter"
@@ -79,12 +84,31 @@ class Jacobian:
         images = [self._core.multiply(np.ascontiguousarray(column)) for column in vectors.T]
         return np.stack(images, axis=-1) if images else np.zeros((*self.shape[:-1], 0))
 
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """What `dense()` returns, in the host's memory, for np.asarray."""
+        if copy is False:
+            raise InvalidValueError("copy: J is stored by local rows, an array of it is a copy; leave copy=False out")
+        columns = np.asarray(self.dense())
+        is_view = not columns.flags.writeable
+        return columns.astype(columns.dtype if dtype is None else dtype, copy=bool(copy) and is_view)
+
+    def __copy__(self) -> Jacobian:
+        return self  # nothing of it changes
+
+    def __deepcopy__(self, _: object) -> Jacobian:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise InvalidTypeError("Jacobian: cannot be pickled; pickle J.dense() or J.to_scipy()")
+
     def __repr__(self) -> str:
         return f"Jacobian(shape={self.shape})"
 
 
 class TransposedJacobian:
     """J.T, a linear map from images to (P,)."""
+
+    __array_ufunc__ = None
 
     def __init__(self, jacobian: Jacobian) -> None:
         self._jacobian = jacobian
@@ -104,7 +128,7 @@ class TransposedJacobian:
 
         w must be finite: where the image has no value (NaN), put 0.
         """
-        image = _real("w", w)
+        image = _finite("w", w)
         expected = self._jacobian.shape[:-1]
         if image.shape != expected and image.shape != (int(np.prod(expected)),):
             raise InvalidValueError(
@@ -112,12 +136,16 @@ class TransposedJacobian:
             )
         return self._jacobian._core.multiply_transposed(np.ascontiguousarray(image))
 
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """The dense columns with P as the first axis, for np.asarray."""
+        return np.moveaxis(self._jacobian.__array__(dtype, copy), -1, 0)
+
     def __repr__(self) -> str:
         return f"Jacobian(shape={self._jacobian.shape}).T"
 
 
-def _real(name: str, value: npt.ArrayLike) -> FloatArray:
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiub":
-        raise InvalidTypeError(f"{name}: must be an array of real numbers, got {array.dtype}")
-    return np.ascontiguousarray(array, dtype=np.float64)
+def _finite(name: str, value: npt.ArrayLike) -> FloatArray:
+    array = real_array(name, value)
+    if not np.isfinite(array).all():
+        raise InvalidValueError(f"{name}: must be finite; put 0 where there is no value: np.nan_to_num({name})")
+    return array

@@ -25,10 +25,12 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ._arguments import FloatArray, finite_float, positive_float
+from ._arguments import FloatArray, describe, finite_float, positive_float, real_array
 from .errors import InvalidTypeError, InvalidValueError, unknown_name
 
 _SCALE = "it is the size of residual beyond which a pixel counts for less, in the residual's units"
+
+_SMALLEST_SCALE, _LARGEST_SCALE = 1e-15, 1e100  # what kernels tell from 0 in float32; of which squares are finite
 
 
 class _Loss:
@@ -48,7 +50,11 @@ class _Loss:
 
     def __post_init__(self) -> None:
         name = fields(self)[-1].name  # type: ignore[arg-type]
-        object.__setattr__(self, name, positive_float(name, getattr(self, name), advice=_SCALE))
+        scale = positive_float(name, getattr(self, name), advice=_SCALE)
+        if not _SMALLEST_SCALE <= scale <= _LARGEST_SCALE:
+            limits = f"between {_SMALLEST_SCALE:g} and {_LARGEST_SCALE:g}"
+            raise InvalidValueError(f"{name}: must be {limits}, got {scale:g}; {_SCALE}")
+        object.__setattr__(self, name, scale)
 
 
 @dataclass(frozen=True)
@@ -185,11 +191,13 @@ def check_loss(loss: object) -> Loss | None:
         return loss  # type: ignore[return-value]
     names = ", ".join(kind.__name__ for kind in LOSSES.values())
     hint = "; call it with its scale" if isinstance(loss, type) and loss in LOSSES.values() else ""
-    raise InvalidTypeError(f"loss: must be None or one of {names}, got {loss!r}{hint}")
+    raise InvalidTypeError(f"loss: must be None or one of {names}, got {describe(loss)}{hint}")
 
 
 def parse_loss(text: str) -> Loss | None:
     """Read a loss as the command line writes it: none, tukey:0.01, barron:-2,0.01 (alpha, c)."""
+    if not isinstance(text, str):
+        raise InvalidTypeError(f"loss: must be a name with its numbers, such as tukey:0.01, got {describe(text)}")
     name, _, numbers = text.strip().partition(":")
     if name == "none" and not numbers:
         return None
@@ -203,11 +211,11 @@ def parse_loss(text: str) -> Loss | None:
         values = []
     if len(values) != len(wanted):
         form = ",".join(field.upper() for field in wanted)
-        raise InvalidValueError(f"loss {text!r}: write it as {name}:{form}, with numbers")
+        raise InvalidValueError(f"loss {describe(text)}: write it as {name}:{form}, with numbers")
     try:
         loss: Loss = kind(*values)
     except InvalidValueError as error:
-        raise InvalidValueError(f"loss {text!r}: {error}") from None
+        raise InvalidValueError(f"loss {describe(text)}: {error}") from None
     return loss
 
 
@@ -217,4 +225,7 @@ def loss_name(loss: Loss) -> str:
 
 
 def _squares(squared: npt.ArrayLike) -> FloatArray:
-    return np.asarray(squared, dtype=np.float64)
+    squares = real_array("squared", squared)
+    if (squares < 0).any():
+        raise InvalidValueError(f"squared: must be >= 0, got {squares.min():g}; it is the square of a residual")
+    return squares

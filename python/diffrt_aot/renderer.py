@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, overload
 
@@ -11,22 +11,25 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._arguments import FloatArray, describe
+from ._arguments import FloatArray, any_array, as_doubles, describe, finite_float, flag, vector, whole_number
 from ._exchange import exchanged, stream_handle
+from ._outputs import output_names, suitable_boundary
+from ._value import ByContent
 from .device_array import DeviceArray
 from .errors import InvalidTypeError, InvalidValueError, unknown_name
 from .jacobian import Jacobian
 from .losses import Loss, check_loss
-from .scene import Scene, check_free_names
+from .scene import Scene, check_free_names, check_scene
 
 Image = npt.NDArray[np.float32]
+_MAX_THREADS, _LONGEST_NAME = 1024, 60
 _RULES = ("blend", "foreground", "none")
 _NO_LOSS = (0, 1.0, 0.0)
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-@dataclass(frozen=True, slots=True)
-class NormalEquations:
+@dataclass(frozen=True, slots=True, eq=False)
+class NormalEquations(ByContent):
     """The normal equations of a Gauss-Newton step at theta: H d = -g.
 
     H       (P, P) float64, J'WJ, W = w rho'(r^2)
@@ -58,7 +61,9 @@ class Renderer:
             and depth, and 0 for the others. A list gives one for each output.
         boundary: "exact": a pixel that a silhouette crosses is the integral over its footprint, and J has the motion
             of the silhouette. "none": every pixel is the value at its centre, with the interior derivative only
-            (right for depth cameras, which do not average across an edge).
+            (right for depth cameras, which do not average across an edge). "auto": "none" for a depth camera's image,
+            where every output is distance or depth and the background has no value; "exact" for all else, and with
+            `rules`.
         device: "cpu"; "cuda" or "vulkan", the first GPU, or "cuda:1", the second; "auto": CUDA, else a GPU with Vulkan,
             else the CPU. `info()` lists what there is.
         threads: how many to use; None for all that this process may use. Results do not depend on it.
@@ -80,33 +85,42 @@ class Renderer:
         free: Sequence[str] = (),
         output: str | Sequence[str] = "distance",
         background: float | Sequence[float | None] | None = None,
-        boundary: Literal["exact", "none"] = "exact",
+        boundary: Literal["auto", "exact", "none"] = "auto",
         device: str = "cpu",
         threads: int | None = None,
         rules: Mapping[str, str] | None = None,
         stream: Any = None,
     ) -> None:
-        if not isinstance(scene, Scene):
-            raise InvalidTypeError(f"scene: must be a Scene, got {describe(scene)}")
-        if boundary not in ("none", "exact"):
-            raise InvalidValueError(f'boundary: must be "exact" or "none", got {boundary!r}')
-        if not isinstance(device, str):
+        check_scene(scene)
+        if not isinstance(boundary, str) or boundary not in ("auto", "exact", "none"):
+            raise InvalidValueError(f'boundary: must be "auto", "exact" or "none", got {describe(boundary)}')
+        if not isinstance(device, str) or not device.isprintable() or len(device) > _LONGEST_NAME:
             raise InvalidTypeError(f'device: must be a name such as "cpu", got {describe(device)}')
-        if threads is not None and (
-            isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or threads < 1
-        ):
-            raise InvalidValueError(f"threads: must be a whole number >= 1, or None for all, got {threads!r}")
+        if rules is not None and not isinstance(rules, Mapping):
+            example = '{"ball": "none"}'
+            raise InvalidTypeError(f"rules: must map names of shapes to rules, as {example}, got {describe(rules)}")
+        if threads is not None:
+            threads = whole_number("threads", threads, 1, _MAX_THREADS, advice=", or None for all")
         self._scene = scene
         self._free = check_free_names(scene, free)
-        self._outputs = _output_names(output)
+        self._outputs = output_names(output)
         backgrounds = _backgrounds(background, self._outputs)
+        if boundary == "auto":
+            has_background = any(value is not None for value in backgrounds)
+            boundary = "exact" if rules else suitable_boundary(self._outputs, has_background)
+        self._boundary = boundary
+        self._backgrounds = tuple(backgrounds or [None] * len(self._outputs))
+        # What makes another one like this, in another process as well; a stream is of this process.
+        given = [math.nan if number is None else number for number in backgrounds] or None
+        rules = dict(_rules(scene, rules, boundary))
+        self._arguments = (scene, self._free, self._outputs, given, boundary, device, threads, rules)
         self._core = _core.Renderer(
             scene,
             list(self._free),
             list(self._outputs),
             backgrounds,
             boundary == "exact",
-            _rules(scene, rules, boundary),
+            list(rules.items()),
             device,
             threads or 0,
         )
@@ -129,6 +143,16 @@ class Renderer:
     def outputs(self) -> tuple[str, ...]:
         """The names of the outputs."""
         return self._outputs
+
+    @property
+    def backgrounds(self) -> tuple[float | None, ...]:
+        """For each output, the value of a ray that misses that was asked for, or None for its default."""
+        return self._backgrounds
+
+    @property
+    def boundary(self) -> str:
+        """What pixels that a silhouette crosses show: "exact" or "none"."""
+        return self._boundary
 
     @property
     def theta0(self) -> FloatArray:
@@ -173,10 +197,9 @@ class Renderer:
 
         on_device: leave it where the renderer works: a DeviceArray on a GPU; on the CPU an array of NumPy as ever.
         """
-        theta = self._theta0 if theta is None else theta
-        if on_device and self.device != "cpu":
-            return DeviceArray(self._core.render_on_device(theta))
-        return self._core.render(theta)
+        if flag("on_device", on_device) and self.device != "cpu":
+            return DeviceArray(self._core.render_on_device(self._vector(theta)))
+        return self._core.render(self._vector(theta))
 
     @overload
     def jacobian(
@@ -193,11 +216,10 @@ class Renderer:
 
         on_device: leave both where the renderer works; `J.dense()` then is a DeviceArray as well.
         """
-        theta = self._theta0 if theta is None else theta
-        if on_device and self.device != "cpu":
-            image, core = self._core.jacobian_on_device(theta)
+        if flag("on_device", on_device) and self.device != "cpu":
+            image, core = self._core.jacobian_on_device(self._vector(theta))
             return DeviceArray(image), Jacobian(core)
-        host_image, core = self._core.jacobian(theta)
+        host_image, core = self._core.jacobian(self._vector(theta))
         return host_image, Jacobian(core)
 
     def normal_equations(
@@ -212,14 +234,16 @@ class Renderer:
         Args:
             theta: (P,), or None for theta0.
             observed: (H, W), or (H, W, C), float32 or float64, any strides; an array of NumPy, or of any library
-                that speaks DLPack, in the host's memory. NaN and infinity drop a pixel. With device="cuda" also an
-                array on the same device, by DLPack or `__cuda_array_interface__`, read where it lies.
-            weights: the same shape, or (H, W) for all channels alike; >= 0. Zero and NaN drop a pixel.
+                that speaks DLPack, in the host's memory. NaN, infinity and the mask of a NumPy masked array drop a
+                pixel. With device="cuda" also an array on the same device, by DLPack or `__cuda_array_interface__`,
+                read where it lies.
+            weights: the same shape, or (H, W) for all channels alike; finite and >= 0, or True and False for 1 and 0.
+                Zero, NaN and a mask drop a pixel.
             loss: a robust loss, or None for least squares.
         """
         return NormalEquations(
             *self._core.normal_equations(
-                self._theta0 if theta is None else theta,
+                self._vector(theta),
                 image_argument("observed", observed, self._core),
                 None if weights is None else image_argument("weights", weights, self._core),
                 loss_argument(loss),
@@ -235,7 +259,7 @@ class Renderer:
     ) -> tuple[float, int]:
         """Return (cost, count) as `normal_equations` does, at the price of a render."""
         return self._core.cost(
-            self._theta0 if theta is None else theta,
+            self._vector(theta),
             image_argument("observed", observed, self._core),
             None if weights is None else image_argument("weights", weights, self._core),
             loss_argument(loss),
@@ -243,12 +267,18 @@ class Renderer:
 
     def scene_at(self, theta: npt.ArrayLike) -> Scene:
         """Return the scene at theta: poses moved, values replaced."""
-        numbers = self._core.scene_numbers(theta)
+        numbers = self._core.scene_numbers(self._vector(theta))
         changes: dict[str, Any] = {}
         for owner in dict.fromkeys(name.split(".")[0] for name in self._free):
             value = self._scene.camera if owner == "camera" else self._scene.shapes[owner]
             changes[owner] = value.replace(**numbers[owner])
         return self._scene.replace(**changes)
+
+    def _vector(self, theta: npt.ArrayLike | None) -> FloatArray:
+        return self._theta0 if theta is None else vector("theta", theta)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Renderer, self._arguments
 
     def __repr__(self) -> str:
         camera = self._scene.camera
@@ -259,10 +289,6 @@ class Renderer:
 def _rules(scene: Scene, rules: Mapping[str, str] | None, boundary: str) -> list[tuple[str, str]]:
     if rules is None:
         return []
-    if not isinstance(rules, Mapping):
-        raise InvalidTypeError(
-            f'rules: must map names of shapes to rules, as {{"ball": "none"}}, got {describe(rules)}'
-        )
     if rules and boundary != "exact":
         raise InvalidValueError('rules: there are no boundary rules with boundary="none"; use boundary="exact"')
     for name, rule in rules.items():
@@ -273,30 +299,19 @@ def _rules(scene: Scene, rules: Mapping[str, str] | None, boundary: str) -> list
     return list(rules.items())
 
 
-def _output_names(output: str | Sequence[str]) -> tuple[str, ...]:
-    names = (output,) if isinstance(output, str) else tuple(output) if isinstance(output, Iterable) else (output,)
-    if not all(isinstance(name, str) for name in names):
-        raise InvalidTypeError(f"output: must be a name or a list of names, got {describe(output)}")
-    return names
-
-
 def _backgrounds(background: float | Sequence[float | None] | None, outputs: tuple[str, ...]) -> list[float | None]:
     """One value per output, NaN spelt None; empty for the defaults."""
     if background is None:
         return []
-    if isinstance(background, (str, bytes)):
-        raise InvalidTypeError(f"background: must be a number, None, or a list of such, got {background!r}")
-    given = list(background) if isinstance(background, (Sequence, np.ndarray)) else [background] * len(outputs)
+    several = isinstance(background, (list, tuple)) or (isinstance(background, np.ndarray) and background.ndim > 0)
+    given: list[Any] = list(background) if several else [background] * len(outputs)  # type: ignore[arg-type]
     result: list[float | None] = []
     for name, value in zip(outputs, given, strict=False):
         if value is None:
             result.append(None if name in ("distance", "depth") else 0.0)
             continue
-        try:
-            number = float(value)
-        except (TypeError, ValueError) as error:
-            raise InvalidTypeError(f"background: must be a number or None, got {describe(value)}") from error
-        result.append(None if math.isnan(number) else number)
+        nothing = isinstance(value, (float, np.floating)) and math.isnan(value)
+        result.append(None if nothing else finite_float("background", value))
     if len(given) != len(outputs):
         raise InvalidValueError(f"background: has {len(given)} entries for {len(outputs)} outputs; give one for each")
     return result
@@ -309,17 +324,21 @@ def image_argument(name: str, value: Any, core: _core.Renderer) -> npt.NDArray[A
     given = exchanged(name, value, core)
     if isinstance(given, _core.ForeignArray):
         return given
-    array = np.asarray(given)
+    array = np.ma.getdata(given) if isinstance(given, np.ma.MaskedArray) else any_array(name, given)
+    if name == "weights" and array.dtype.kind == "b":
+        return array.astype(np.float32)  # a selection of pixels
     if array.dtype.kind in "iub":
-        raise InvalidTypeError(
-            f"{name}: has dtype {array.dtype}, expected float32 or float64. Convert it, in scene units and with NaN "
-            f"where nothing was measured: np.where({name} > 0, scale * {name}, np.nan)"
-        )
+        fix = "in scene units and with NaN where nothing was measured: np.where(observed > 0, scale * observed, np.nan)"
+        if name == "weights":
+            fix = "weights.astype(np.float32)"
+        raise InvalidTypeError(f"{name}: has dtype {array.dtype}, expected float32 or float64. Convert it: {fix}")
     if array.dtype.kind != "f":
         raise InvalidTypeError(f"{name}: has dtype {array.dtype}, expected float32 or float64")
+    if isinstance(given, np.ma.MaskedArray):
+        array = given.filled(np.nan)  # NaN drops a pixel, in `observed` and in `weights`
     if array.dtype in _FLOATS and array.dtype.isnative:
         return array
-    return array.astype(np.float64)
+    return as_doubles(array)
 
 
 def loss_argument(loss: Loss | None) -> tuple[int, float, float]:

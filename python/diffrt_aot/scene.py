@@ -11,11 +11,10 @@ import keyword
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, get_args
 
 from ._arguments import describe
-from ._value import Value
+from ._value import ReadOnlyDict, Value
 from .camera import PinholeCamera
 from .errors import InvalidTypeError, InvalidValueError, unknown_name
 from .shapes import Shape
@@ -58,7 +57,7 @@ class Scene(Value):
             _check_name(name)
             _check_shape_type(name, shape)
         object.__setattr__(self, "camera", camera)
-        object.__setattr__(self, "shapes", MappingProxyType(dict(shapes)))
+        object.__setattr__(self, "shapes", ReadOnlyDict(shapes))
 
     def replace(self, **changes: Any) -> Scene:
         """Return a copy with another camera or other shapes: scene.replace(camera=..., ball=Sphere(...)).
@@ -88,24 +87,34 @@ def free_sizes(scene: Scene) -> dict[str, int]:
 
 def valid_free_names(scene: Scene) -> list[str]:
     """Return every name that can be free in `scene`: the shapes' in their order, then the camera's."""
-    return list(free_sizes(scene))
+    return list(free_sizes(check_scene(scene)))
+
+
+def check_scene(scene: object) -> Scene:
+    """Return `scene`, which must be one."""
+    if not isinstance(scene, Scene):
+        raise InvalidTypeError(f"scene: must be a Scene, got {describe(scene)}")
+    return scene
 
 
 def check_free_names(scene: Scene, free: Iterable[str]) -> tuple[str, ...]:
     """Return `free` as a tuple of valid, distinct names, or raise an error that lists the valid ones."""
     if isinstance(free, str):
-        raise InvalidTypeError(f"free: must be a list of names, got the string {free!r}; pass [{free!r}]")
+        name = describe(free)
+        raise InvalidTypeError(f"free: must be a list of names, got the string {name}; pass [{name}]")
     try:
-        names = tuple(free)
+        given = iter(free)
     except TypeError:
         raise InvalidTypeError(f"free: must be a list of names, got {describe(free)}") from None
     valid = valid_free_names(scene)
-    for position, name in enumerate(names):
+    names: list[str] = []
+    for name in given:  # one by one: an iterator may have no end
         if not isinstance(name, str) or name not in valid:
             raise unknown_name("parameter", name, valid, where="free: ")
-        if name in names[:position]:
+        if name in names:
             raise InvalidValueError(f"free: {name!r} is listed twice; name each parameter once")
-    return names
+        names.append(name)
+    return tuple(names)
 
 
 def free_labels(scene: Scene, free: Iterable[str]) -> list[str]:

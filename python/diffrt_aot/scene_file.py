@@ -10,8 +10,10 @@
     T_world_camera = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]   # optional
 
     [shapes.bottle]                 # a table for each shape; its name is the one that free parameters have
-    type = "mesh"                   # file, T_world_mesh (optional)
-    file = "schauma.obj"            # relative to this file; .npz, or anything that trimesh reads
+    type = "mesh"                   # file, scale (optional), T_world_mesh (optional)
+    file = "schauma.obj"            # relative to this file; .npz, .obj, .ply, .stl, .off, or what trimesh reads
+    scale = 0.001                   # of the file's coordinates: here millimetres; or three numbers, for x, y, z
+    T_world_mesh = { rotation_xyzw = [0, 0, 0, 1], translation = [0, 0, 0.5] }    # or rotation_wxyz, or a matrix
 
     [shapes.ball]
     type = "sphere"                 # center, radius
@@ -29,17 +31,18 @@
     free = ["bottle.pose"]
     output = "depth"                # or a list of outputs
     background = 0.0                # left out: pixels without a surface carry no residual
-    boundary = "exact"              # or "none"; left out: "none" for depth without background
+    boundary = "exact"              # or "none"; left out: as `Renderer` does, "none" for depth without background
     loss = { type = "tukey", c = 0.01 }     # or none, huber (delta), cauchy, geman-mcclure, barron (alpha, c)
     max_steps = 50
     depth_scale = 0.001             # scene units for each unit of an integer image
+    missing = [65535, -1]           # numbers of the image, before the scale, that say "not measured"
     stages = [                      # one after another, coarse to fine; what a stage leaves out is as above
         { loss = { type = "tukey", c = 0.05 }, max_steps = 20 },
         { loss = { type = "tukey", c = 0.01 } },
     ]
 
-Text rounds numbers, so a transform whose rotation is off by less than 0.01 is replaced by the nearest rigid
-one, and `SceneFile.notes` says so.
+A transform is 4x4 or 3x4 numbers, or a table of a quaternion and a translation. Text rounds numbers, so one whose
+rotation is off by less than 0.01 is replaced by the nearest rigid one; `SceneFile.notes` says so beyond 1e-6.
 """
 
 from __future__ import annotations
@@ -52,18 +55,19 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ._arguments import FloatArray, bounded_integer, describe, finite_float, float_array, positive_float
+from ._arguments import FloatArray, bounded_integer, describe, finite_float, path_argument, positive_float
+from ._outputs import suitable_boundary
 from ._toml import Table, format_key, format_table, read_toml
 from .camera import PinholeCamera
 from .losses import LOSSES, Loss, loss_name
 from .mesh_file import load_mesh, save_mesh
-from .rigid import REPAIR_LIMIT, ROTATION_TOLERANCE, nearest_rigid, rotation_deviation
-from .scene import Scene, check_free_names
+from .rigid import REPAIR_LIMIT, as_homogeneous, nearest_rigid, rigid, rotation_deviation
+from .scene import Scene, check_free_names, check_scene
 from .shapes import Mesh, Plane, Shape, Sphere
 
 _BOUNDARIES = ("exact", "none")
-# What depth cameras measure: not averaged across an edge, and 0 where they saw nothing.
-METRIC_OUTPUTS = ("distance", "depth")
+# A rotation that is off by more than six digits' rounding is worth a note.
+_NOTED_DEVIATION = 1e-6
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,7 @@ class FitSettings:
     loss: Loss | None = None
     max_steps: int = 50
     depth_scale: float | None = None
+    missing: tuple[float, ...] = ()
     stages: tuple[FitStage, ...] = ()
 
     def all_stages(self) -> tuple[FitStage, ...]:
@@ -97,14 +102,17 @@ class FitSettings:
         return (self.output,) if isinstance(self.output, str) else self.output
 
     @property
-    def measured(self) -> bool:
-        """Whether the image is a depth camera's: depths or distances, and nothing where no surface is seen."""
-        return self.background is None and all(output in METRIC_OUTPUTS for output in self.outputs)
-
-    @property
     def chosen_boundary(self) -> Literal["exact", "none"]:
         """The boundary that is asked for, or the one that suits the image: depth cameras do not average an edge."""
-        return self.boundary or ("none" if self.measured else "exact")
+        return self.boundary or suitable_boundary(self.outputs, self.background is not None)
+
+
+@dataclass(frozen=True)
+class MeshFile:
+    """A mesh's file, and what its coordinates are multiplied by: as `scale` of load_mesh."""
+
+    path: Path
+    scale: float | tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -114,7 +122,7 @@ class SceneFile:
     scene          the scene
     fit            its [fit] table, or the defaults
     color_camera   its [color_camera] table, or None
-    mesh_files     name of a mesh -> the file that it came from
+    mesh_files     name of a mesh -> the file that it came from, and its scale
     notes          what was repaired while reading, a sentence each
     path           the file itself, or None
     """
@@ -122,14 +130,14 @@ class SceneFile:
     scene: Scene
     fit: FitSettings = FitSettings()
     color_camera: PinholeCamera | None = None
-    mesh_files: Mapping[str, Path] = field(default_factory=dict)
+    mesh_files: Mapping[str, MeshFile] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     path: Path | None = None
 
 
 def load_scene_file(path: str | os.PathLike[str]) -> SceneFile:
     """Read a scene file; unknown keys are errors that name the file, the table and the nearest valid key."""
-    path = Path(path)
+    path = path_argument(path)
     if not path.is_file():
         raise FileNotFoundError(f"scene file {path} does not exist (working directory: {Path.cwd()})")
     root = read_toml(path)
@@ -142,7 +150,7 @@ def load_scene_file(path: str | os.PathLike[str]) -> SceneFile:
         scene = Scene(camera, shapes)
     color_camera = _read_camera(root.table("color_camera"), notes) if "color_camera" in root.content else None
     fit = _read_fit(root.table("fit"), scene) if "fit" in root.content else FitSettings()
-    mesh_files = {name: _mesh_path(tables[name]) for name, shape in shapes.items() if isinstance(shape, Mesh)}
+    mesh_files = {name: _mesh_file(tables[name]) for name, shape in shapes.items() if isinstance(shape, Mesh)}
     return SceneFile(scene, fit, color_camera, mesh_files, tuple(notes), path)
 
 
@@ -152,15 +160,16 @@ def save_scene_file(
     *,
     fit: FitSettings | None = None,
     color_camera: PinholeCamera | None = None,
-    mesh_files: Mapping[str, str | os.PathLike[str]] | None = None,
+    mesh_files: Mapping[str, MeshFile | str | os.PathLike[str]] | None = None,
     comment: str = "",
 ) -> list[Path]:
     """Write a scene file that `load_scene_file` reads back equal, and return the files written.
 
-    A mesh named in `mesh_files` is written as a reference to that file, which must hold its vertices and
-    faces; any other is stored beside the scene file, as <stem>_<name>.npz.
+    A mesh named in `mesh_files` is written as a reference to that file, which must hold its vertices
+    (times the MeshFile's scale) and faces; any other is stored beside the scene file, as <stem>_<name>.npz.
     """
-    path = Path(path)
+    path = path_argument(path)
+    check_scene(scene)
     written = [path]
     blocks = ["".join(f"# {line}\n" for line in comment.splitlines())] if comment else []
     blocks.append(format_table("camera", _camera_table(scene.camera)))
@@ -168,7 +177,9 @@ def save_scene_file(
         table = _shape_table(shape)
         if isinstance(shape, Mesh):
             if mesh_files and name in mesh_files:
-                table["file"] = _relative(Path(mesh_files[name]), path.parent)
+                file = mesh_files[name]
+                file = file if isinstance(file, MeshFile) else MeshFile(Path(file))
+                table |= {"file": _relative(file.path, path.parent), "scale": file.scale}
             else:
                 mesh_path = path.with_name(f"{path.stem}_{name}.npz")
                 save_mesh(mesh_path, shape)
@@ -214,8 +225,9 @@ def _read_plane(table: Table, notes: list[str]) -> Shape:
 
 
 def _read_mesh(table: Table, notes: list[str]) -> Shape:
-    table.only("type", "file", "T_world_mesh")
-    return load_mesh(_mesh_path(table), _read_transform(table, "T_world_mesh", notes))
+    table.only("type", "file", "scale", "T_world_mesh")
+    file = _mesh_file(table)
+    return load_mesh(file.path, _read_transform(table, "T_world_mesh", notes), scale=file.scale)
 
 
 _SHAPE_READERS: dict[str, Callable[[Table, list[str]], Shape]] = {
@@ -225,17 +237,25 @@ _SHAPE_READERS: dict[str, Callable[[Table, list[str]], Shape]] = {
 }
 
 
-def _mesh_path(table: Table) -> Path:
-    return table.path.parent / Path(table.string("file")).expanduser()
+def _mesh_file(table: Table) -> MeshFile:
+    scale = table.content.get("scale")
+    return MeshFile(
+        table.path.parent / Path(table.string("file")).expanduser(), tuple(scale) if isinstance(scale, list) else scale
+    )
 
 
 def _read_transform(table: Table, key: str, notes: list[str]) -> FloatArray | None:
     if key not in table.content:
         return None
-    transform = float_array(key, table.content[key], (4, 4))
+    if isinstance(table.content[key], dict):
+        parts = table.sub_table(f"{table.header}.{key}", table.content[key])
+        parts.only("rotation_xyzw", "rotation_wxyz", "translation")
+        with parts.context():
+            return rigid(**parts.content)
+    transform = as_homogeneous(key, table.content[key])
     deviation = rotation_deviation(transform)
-    if not ROTATION_TOLERANCE < deviation <= REPAIR_LIMIT:
-        return transform  # exact, or so wrong that the constructor shall say what is the matter
+    if not _NOTED_DEVIATION < deviation <= REPAIR_LIMIT:
+        return transform  # as good as exact, or so wrong that the constructor shall say what is the matter
     repaired = nearest_rigid(transform)
     notes.append(f"[{table.header}] {key}: off a rotation by {deviation:.2g}, as if rounded; took the nearest")
     return repaired
@@ -252,6 +272,7 @@ def _read_fit(table: Table, scene: Scene) -> FitSettings:
         boundary = _read_boundary(table)
         loss = _read_loss(table) if "loss" in content else defaults.loss
         max_steps = _read_max_steps(content.get("max_steps", defaults.max_steps))
+        missing = _read_missing(content.get("missing", ()))
         depth_scale = content.get("depth_scale")
         if depth_scale is not None:
             depth_scale = positive_float("depth_scale", depth_scale, advice="write 0.001 for millimetres to metres")
@@ -265,11 +286,15 @@ def _read_fit(table: Table, scene: Scene) -> FitSettings:
         with stage.context():
             stage_loss = _read_loss(stage) if "loss" in stage.content else loss
             stages.append(FitStage(stage_loss, _read_max_steps(stage.content.get("max_steps", max_steps))))
-    return FitSettings(free, output, background, boundary, loss, max_steps, depth_scale, tuple(stages))
+    return FitSettings(free, output, background, boundary, loss, max_steps, depth_scale, missing, tuple(stages))
 
 
 def _read_max_steps(value: Any) -> int:
     return bounded_integer("max_steps", value, 1, 1_000_000)
+
+
+def _read_missing(value: Any) -> tuple[float, ...]:
+    return tuple(finite_float("missing", entry) for entry in (value if isinstance(value, (list, tuple)) else [value]))
 
 
 def _read_output(table: Table) -> str | tuple[str, ...]:
@@ -323,7 +348,7 @@ def _shape_table(shape: Shape) -> dict[str, Any]:
         return {"type": "sphere", "center": shape.center, "radius": shape.radius}
     if isinstance(shape, Plane):
         return {"type": "plane", "point": shape.point, "normal": shape.normal}
-    return {"type": "mesh", "file": None, "T_world_mesh": _unless_identity(shape.T_world_mesh)}
+    return {"type": "mesh", "file": None, "scale": None, "T_world_mesh": _unless_identity(shape.T_world_mesh)}
 
 
 def _fit_table(fit: FitSettings) -> dict[str, Any]:
@@ -335,6 +360,7 @@ def _fit_table(fit: FitSettings) -> dict[str, Any]:
         "loss": None if fit.loss is None else _loss_table(fit.loss),
         "max_steps": fit.max_steps,
         "depth_scale": fit.depth_scale,
+        "missing": fit.missing or None,
         "stages": [{"loss": _loss_table(s.loss), "max_steps": s.max_steps} for s in fit.stages] or None,
     }
 

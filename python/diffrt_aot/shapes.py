@@ -83,7 +83,8 @@ class Plane(Value):
 class Mesh(Value):
     """A triangle mesh with a pose, seen from both sides.
 
-    vertices       (V, 3) in the mesh's own coordinates [scene units]
+    vertices       (V, 3) in the mesh's own coordinates [scene units]; finite where faces use them, and all of them
+                   where they are free
     faces          (F, 3) integer indices into `vertices`, from 0; at least one face
     T_world_mesh   (4, 4) pose, mesh coordinates to world; None is the identity
 
@@ -102,10 +103,11 @@ class Mesh(Value):
             raise InvalidValueError("vertices: a mesh needs vertices, got none; was the file read right?")
         if _is_empty(faces):
             raise InvalidValueError("faces: a mesh needs at least one face, got none; was it a point cloud?")
-        object.__setattr__(self, "vertices", float_array("vertices", vertices, ("V", 3)))
+        object.__setattr__(self, "vertices", float_array("vertices", vertices, ("V", 3), finite=False))
         object.__setattr__(self, "faces", index_array("faces", faces, ("F", 3)))
         object.__setattr__(self, "T_world_mesh", rigid_transform("T_world_mesh", T_world_mesh))
         _check_indices(self.faces, len(self.vertices))
+        _check_finite(self.vertices, self.faces)
 
     def free_sizes(self) -> dict[str, int]:
         """Return the parameters that can be free, and how many numbers each has."""
@@ -125,7 +127,7 @@ Shape = Sphere | Plane | Mesh
 def _is_empty(value: npt.ArrayLike) -> bool:
     try:
         return np.size(value) == 0
-    except ValueError:  # ragged: not empty, and refused later
+    except Exception:  # ragged, or no array at all: not empty, and refused later
         return False
 
 
@@ -142,4 +144,21 @@ def _check_indices(faces: IntArray, vertex_count: int) -> None:
     raise InvalidValueError(
         f"faces: indices must be between 0 and {vertex_count - 1} (there are {vertex_count} vertices), got "
         f"{int(faces[face][outside[face]][0])} in face {face}; {fix}"
+    )
+
+
+def _check_finite(vertices: FloatArray, faces: IntArray) -> None:
+    """Refuse vertices that are not finite, unless no face uses them: organised point clouds have such."""
+    bad = ~np.isfinite(vertices)
+    if not bad.any():
+        return
+    used_by = np.isin(faces, np.flatnonzero(bad.any(axis=1))).any(axis=1)
+    if not used_by.any():
+        return
+    face = int(np.argmax(used_by))
+    vertex = next(int(v) for v in faces[face] if bad[v].any())
+    axis = int(np.argmax(bad[vertex]))
+    raise InvalidValueError(
+        f"vertices: must be finite, got {vertices[vertex, axis]} at index ({vertex}, {axis}), which face {face} uses "
+        f"({int(used_by.sum())} such faces of {len(faces)}); remove these faces, or repair their vertices"
     )

@@ -15,7 +15,7 @@ int main() {
   std::vector<float> observed(renderer.pixels());
   renderer.render(std::vector<double>{0.0, 0.0, 2.01}, observed);
   diffrt::NormalEquations equations;
-  renderer.normal_equations(renderer.theta0(), {diffrt::ImageView::contiguous(observed.data(), 320), {}},
+  renderer.normal_equations(renderer.theta0(), {diffrt::ImageView::contiguous(observed.data(), 240, 320), {}},
                             diffrt::huber(0.05), equations);
   std::printf("diffrt_aot %s: %zu residuals, cost %g, -g_z / H_zz = %g\n", diffrt::version().c_str(),
               equations.count, equations.cost, -equations.g[2] / equations.H[8]);

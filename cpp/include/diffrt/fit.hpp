@@ -19,20 +19,37 @@ class DIFFRT_API ImageProblem : public LeastSquaresProblem {
   void plus(Span<const double> theta, Span<const double> delta, Span<double> out) const override;
   void tangent_row(Span<const double> theta, std::size_t i, Span<double> row) const override;
   bool gradient_scatter(Span<const double> theta, Span<double> M) override;
+  // A radian; the distance from the camera; the image's width for its focal lengths and principal point.
+  bool magnitudes(Span<const double> theta, Span<double> sizes) const override;
   double precision() const override { return 1e-7; }
 
+  // A flag per parameter: 1 for a block of which none moved a pixel when normal_equations was called last, or
+  // whose shape has vanished at theta: outside the image, behind the camera, or smaller than a pixel while it
+  // took up four times as much in the renderer's scene.
+  std::vector<char> unseen(Span<const double> theta) const;
+
  private:
+  void measure_rounding(Span<const double> theta);
+  void clear_rounding();
   Evaluation evaluation() const;
   bool can_be_rendered(Span<const double> theta) const;
+  void remember(Span<const double> theta);
 
   Renderer& renderer_;
   Observation observation_;
   Loss loss_;
   NormalEquations equations_;
+  // Of the last normal_equations, with which costs are compared.
+  std::vector<double> remembered_theta_;
+  std::uint64_t remembered_ = 0;
+  bool measured_ = false;  // the next two
   double resolution_ = 0;  // rounding error of a rendered value [its units]
   double at_edges_ = 0;    // what silhouettes add to it, as a mean over all pixels
 };
 
+// Ends as solve() does, or with Status::not_seen where every free parameter is unseen at the end: no pixel
+// that counts depends on it.
+//
 // result.theta is relative to the renderer's scene: renderer.scene_at(result.theta) is the fitted scene.
 //
 // levels > 1: coarse to fine, for starts that are many pixels off, since an edge one pixel wide pulls by

@@ -91,6 +91,11 @@ class DIFFRT_API LeastSquaresProblem {
   // added up.
   virtual void tangent_row(Span<const double> theta, std::size_t i, Span<double> row) const;
 
+  // How large the parameters are, in the tangent space: a change of parameter i by sizes[i] changes
+  // everything (a radian; for a position, its distance from the eye). Steps are measured by it, and how far a
+  // covariance can be trusted. By default |theta|, and returns false: no covariance is put to the test.
+  virtual bool magnitudes(Span<const double> theta, Span<double> sizes) const;
+
   // M = sum_i (w_i rho'(r_i^2) r_i)^2 j_i j_i', j_i the i-th row of J: the scatter of the gradient, for the
   // sandwich form of the covariance. P x P, row-major. By default returns false: not offered.
   virtual bool gradient_scatter(Span<const double> theta, Span<double> M);
@@ -119,7 +124,7 @@ struct StepRecord {
   double cost = 0;           // at the trial point, priors included; not finite where there is no model
   std::size_t count = 0;     // residuals of the data at the trial point
   double gradient_norm = 0;  // after this step: max_i |g_i| / sqrt(S_i) / sqrt(2 c), see SolveOptions
-  double step_norm = 0;      // of this step: |d|_S / (|theta|_S + sqrt(2 c)), see SolveOptions
+  double step_norm = 0;      // of this step: |d|_S / (|m|_S + sqrt(2 c)), see SolveOptions
   double lambda = 0;         // the damping this step was computed with; 0 in Gauss-Newton
   double gain_ratio = 0;     // decrease / predicted decrease
   bool accepted = false;
@@ -132,12 +137,13 @@ struct StepRecord {
 using StepCallback = std::function<bool(const StepRecord& record, Span<const double> theta)>;
 
 // With d the *undamped* step from theta (Gauss-Newton's: damping never feigns convergence), parameters held
-// at a bound left out, c the cost, S = max(diag H, diagonal_floor), |x|_S = sqrt(sum_i S_i x_i^2), the solver
-// stops at the first of:
+// at a bound left out, c the cost, S = max(diag H, diagonal_floor), |x|_S = sqrt(sum_i S_i x_i^2), and m the
+// problem's magnitudes() at theta, the solver stops at the first of:
 //
 //   converged_gradient   max_i |g_i| / sqrt(S_i) <= gradient_tolerance * sqrt(2 c): the residual is
 //                        orthogonal, within a cosine of gradient_tolerance, to every column of J
-//   converged_step       |d|_S <= step_tolerance * (|theta|_S + sqrt(2 c))
+//   converged_step       |d|_S <= step_tolerance * (|m|_S + sqrt(2 c)); or the trial before did not lower the
+//                        cost and |d|_S <= 4 precision() * (|m|_S + sqrt(2 c)): the step is rounding
 //   converged_cost       -g'd - d'Hd/2 <= cost_tolerance * c + noise; or c <= 5e-32 * the cost at the start;
 //   or
 //                        the trial before was rejected and -g'd - d'Hd/2 <= max(1e-12, precision()) * c +
@@ -184,7 +190,11 @@ enum class Status {
   interrupted,   // the callback said so
   no_residuals,  // count is 0 at the start, or Gauss-Newton stepped to where it is 0
   not_finite,    // the cost or its derivatives are not finite at the start, or where Gauss-Newton stepped
+  not_seen,      // fit() only: wherever it ended, no free parameter moves a pixel there
 };
+
+// All of them, in the order above.
+inline constexpr int status_count = static_cast<int>(Status::not_seen) + 1;
 
 // converged_gradient, converged_step or converged_cost.
 DIFFRT_API bool converged(Status status);
@@ -210,12 +220,16 @@ struct SolveResult {
   // counts as known.
   bool analysed = false;
   std::vector<int> held;  // per parameter: -1 held at its lower bound, +1 at its upper, 0 free
-  std::size_t rank = 0;   // of H over the free parameters; rank + null directions = free parameters
+  std::size_t rank = 0;   // what is determined: rank + null directions = free parameters
 
-  // Directions, one per row (k x P, row-major), that change neither data nor priors to first order: the fit
-  // says nothing about them, and theta has no reason to be where it is along them. Each of unit length, its
-  // largest component positive; several span the null space, each chosen to involve as few parameters as
-  // possible.
+  // Directions, one per row (k x P, row-major), about which the fit says nothing: theta has no reason to be
+  // where it is along them. First those that change neither data nor priors to first order; several span the
+  // null space of H, each chosen to involve as few parameters as possible. Then those that are determined to
+  // first order only: a can that is a prism of 64 sides resists being turned by a degree, and looks the same
+  // when it is turned by 5.6. Of the directions of largest deviation, in units of the problem's magnitudes(),
+  // one is such if six deviations to either side raise the cost by less than half of the 18 s^2 that H
+  // promises. (Looked for at a minimum, where the problem offers magnitudes(), with up to 300 parameters.)
+  // Each is of unit length, its largest component positive.
   std::vector<double> null_directions;
 
   // s^2 = 2 cost / (count + priors - rank), the variance of a residual of weight 1; NaN with nothing left
@@ -229,6 +243,10 @@ struct SolveResult {
   // H^-1 M H^-1 n / (n - rank), n = count + priors, in the same shape: prefer it with a robust loss, or where
   // the weights are not 1 / variance. Empty where the problem does not offer gradient_scatter.
   std::vector<double> covariance_sandwich;
+
+  // fit() only, and always there: a flag per parameter, 1 for those of a block ("ball.center") of which none
+  // moves a pixel, or whose shape is no longer seen: see not_seen in fit.hpp.
+  std::vector<char> unseen;
 };
 
 // How it ended in a few lines for a person: status and advice, steps, cost, what is held, and every null

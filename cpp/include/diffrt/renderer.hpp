@@ -12,8 +12,10 @@
 // poses, whose six numbers are an increment T <- T exp(xi), xi = (rho, phi), translation [scene units] before
 // rotation [rad]: 0 at theta0.
 //
-// A renderer may be used from one thread at a time; two renderers, from two. After the first call of each
-// kind nothing is allocated, save the results that a call returns.
+// A renderer may be used from one thread at a time; two renderers, from two. A child that fork() made goes on
+// with its parent's renderers on the CPU, with threads of its own, but for those that another thread was
+// using; those on a GPU throw DeviceError there. After the first call of each kind nothing is allocated, save
+// the results that a call returns.
 #pragma once
 
 #include <cstddef>
@@ -139,7 +141,7 @@ class DIFFRT_API Renderer {
   // What calls do from now on comes after what is on `stream` by now: for observations that are written
   // there.
   void wait_for(std::uintptr_t stream);
-  // An image on the device, of the renderer's shape, as contiguous numbers [H, W, C] on the host.
+  // An image on the device, of the renderer's size, as contiguous numbers [H, W, C] on the host.
   void fetch(const ImageView& view, Span<float> out);
 
   // J is never stored. `result` is resized as needed. `remember`: keep what each residual costs (one image),
@@ -151,9 +153,14 @@ class DIFFRT_API Renderer {
   // theta of the last normal_equations that was to remember, with the same observation and loss.
   void cost(Span<const double> theta, const Observation& observation, const Loss& loss,
             NormalEquations& result, SharedCost* shared = nullptr);
+  // A number that no other such call has, of the last normal_equations that was to remember; 0 before the
+  // first: whoever shares the renderer, as a callback of fit() does, may have made another since.
+  std::uint64_t remembered() const;
 
   // Throws what a call at this theta would throw: it has P finite numbers, and shapes that can be rendered.
   void check(Span<const double> theta) const;
+  // The same of an observation, as far as that is told without reading it: sizes, and where it is.
+  void check(const Observation& observation) const;
   // M = sum (w rho'(r^2) r)^2 j j', row-major, by increments of poses (PoseDerivative::tangent): the scatter
   // of the gradient, for the sandwich form of the covariance. M: P x P.
   void gradient_scatter(Span<const double> theta, const Observation& observation, const Loss& loss,

@@ -24,7 +24,8 @@ struct Plane {
 };
 
 // A triangle mesh, seen from both sides. Free names: NAME.pose (6), NAME.vertices (3 V, in the mesh frame).
-// Vertices and faces are shared, not copied, and must not change.
+// Vertices and faces are shared, not copied, and must not change. Vertices are finite where faces use them,
+// and all of them where they are free.
 struct Mesh {
   std::shared_ptr<const std::vector<double>> vertices;     // [V, 3], mesh frame
   std::shared_ptr<const std::vector<std::int32_t>> faces;  // [F, 3], indices into vertices

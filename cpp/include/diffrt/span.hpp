@@ -7,6 +7,9 @@
 // Span<T> converts to Span<const T>. A Span<const T> also binds to a temporary container, which lives until
 // the end of the full expression: enough for an argument, not for a variable. Indexing is not range-checked,
 // as in std::span; functions of this library that take spans check their sizes on entry.
+//
+// Of Eigen's types it takes vectors whose numbers lie side by side (a column of a column-major matrix, not a
+// row), and matrices that own their numbers, in the order of memory. A row: `Eigen::VectorXd(m.row(0))`.
 #pragma once
 
 #include <cstddef>
@@ -30,6 +33,15 @@ template <class C>
 struct ElementOf<C, std::void_t<decltype(std::declval<C&>().data()), decltype(std::declval<C&>().size())>> {
   using type = std::remove_pointer_t<decltype(std::declval<C&>().data())>;
 };
+
+// Whether data() and size() say all. Eigen's expressions have them with any strides.
+template <class C, class = void>
+struct IsContiguous : std::true_type {};
+template <class C>
+struct IsContiguous<C, std::void_t<decltype(std::declval<C&>().innerStride())>>
+    : std::bool_constant<static_cast<int>(C::InnerStrideAtCompileTime) == 1 &&
+                         (static_cast<bool>(C::IsVectorAtCompileTime) ||
+                          std::is_same_v<std::remove_cv_t<C>, typename C::PlainObject>)> {};
 
 // An array of From can be seen as an array of To: the same type, or const added.
 template <class From, class To>
@@ -57,7 +69,7 @@ class Span {
   template <class C, class Container = std::remove_reference_t<C>,
             class U = typename detail::ElementOf<Container>::type,
             class = std::enable_if_t<!detail::IsSpan<std::remove_cv_t<Container>>::value &&
-                                     detail::kSameElements<U, T> &&
+                                     detail::IsContiguous<Container>::value && detail::kSameElements<U, T> &&
                                      (std::is_lvalue_reference_v<C> || std::is_const_v<T>)>>
   constexpr Span(C&& container) noexcept : data_(container.data()), size_(container.size()) {}
 

@@ -37,7 +37,7 @@ Evaluator::Totals CpuEvaluator::evaluate_cost(const Observation& observation, co
     compare(context, loss, t, work, sums_.data());
     after(context, t, work);
   });
-  if (!weights_valid) refuse_weights();
+  if (!weights_valid) refuse_weights(observation.weights);
 
   Totals totals;
   for (const int t : active_) totals.add(sums_.data() + static_cast<std::size_t>(t) * kernels::residual_sums);

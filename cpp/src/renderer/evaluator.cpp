@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "check_span.hpp"
 #include "diffrt/errors.hpp"
 #include "diffrt/info.hpp"
 #include "renderer/cpu_evaluator.hpp"
@@ -10,6 +11,7 @@
 #include "renderer/placement.hpp"
 #include "runtime/devices.hpp"
 #include "scene/validation.hpp"
+#include "weights.hpp"
 
 namespace diffrt::renderer {
 namespace {
@@ -52,7 +54,6 @@ Evaluator::Evaluator(Scene scene, RendererOptions options)
                               (groups_[0].kind != GroupKind::free_mesh && groups_[0].count == 1));
   dense_rows_ = single && parameters_.size() <= 16;
   row_planes_ = dense_rows_ ? static_cast<int>(parameters_.size()) : widest_;
-  row_pool_ = std::make_shared<RowStoragePool>(grid_, row_planes_ * channels_);
   for (const Group& group : groups_) degenerate_ += group.degenerate;
   if (degenerate_ > 0) {
     std::size_t faces = 0;
@@ -83,18 +84,28 @@ void Evaluator::check_rules() const {
 }
 
 void Evaluator::check_image(Span<float> image) const {
-  const std::size_t expected = static_cast<std::size_t>(grid_.width) *
-                               static_cast<std::size_t>(grid_.height) * static_cast<std::size_t>(channels_);
-  if (image.size() != expected) {
-    throw ArgumentError("image: has " + std::to_string(image.size()) + " numbers, expected " +
-                        std::to_string(expected) + " (height x width x channels)");
-  }
+  check_span("image", image, pixels() * static_cast<std::size_t>(channels_), "height x width x channels");
 }
 
 void Evaluator::move_to(Span<const double> theta) {
+  check_usable();
   parameters_.check(theta);
   parameters_.apply(theta, state_);
   for (Group& group : groups_) place(group, scene_, state_, grid_);
+  look_at_edges();
+}
+
+void Evaluator::look_at_edges() {
+  bool changed = false;
+  for (Group& group : groups_) {
+    if (group.kind != GroupKind::free_mesh || !exact() || group.rules[0] == BoundaryRule::none) continue;
+    const Span<const double> vertices(state_.shapes[static_cast<std::size_t>(group.shape)].vertices,
+                                      group.mesh->vertices->size());
+    if (!group.silhouettes.moving.change(vertices, *group.mesh->faces)) continue;
+    set_edges(group, vertices);
+    changed = true;
+  }
+  if (changed) send_edges();
 }
 
 void Evaluator::update_linearization(Span<const double> theta, PoseDerivative kind) {
@@ -115,6 +126,8 @@ Jacobian Evaluator::jacobian(Span<const double> theta, Span<float> image) {
   if (!image.empty()) check_image(image);
   move_to(theta);
   const std::shared_ptr<JacobianData> data = new_jacobian(theta);
+  if (row_pool_ == nullptr || !row_pool_->is_here())
+    row_pool_ = std::make_shared<RowStoragePool>(grid_, row_planes_ * channels_);
   data->rows = row_pool_->take();
   draw_rows(image, *data->rows);
   return Jacobian(data);
@@ -177,14 +190,16 @@ void Evaluator::fetch_view(const ImageView&, Span<float>) {}
 void Evaluator::fetch(const ImageView& view, Span<float> out) {
   check_image(out);
   if (!view.on_device) throw ArgumentError("image: is on the host already");
-  check_place("image", view);
+  check_view("image", view, true);
   fetch_view(view, out);
 }
 
 void Evaluator::normal_equations(Span<const double> theta, const Observation& observation, const Loss& loss,
                                  NormalEquations& result, PoseDerivative pose, bool remember) {
-  const KernelLoss robust = check_observation(observation, loss);
+  check(observation);
+  const KernelLoss robust = kernel_loss(loss);
   move_to(theta);
+  if (remember) remembered_ = 0;
   start_products(observation, robust, Products::weighted, remember);
   const std::size_t P = parameters_.size();
   if (result.H.size() == P * P) {
@@ -195,13 +210,15 @@ void Evaluator::normal_equations(Span<const double> theta, const Observation& ob
   result.g.assign(P, 0.0);
   update_linearization(theta, pose);
   report(finish_products(), result);
-  remembers_ = remembers_ || remember;
+  if (remember) remembered_ = new_revision();
   assemble(result.H, result.g);
 }
 
 void Evaluator::gradient_scatter(Span<const double> theta, const Observation& observation, const Loss& loss,
                                  Span<double> M) {
-  const KernelLoss robust = check_observation(observation, loss);
+  check_span("M", M, parameters_.size() * parameters_.size(), "P x P");
+  check(observation);
+  const KernelLoss robust = kernel_loss(loss);
   move_to(theta);
   start_products(observation, robust, Products::scatter, false);
   std::fill(M.begin(), M.end(), 0.0);
@@ -213,25 +230,50 @@ void Evaluator::gradient_scatter(Span<const double> theta, const Observation& ob
 
 void Evaluator::cost(Span<const double> theta, const Observation& observation, const Loss& loss,
                      NormalEquations& result, SharedCost* shared) {
-  if (shared != nullptr && !remembers_)
+  if (shared != nullptr && remembered_ == 0)
     throw ArgumentError("shared: there is no call of normal_equations to compare with that was to remember");
-  const KernelLoss robust = check_observation(observation, loss);
+  check(observation);
+  const KernelLoss robust = kernel_loss(loss);
   move_to(theta);
   report(sum_costs(observation, robust, shared), result);
 }
 
-void Evaluator::check_place(const char* name, const ImageView& view) const {
+namespace {
+
+std::string size_text(int height, int width, int channels) {
+  return std::to_string(height) + " x " + std::to_string(width) +
+         (channels == 1 ? "" : " x " + std::to_string(channels));
+}
+
+}  // namespace
+
+void Evaluator::check_view(const char* name, const ImageView& view, bool one_channel_for_all) const {
+  const auto refuse = [name](const std::string& why) { throw ArgumentError(name + (": " + why)); };
+  const int height = grid_.height, width = grid_.width;
+  const auto given = [&view] { return size_text(view.height, view.width, view.channels); };
+  if (view.height != height || view.width != width) {
+    const bool swapped = view.height == width && view.width == height;
+    refuse("is " + given() + " (height x width), but the camera is " + size_text(height, width, 1) +
+           (swapped ? "; perhaps height and width are swapped" : ""));
+  }
+  if (view.channels != channels_ && !(one_channel_for_all && view.channels == 1)) {
+    refuse("is " + given() + " (height x width x channels), but the renderer's outputs have " +
+           std::to_string(channels_) + " channel" + (channels_ == 1 ? "" : "s"));
+  }
+  if (view.channels == 1 && channels_ > 1 && view.channel_stride != 0)
+    refuse("has one channel for " + std::to_string(channels_) +
+           "; let its channel_stride be 0, so that it repeats");
+  if (view.data == nullptr) refuse("its pointer is null, though it is " + given());
   if (view.on_device && !reads_addresses()) {
-    throw ArgumentError(std::string(name) + ": is on a GPU, and this renderer works on " + device() +
-                        ", which cannot reach it; copy it to the host first, or use device=\"cuda\"");
+    refuse("is on a GPU, and this renderer works on " + device() +
+           ", which cannot reach it; copy it to the host first, or use device=\"cuda\"");
   }
 }
 
-KernelLoss Evaluator::check_observation(const Observation& observation, const Loss& loss) const {
+void Evaluator::check(const Observation& observation) const {
   if (observation.image.empty()) throw ArgumentError("observed: is empty");
-  check_place("observed", observation.image);
-  check_place("weights", observation.weights);
-  return kernel_loss(loss);
+  check_view("observed", observation.image, false);
+  if (!observation.weights.empty()) check_view("weights", observation.weights, true);
 }
 
 void Evaluator::report(const Totals& totals, NormalEquations& result) {
@@ -240,8 +282,23 @@ void Evaluator::report(const Totals& totals, NormalEquations& result) {
   result.weighted_squares = totals.squares;
 }
 
-void Evaluator::refuse_weights() {
-  throw ArgumentError("weights: some are negative; weights are >= 0, and 0 or NaN drops a pixel");
+void Evaluator::refuse_weights(const ImageView& weights) const {
+  const bool by_channel = channels_ > 1 && weights.channel_stride != 0;
+  for (int row = 0; row < grid_.height && !weights.empty() && !weights.on_device; ++row) {
+    for (int column = 0; column < grid_.width; ++column) {
+      for (int channel = 0; channel < (by_channel ? channels_ : 1); ++channel) {
+        const char* place = static_cast<const char*>(weights.data) + row * weights.row_stride +
+                            column * weights.column_stride + channel * weights.channel_stride;
+        float weight;
+        double wide;
+        std::memcpy(&weight, place, sizeof weight);
+        if (weights.is_double) std::memcpy(&wide, place, sizeof wide), weight = static_cast<float>(wide);
+        if (!is_weight(weight)) refuse_weight(weight, row, column, by_channel ? channel : -1);
+      }
+    }
+  }
+  throw ArgumentError(
+      "weights: some are negative or infinite; weights are finite and >= 0, and 0 or NaN drops a pixel");
 }
 
 std::unique_ptr<Evaluator> make_evaluator(Scene scene, RendererOptions options) {

@@ -47,7 +47,9 @@ class Evaluator {
                         Span<double> M);
   void cost(Span<const double> theta, const Observation& observation, const Loss& loss,
             NormalEquations& result, SharedCost* shared);
+  std::uint64_t remembered() const { return remembered_; }
   void fetch(const ImageView& view, Span<float> out);
+  void check(const Observation& observation) const;
   virtual void use_stream(runtime::Stream stream);
   virtual runtime::Stream stream() const { return 0; }
   virtual void wait_for(runtime::Stream stream);
@@ -66,6 +68,8 @@ class Evaluator {
   // What products sum with j j': w rho', or what it is squared with r.
   enum class Products { weighted, scatter };
 
+  // Throws DeviceError if the device is lost, or a parent process's.
+  virtual void check_usable() const {}
   // Of the scene at state_. `image` may be empty where rows are asked for.
   virtual void draw(Span<float> image) = 0;
   virtual void draw_rows(Span<float> image, RowStorage& rows) = 0;
@@ -83,9 +87,13 @@ class Evaluator {
   // Adds the sums of the last products, by linearization_.
   virtual void assemble(Span<double> H, Span<double> g) = 0;
 
+  // The edges of some mesh have become others.
+  virtual void send_edges() {}
+
   std::vector<std::int64_t> image_shape() const;
   bool exact() const { return options_.boundary == Boundary::exact; }
-  [[noreturn]] static void refuse_weights();
+  // Names the first that is wrong; those on a device, or none, without its place.
+  [[noreturn]] void refuse_weights(const ImageView& weights) const;
 
   const Scene scene_;
   const RendererOptions options_;
@@ -111,10 +119,11 @@ class Evaluator {
   void check_image(Span<float> image) const;
   // Everything to where it is at theta.
   void move_to(Span<const double> theta);
+  // Where vertices are free, those of a seam may part, or meet again.
+  void look_at_edges();
   // linearization_ at state_.
   void update_linearization(Span<const double> theta, PoseDerivative kind);
-  KernelLoss check_observation(const Observation& observation, const Loss& loss) const;
-  void check_place(const char* name, const ImageView& view) const;
+  void check_view(const char* name, const ImageView& view, bool one_channel_for_all) const;
   std::shared_ptr<JacobianData> new_jacobian(Span<const double> theta);
   static void report(const Totals& totals, NormalEquations& result);
 
@@ -124,7 +133,7 @@ class Evaluator {
   std::size_t degenerate_ = 0;
   std::vector<std::string> warnings_;
   std::vector<double> scattered_gradient_;
-  bool remembers_ = false;
+  std::uint64_t remembered_ = 0;
 };
 
 // On the device that options.device names. Throws ArgumentError or DeviceError.

@@ -16,11 +16,9 @@ void upload_mesh(Group& group) {
   const auto point = [&](std::int32_t v) {
     return Vector3d(Eigen::Map<const Vector3d>(&vertices[3 * static_cast<std::size_t>(v)]));
   };
-  Vector3d low = point(0), high = point(0);
-  for (std::size_t v = 0; v < vertices.size(); v += 3) {
-    const Vector3d X = Eigen::Map<const Vector3d>(&vertices[v]);
-    low = low.cwiseMin(X), high = high.cwiseMax(X);
-  }
+  // Of the vertices that faces use: others may be anywhere, and need not be finite.
+  Vector3d low = point(faces[0]), high = low;
+  for (const std::int32_t v : faces) low = low.cwiseMin(point(v)), high = high.cwiseMax(point(v));
   group.centroid = 0.5 * low + 0.5 * high;
   group.vertex_stride = whole_packets(vertices.size() / 3);
   group.vertices.resize(3 * static_cast<std::size_t>(group.vertex_stride));
@@ -130,18 +128,8 @@ std::vector<Group> make_groups(const Scene& scene, const scene::Parameters& para
     group.rules.push_back(rule_of(scene.shapes[i].first));
     group.depends.push_back(depends(i));
     if (exact && group.rules[0] != BoundaryRule::none) {
-      Silhouettes& s = group.silhouettes;
-      s.edges = scene::make_edges(*mesh->vertices, *mesh->faces);
-      s.along.assign(s.edges.along.begin(), s.edges.along.end());
-      for (int e = 0; e < s.edges.count(); ++e) {
-        const auto first = static_cast<std::size_t>(s.edges.starts[static_cast<std::size_t>(e)]);
-        const bool pair = s.edges.starts[static_cast<std::size_t>(e) + 1] == static_cast<int>(first) + 2 &&
-                          s.along[first + 1] < 0;
-        s.first_faces.push_back(s.edges.half_edges[first] / 3);
-        s.second_faces.push_back(pair ? s.edges.half_edges[first + 1] / 3 : -1);
-      }
-      s.found.resize(static_cast<std::size_t>(kernels::edge_components * s.edges.count()));
-      s.found_edges.resize(static_cast<std::size_t>(s.edges.count()));
+      if (free) group.silhouettes.moving.change(*mesh->vertices, *mesh->faces);
+      set_edges(group, *mesh->vertices);
     }
     if (!free) {
       group.own_sums = true;
@@ -159,6 +147,22 @@ std::vector<Group> make_groups(const Scene& scene, const scene::Parameters& para
     });
   }
   return groups;
+}
+
+void set_edges(Group& group, Span<const double> vertices) {
+  Silhouettes& s = group.silhouettes;
+  s.edges = scene::make_edges(vertices, *group.mesh->faces);
+  s.along.assign(s.edges.along.begin(), s.edges.along.end());
+  s.first_faces.clear(), s.second_faces.clear();
+  for (int e = 0; e < s.edges.count(); ++e) {
+    const auto first = static_cast<std::size_t>(s.edges.starts[static_cast<std::size_t>(e)]);
+    const bool pair = s.edges.starts[static_cast<std::size_t>(e) + 1] == static_cast<int>(first) + 2 &&
+                      s.along[first + 1] < 0;
+    s.first_faces.push_back(s.edges.half_edges[first] / 3);
+    s.second_faces.push_back(pair ? s.edges.half_edges[first + 1] / 3 : -1);
+  }
+  s.found.resize(static_cast<std::size_t>(kernels::edge_components * s.edges.count()));
+  s.found_edges.resize(static_cast<std::size_t>(s.edges.count()));
 }
 
 std::vector<PrimitiveBlock> make_blocks(const std::vector<Group>& groups) {

@@ -25,6 +25,7 @@ struct Frame {
 // The silhouette edges of a mesh: those of its edges that are silhouettes at some theta, and their tiles.
 struct Silhouettes {
   scene::MeshEdges edges;
+  scene::MovingEdges moving;        // of a mesh with free vertices
   std::vector<std::int32_t> along;  // edges.along, as kernels take it
   // The face of the first half-edge, and that of the second if there are two, directed against each other;
   // else -1.
@@ -102,6 +103,9 @@ struct Group {
   // Bounds of the pixels that may depend on each primitive.
   const float* reach() const { return exact && mesh != nullptr ? wide_bounds.data() : bounds.data(); }
 };
+
+// The edges of a mesh with its vertices at `vertices` [V, 3], and room for its silhouettes.
+void set_edges(Group& group, Span<const double> vertices);
 
 // The block of S that a primitive's slots belong to: the first id that has it, all of a rigid mesh's; -1 if
 // theta does not move them.

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <string>
 
+#include "check_span.hpp"
 #include "diffrt/errors.hpp"
 #include "renderer/jacobian_data.hpp"
 
@@ -14,11 +15,10 @@ namespace {
 using renderer::Block;
 using renderer::GroupLinearization;
 
-void check_size(const char* name, std::size_t got, std::size_t expected, const char* meaning) {
-  if (got != expected) {
-    throw ArgumentError(std::string(name) + ": has " + std::to_string(got) + " numbers, expected " +
-                        std::to_string(expected) + " (" + meaning + ")");
-  }
+// Of a Jacobian that there is.
+const JacobianData& held(const std::shared_ptr<const JacobianData>& data) {
+  if (data == nullptr) throw ArgumentError("Jacobian: is empty; Renderer::jacobian makes one");
+  return *data;
 }
 
 // The group of each id, looked up with the last answer first: neighbouring pixels mostly see the same group.
@@ -94,10 +94,10 @@ int Jacobian::channels() const { return data_ ? data_->channels : 0; }
 std::size_t Jacobian::parameters() const { return data_ ? data_->parameters : 0; }
 
 void Jacobian::multiply(Span<const double> v, Span<double> out) const {
-  const JacobianData& d = data_->with_rows();
+  const JacobianData& d = held(data_).with_rows();
   const std::size_t pixels = d.pixels();
-  check_size("v", v.size(), d.parameters, "P");
-  check_size("out", out.size(), pixels * static_cast<std::size_t>(d.channels), "H x W x C");
+  check_span("v", v, d.parameters, "P");
+  check_span("out", out, pixels * static_cast<std::size_t>(d.channels), "H x W x C");
   const auto channels = static_cast<std::size_t>(d.channels);
   std::fill(out.begin(), out.end(), 0.0);
   if (d.dense) {
@@ -148,10 +148,10 @@ void Jacobian::multiply(Span<const double> v, Span<double> out) const {
 }
 
 void Jacobian::multiply_transposed(Span<const double> w, Span<double> out) const {
-  const JacobianData& d = data_->with_rows();
+  const JacobianData& d = held(data_).with_rows();
   const std::size_t pixels = d.pixels();
-  check_size("w", w.size(), pixels * static_cast<std::size_t>(d.channels), "H x W x C");
-  check_size("out", out.size(), d.parameters, "P");
+  check_span("w", w, pixels * static_cast<std::size_t>(d.channels), "H x W x C");
+  check_span("out", out, d.parameters, "P");
   const auto channels = static_cast<std::size_t>(d.channels);
   std::fill(out.begin(), out.end(), 0.0);
   if (d.dense) {
@@ -207,7 +207,7 @@ DeviceArray Jacobian::dense_on_device() const {
 }
 
 const float* Jacobian::dense_planes() const {
-  return data_->dense ? data_->with_rows().rows->planes.get() : nullptr;
+  return held(data_).dense ? data_->with_rows().rows->planes.get() : nullptr;
 }
 
 namespace {
@@ -328,10 +328,9 @@ void for_each_row(const JacobianData& d, F&& body) {
 }  // namespace
 
 void Jacobian::to_dense(Span<float> out) const {
-  const JacobianData& d = data_->with_rows();
+  const JacobianData& d = held(data_).with_rows();
   const std::size_t pixels = d.pixels();
-  check_size("out", out.size(), pixels * static_cast<std::size_t>(d.channels) * d.parameters,
-             "C x P x H x W");
+  check_span("out", out, pixels * static_cast<std::size_t>(d.channels) * d.parameters, "C x P x H x W");
   if (d.dense) {
     std::memcpy(out.data(), d.rows->planes.get(), out.size() * sizeof(float));
     return;
@@ -348,7 +347,7 @@ void Jacobian::to_dense(Span<float> out) const {
 }
 
 Jacobian::Sparse Jacobian::to_sparse() const {
-  const JacobianData& d = data_->with_rows();
+  const JacobianData& d = held(data_).with_rows();
   const std::size_t pixels = d.pixels();
   const auto channels = static_cast<std::size_t>(d.channels);
   Sparse result;
@@ -386,7 +385,7 @@ Jacobian::Sparse Jacobian::to_sparse() const {
 }
 
 Span<const std::int32_t> Jacobian::primitive_ids() const {
-  const auto& ids = data_->with_rows().rows->ids;
+  const auto& ids = held(data_).with_rows().rows->ids;
   return {ids.data(), ids.size()};
 }
 

@@ -1,6 +1,7 @@
 // What a Jacobian holds: its rows, and the linearization that takes their slots to theta.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 
@@ -19,6 +20,8 @@ class RowsElsewhere {
  public:
   virtual ~RowsElsewhere() = default;
   virtual void fetch(RowStorage& storage) const = 0;
+  // Throws DeviceError if they cannot be reached any more.
+  virtual void check_usable() const = 0;
   // The columns of J, [H, W, P] or [H, W, C, P], there.
   virtual DeviceArray dense(const JacobianData& data) const = 0;
 };
@@ -40,12 +43,14 @@ class JacobianData {
 
   // Brings the rows to the host, once.
   const JacobianData& with_rows() const {
-    if (elsewhere == nullptr) return *this;
+    if (elsewhere == nullptr || fetched_.load(std::memory_order_acquire)) return *this;
+    elsewhere->check_usable();  // in a child that fork() made another thread may have left the lock locked
     const std::lock_guard<std::mutex> lock(mutex_);
     if (rows != nullptr) return *this;
     auto fetched = std::make_shared<renderer::RowStorage>(grid, planes * channels);
     elsewhere->fetch(*fetched);
     rows = std::move(fetched);
+    fetched_.store(true, std::memory_order_release);
     return *this;
   }
 
@@ -62,6 +67,7 @@ class JacobianData {
   }
 
  private:
+  mutable std::atomic<bool> fetched_{false};
   mutable std::mutex mutex_;  // of `rows`, if they are elsewhere
 };
 

@@ -8,12 +8,26 @@
 
 namespace diffrt::renderer {
 
+namespace {
+
+// Scales of which the squares, and what a residual is in terms of them, fit into single precision.
+constexpr double smallest_scale = 1e-15, largest_scale = 1e15;
+
+}  // namespace
+
 KernelLoss kernel_loss(const Loss& loss) {
   if (loss.kind == Loss::Kind::none) return {kernels::loss_least_squares, 1, 1};
   if (!(loss.scale > 0) || !std::isfinite(loss.scale)) {
     throw ArgumentError("loss: its scale must be positive and finite, in units of the residual, got " +
                         scene::text(loss.scale));
   }
+  if (loss.scale < smallest_scale) {
+    throw ArgumentError("loss: its scale is " + scene::text(loss.scale) + ", below the " +
+                        scene::text(smallest_scale) +
+                        " that single precision can tell from 0; is it in units of the residual?");
+  }
+  // Nothing rendered comes near to it: plain least squares.
+  if (loss.scale > largest_scale) return {kernels::loss_least_squares, 1, 1};
   KernelLoss result{0, static_cast<float>(loss.scale), static_cast<float>(loss.alpha)};
   switch (loss.kind) {
     case Loss::Kind::huber:

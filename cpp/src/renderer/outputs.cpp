@@ -1,6 +1,7 @@
 #include "renderer/outputs.hpp"
 
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <string>
 
@@ -32,7 +33,12 @@ constexpr bool outputs_match_kernels() {
 }
 static_assert(outputs_match_kernels(), "enum Output must list the outputs in the kernels' order");
 
-const OutputTraits& traits(Output output) { return output_traits[static_cast<std::size_t>(output)]; }
+const OutputTraits& traits(Output output) {
+  const auto index = static_cast<std::size_t>(output);
+  if (index >= std::size(output_traits))
+    throw ArgumentError("outputs: " + std::to_string(static_cast<int>(output)) + " is none of enum Output");
+  return output_traits[index];
+}
 
 }  // namespace
 
@@ -58,7 +64,7 @@ std::vector<OutputChannels> make_outputs(const RendererOptions& options) {
     } else if (!t.missing_by_default) {
       background = 0;
     }
-    if (background && !std::isfinite(*background)) {
+    if (background && !std::isfinite(static_cast<float>(*background))) {
       throw ArgumentError(
           "background: must be a finite number, or none for rays that miss to be NaN and carry no residual");
     }

@@ -155,8 +155,10 @@ void copy_vertices(Group& group, const double* vertices) {
   for (std::size_t v = 0; v < static_cast<std::size_t>(group.vertex_stride); ++v) {
     const std::size_t source = std::min(v, count - 1);
     for (std::size_t axis = 0; axis < 3; ++axis) {
+      const double x = vertices[3 * source + axis] - group.centroid[static_cast<Eigen::Index>(axis)];
+      // No face uses a vertex that is not finite; the kernels need not know of it.
       group.vertices[axis * static_cast<std::size_t>(group.vertex_stride) + v] =
-          static_cast<float>(vertices[3 * source + axis] - group.centroid[static_cast<Eigen::Index>(axis)]);
+          std::isfinite(x) ? static_cast<float>(x) : 0.0f;
     }
   }
 }

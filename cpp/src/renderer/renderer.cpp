@@ -47,11 +47,13 @@ void Renderer::cost(Span<const double> theta, const Observation& observation, co
                     NormalEquations& result, SharedCost* shared) {
   evaluator_->cost(theta, observation, loss, result, shared);
 }
+std::uint64_t Renderer::remembered() const { return evaluator_->remembered(); }
 void Renderer::gradient_scatter(Span<const double> theta, const Observation& observation, const Loss& loss,
                                 Span<double> M) {
   evaluator_->gradient_scatter(theta, observation, loss, M);
 }
 void Renderer::check(Span<const double> theta) const { evaluator_->parameters().check(theta); }
+void Renderer::check(const Observation& observation) const { evaluator_->check(observation); }
 Scene Renderer::scene_at(Span<const double> theta) const { return evaluator_->parameters().scene_at(theta); }
 void Renderer::plus(Span<const double> theta, Span<const double> delta, Span<double> out) const {
   evaluator_->parameters().plus(theta, delta, out);

@@ -47,6 +47,7 @@ std::shared_ptr<RowStorage> RowStoragePool::take() {
 }
 
 void RowStoragePool::give_back(std::unique_ptr<RowStorage> storage) {
+  if (!is_here()) return;
   // Two suffice: a loop that binds the next result to the same names holds the last one while it computes the
   // next.
   const std::lock_guard<std::mutex> lock(mutex_);

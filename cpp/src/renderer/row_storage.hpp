@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "renderer/tiles.hpp"
+#include "runtime/fork.hpp"
 
 namespace diffrt::renderer {
 
@@ -85,12 +86,15 @@ class RowStoragePool : public std::enable_shared_from_this<RowStoragePool> {
  public:
   RowStoragePool(const TileGrid& grid, int planes_in_all) : grid_(grid), planes_(planes_in_all) {}
   std::shared_ptr<RowStorage> take();
+  // A child that fork() made needs one of its own: another thread may have been here.
+  bool is_here() const { return generation_ == runtime::process_generation(); }
 
  private:
   void give_back(std::unique_ptr<RowStorage> storage);
 
   TileGrid grid_;
   int planes_;
+  const int generation_ = runtime::process_generation();
   std::mutex mutex_;
   std::vector<std::unique_ptr<RowStorage>> idle_;
 };

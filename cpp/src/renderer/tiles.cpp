@@ -265,7 +265,7 @@ void load(const ImageView& view, int channel, const Part& part, float outside, f
 bool load_observation(const TileContext& context, const Observation& observation, int tile_index,
                       Workspace& work) {
   const Part part = part_in_image(context.grid, tile_index);
-  float lowest = 0;
+  float lowest = 0, highest = 0;
   for (int c = 0; c < context.channels; ++c) {
     float* observed = work.observed.data() + c * tile_pixels;
     float* weights = work.weights.data() + c * tile_pixels;
@@ -274,7 +274,10 @@ bool load_observation(const TileContext& context, const Observation& observation
       std::fill_n(weights, tile_pixels, 1.0f);  // beyond the image `observed` is NaN, which suffices
     } else {
       load(observation.weights, c, part, 0.0f, weights);
-      for (int p = 0; p < tile_pixels; ++p) lowest = weights[p] < lowest ? weights[p] : lowest;
+      for (int p = 0; p < tile_pixels; ++p) {
+        lowest = weights[p] < lowest ? weights[p] : lowest;
+        highest = weights[p] > highest ? weights[p] : highest;
+      }
     }
     // Infinity is not a measurement. Its difference times itself would be infinite, which the kernel's test
     // admits.
@@ -284,7 +287,7 @@ bool load_observation(const TileContext& context, const Observation& observation
                         : std::numeric_limits<float>::quiet_NaN();
     }
   }
-  return lowest >= 0;
+  return lowest >= 0 && highest <= std::numeric_limits<float>::max();
 }
 
 }  // namespace diffrt::renderer

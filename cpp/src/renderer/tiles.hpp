@@ -81,7 +81,7 @@ void fill_plane(const TileGrid& grid, int tile_index, float value, float* image,
                 std::ptrdiff_t column_stride);
 
 // Loads the observed image and its weights into the blocks observed and weights; pixels beyond the image get
-// weight 0. Returns false if a weight is negative.
+// weight 0. Returns false if a weight is negative or infinite.
 bool load_observation(const TileContext& context, const Observation& observation, int tile_index,
                       Workspace& work);
 

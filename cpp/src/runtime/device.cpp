@@ -1,12 +1,19 @@
 #include "runtime/device.hpp"
 
-#include <unistd.h>
-
 #include <cstdio>
 #include <stdexcept>
 #include <vector>
 
+#include "runtime/fork.hpp"
+
 namespace diffrt::runtime {
+
+DeviceError opened_before_fork(const std::string& what) {
+  return DeviceError(
+      what +
+      " was opened before fork(), and its driver does not work in the child. Open it in the "
+      "child alone (Python: multiprocessing's start method \"spawn\"), or use device=\"cpu\".");
+}
 
 Allocation::~Allocation() {
   if (device != nullptr) device->release(*this);
@@ -17,13 +24,13 @@ std::shared_ptr<Allocation> allocate(Device& device, std::size_t bytes, Memory m
 }
 
 Device::Device(DeviceKind kind, DeviceDetails details)
-    : kind_(kind), details_(std::move(details)), process_(getpid()) {}
+    : kind_(kind), details_(std::move(details)), generation_(process_generation()) {}
 
 const kernels::DeviceTable& Device::kernels() const {
   return kind_ == DeviceKind::cuda ? kernels::table_cuda : kernels::table_vulkan;
 }
 
-bool Device::forked() const { return getpid() != process_; }
+bool Device::forked() const { return process_generation() != generation_; }
 
 void Device::check_usable() const {
   if (lost_) {
@@ -33,9 +40,7 @@ void Device::check_usable() const {
         "renderer, or use device=\"cpu\".");
   }
   if (forked()) {
-    throw DeviceError(details_.device +
-                      " was opened before fork(), and its driver does not work in the child. " +
-                      "Open it in the child alone (Python: multiprocessing's start method \"spawn\").");
+    throw opened_before_fork(details_.device);
   }
 }
 
@@ -69,6 +74,7 @@ void Device::add(const std::shared_ptr<Allocation>& allocation) {
 }
 
 void Device::release(Allocation& allocation) noexcept {
+  if (forked()) return;
   {
     // Erased before it is freed: the driver may give the address to someone else at once.
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -79,10 +85,11 @@ void Device::release(Allocation& allocation) noexcept {
       break;
     }
   }
-  if (allocation.memory != Memory::external && !forked()) free_memory(allocation);
+  if (allocation.memory != Memory::external) free_memory(allocation);
 }
 
 std::shared_ptr<Allocation> Device::find(Address address, std::size_t bytes) {
+  check_usable();
   std::vector<std::shared_ptr<Allocation>> passed;  // let go after the lock: the last owner's comes back here
   const std::lock_guard<std::mutex> lock(mutex_);
   // From the last that begins at or before the address. Adopted ones may overlap, so the nearest may be too

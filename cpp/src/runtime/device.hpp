@@ -59,7 +59,7 @@ class Device : public std::enable_shared_from_this<Device> {
   bool lost() const { return lost_; }
   void mark_lost() { lost_ = true; }
   void check_usable() const;
-  // In a child that fork() made the driver must be left alone, also by destructors.
+  // In a child that fork() made the driver must be left alone, also by destructors, and so must locks.
   bool forked() const;
 
  protected:
@@ -77,11 +77,14 @@ class Device : public std::enable_shared_from_this<Device> {
 
   const DeviceKind kind_;
   const DeviceDetails details_;
-  const long process_;
+  const int generation_;
   std::atomic<bool> lost_{false};
   std::mutex mutex_;
   std::multimap<Address, std::weak_ptr<Allocation>> allocations_;
 };
+
+// `what`: a device, or a driver.
+DeviceError opened_before_fork(const std::string& what);
 
 // "1.5 GB"
 std::string bytes_text(std::uint64_t bytes);

@@ -1,12 +1,16 @@
 #include "runtime/devices.hpp"
 
+#include <pthread.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <mutex>
+#include <utility>
 
 #include "runtime/cuda/device.hpp"
+#include "runtime/fork.hpp"
 #include "runtime/isa.hpp"
 #include "runtime/vulkan/device.hpp"
 
@@ -20,10 +24,30 @@ struct OpenDevices {
   std::mutex mutex;
   std::map<std::string, std::shared_ptr<Device>> by_name;
 };
-OpenDevices& open_devices() {
-  static OpenDevices* const devices = new OpenDevices;
-  return *devices;
+PerProcess<OpenDevices> open_devices;
+
+// In a child that fork() made it is never destroyed.
+template <class D, class... Arguments>
+std::shared_ptr<Device> make_shared_device(Arguments&&... arguments) {
+  return std::shared_ptr<Device>(new D(std::forward<Arguments>(arguments)...), [](Device* device) {
+    if (!device->forked()) delete device;
+  });
 }
+
+// While a thread looks for devices, drivers are loaded and let go. fork() leaves the loader's lists half
+// changed then, and a child that loads anything crashes.
+std::atomic<int> looking{0};
+std::atomic<bool> left_loading{false};
+const int watched = pthread_atfork(nullptr, nullptr, [] {
+  if (looking.exchange(0) > 0) left_loading = true;
+});
+class Looking {
+ public:
+  Looking() { ++looking; }
+  ~Looking() { --looking; }
+  Looking(const Looking&) = delete;
+  Looking& operator=(const Looking&) = delete;
+};
 
 std::string joined(const std::vector<std::string>& names) {
   std::string text;
@@ -67,7 +91,13 @@ Found find_vulkan() {
   return found;
 }
 
-Found find(DeviceKind kind) { return kind == DeviceKind::cuda ? find_cuda() : find_vulkan(); }
+Found find(DeviceKind kind) {
+  if (!left_loading) return kind == DeviceKind::cuda ? find_cuda() : find_vulkan();
+  Found found;
+  const std::string name = kind == DeviceKind::cuda ? "cuda" : "vulkan";
+  found.missing.push_back({name, opened_before_fork("a driver").what()});
+  return found;
+}
 
 // Explains that there is no such device.
 DeviceError absent(const std::string& name, const Found& found) {
@@ -86,17 +116,17 @@ std::shared_ptr<Device> make_device(DeviceKind kind, int index, const std::strin
   const bool there = std::any_of(found.usable.begin(), found.usable.end(),
                                  [&](const DeviceDetails& details) { return details.device == name; });
   if (!there) throw absent(name, found);
-  if (kind == DeviceKind::cuda) return std::make_shared<cuda::CudaDevice>(found.driver, index);
-  return std::make_shared<vulkan::VulkanDevice>(found.instance, static_cast<std::size_t>(index));
+  if (kind == DeviceKind::cuda) return make_shared_device<cuda::CudaDevice>(found.driver, index);
+  return make_shared_device<vulkan::VulkanDevice>(found.instance, static_cast<std::size_t>(index));
 }
 
 std::shared_ptr<Device> open_one(DeviceKind kind, int index) {
   const std::string name = (kind == DeviceKind::cuda ? "cuda:" : "vulkan:") + std::to_string(index);
-  OpenDevices& open = open_devices();
+  OpenDevices& open = open_devices.get();
   const std::lock_guard<std::mutex> lock(open.mutex);
   const auto known = open.by_name.find(name);
   if (known != open.by_name.end()) {
-    if (!known->second->lost() && !known->second->forked()) return known->second;
+    if (!known->second->lost()) return known->second;
     open.by_name.erase(known);  // and opened anew
   }
   return open.by_name[name] = make_device(kind, index, name);
@@ -129,6 +159,7 @@ DeviceDetails cpu_details() {
 }  // namespace
 
 std::vector<DeviceDetails> usable_devices() {
+  const Looking looking;
   std::vector<DeviceDetails> devices = {cpu_details()};
   for (const DeviceKind kind : {DeviceKind::cuda, DeviceKind::vulkan}) {
     const Found found = find(kind);
@@ -138,6 +169,7 @@ std::vector<DeviceDetails> usable_devices() {
 }
 
 std::vector<MissingDevice> missing_devices() {
+  const Looking looking;
   std::vector<MissingDevice> missing;
   for (const DeviceKind kind : {DeviceKind::cuda, DeviceKind::vulkan}) {
     const Found found = find(kind);
@@ -174,13 +206,15 @@ DeviceChoice parse_device(const std::string& name) {
 
 std::shared_ptr<Device> open_device(const std::string& name) {
   const DeviceChoice choice = parse_device(name);
-  if (choice.automatic) return open_best();
-  return choice.kind == DeviceKind::cpu ? nullptr : open_one(choice.kind, choice.index);
+  if (!choice.automatic && choice.kind == DeviceKind::cpu) return nullptr;
+  const Looking looking;
+  return choice.automatic ? open_best() : open_one(choice.kind, choice.index);
 }
 
 void close_unused_devices() {
+  const Looking looking;
   std::vector<std::shared_ptr<Device>> unused;  // destroyed after the lock is gone
-  OpenDevices& open = open_devices();
+  OpenDevices& open = open_devices.get();
   const std::lock_guard<std::mutex> lock(open.mutex);
   for (auto i = open.by_name.begin(); i != open.by_name.end();) {
     if (i->second.use_count() == 1) {

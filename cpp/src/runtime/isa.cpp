@@ -2,6 +2,7 @@
 
 #include <cpuid.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 
@@ -60,8 +61,14 @@ std::vector<IsaLevel> supported_levels() {
 }
 
 const IsaLevel& active_level() {
-  static const IsaLevel level = choose();
-  return level;
+  static std::atomic<const IsaLevel*> level{nullptr};  // without a lock, which fork() might leave locked
+  const IsaLevel* known = level.load(std::memory_order_acquire);
+  if (known == nullptr) {
+    const auto* const chosen = new IsaLevel(choose());
+    if (level.compare_exchange_strong(known, chosen)) return *chosen;
+    delete chosen;  // another thread was first
+  }
+  return *known;
 }
 
 std::string processor_name() {

@@ -22,10 +22,10 @@ std::uint64_t bits_of(double x) {
   return bits;
 }
 
-// Places of things numbered from 0, found by their hashes.
+// Places of things numbered from 0, found by their hashes, in memory that the caller keeps.
 class HashTable {
  public:
-  explicit HashTable(std::size_t most) {
+  HashTable(std::size_t most, std::vector<std::int32_t>& places) : places_(places) {
     std::size_t size = 16;
     while (size < 2 * most) size *= 2;
     places_.assign(size, -1);
@@ -42,39 +42,61 @@ class HashTable {
   }
 
  private:
-  std::vector<std::int32_t> places_;
+  std::vector<std::int32_t>& places_;
 };
 
-}  // namespace
-
-std::vector<std::int32_t> weld(Span<const double> vertices) {
-  std::vector<std::int32_t> first(vertices.size() / 3);
-  HashTable table(first.size());
+void weld(Span<const double> vertices, std::vector<std::int32_t>& first, std::vector<std::int32_t>& places) {
+  first.resize(vertices.size() / 3);
+  HashTable table(first.size(), places);
   for (std::size_t v = 0; v < first.size(); ++v) {
     const double* X = vertices.data() + 3 * v;
     const std::uint64_t hash = mix(bits_of(X[0]) + mix(bits_of(X[1]) + mix(bits_of(X[2]))));
     first[v] = table.find_or_add(hash, static_cast<std::int32_t>(v), [&](std::int32_t other) {
       const double* Y = vertices.data() + 3 * static_cast<std::size_t>(other);
-      return X[0] == Y[0] && X[1] == Y[1] && X[2] == Y[2];
+      // By their bits, as the header says: NaN, where no face is, would be equal to nothing and never found.
+      return bits_of(X[0]) == bits_of(Y[0]) && bits_of(X[1]) == bits_of(Y[1]) &&
+             bits_of(X[2]) == bits_of(Y[2]);
     });
   }
-  return first;
 }
 
-MeshEdges make_edges(Span<const double> vertices, Span<const std::int32_t> faces) {
-  const std::vector<std::int32_t> welded = weld(vertices);
+bool is_degenerate(Span<const double> vertices, const std::int32_t* face) {
   const auto point = [&](std::int32_t v) {
     return Eigen::Vector3d(
         Eigen::Map<const Eigen::Vector3d>(vertices.data() + 3 * static_cast<std::size_t>(v)));
   };
+  return degenerate(point(face[0]), point(face[1]), point(face[2]));
+}
+
+}  // namespace
+
+std::vector<std::int32_t> weld(Span<const double> vertices) {
+  std::vector<std::int32_t> first, places;
+  weld(vertices, first, places);
+  return first;
+}
+
+bool MovingEdges::change(Span<const double> vertices, Span<const std::int32_t> faces) {
+  weld(vertices, now_welded_, places_);
+  now_degenerate_.resize(faces.size() / 3);
+  for (std::size_t f = 0; f < now_degenerate_.size(); ++f)
+    now_degenerate_[f] = is_degenerate(vertices, faces.data() + 3 * f) ? 1 : 0;
+  if (now_welded_ == welded_ && now_degenerate_ == degenerate_) return false;
+  welded_ = now_welded_, degenerate_ = now_degenerate_;
+  return true;
+}
+
+MeshEdges make_edges(Span<const double> vertices, Span<const std::int32_t> faces) {
+  const std::vector<std::int32_t> welded = weld(vertices);
   const std::size_t count = faces.size() / 3;
   MeshEdges edges;
   edges.ends.reserve(faces.size() + 2);         // of a closed mesh: two half-edges per edge
   std::vector<std::int32_t> of(3 * count, -1);  // the edge of each half-edge
-  HashTable table(3 * count);
+  std::vector<std::int32_t> places;
+  HashTable table(3 * count, places);
   for (std::size_t f = 0; f < count; ++f) {
     const std::int32_t* face = faces.data() + 3 * f;
-    if (degenerate(point(face[0]), point(face[1]), point(face[2]))) continue;
+    if (is_degenerate(vertices, face)) continue;
     for (std::size_t corner = 0; corner < 3; ++corner) {
       const std::int32_t from = welded[static_cast<std::size_t>(face[(corner + 1) % 3])],
                          to = welded[static_cast<std::size_t>(face[(corner + 2) % 3])];

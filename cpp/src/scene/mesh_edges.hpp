@@ -31,4 +31,17 @@ MeshEdges make_edges(Span<const double> vertices, Span<const std::int32_t> faces
 // For each vertex, the lowest index of a vertex at its position.
 std::vector<std::int32_t> weld(Span<const double> vertices);
 
+// Looks after a mesh whose vertices move: its edges change where vertices part or meet, and where a face
+// opens or closes.
+class MovingEdges {
+ public:
+  // Whether the edges at these positions are others than at those of the last call; true at the first.
+  // Nothing is allocated after that.
+  bool change(Span<const double> vertices, Span<const std::int32_t> faces);
+
+ private:
+  std::vector<std::int32_t> welded_, now_welded_, places_;
+  std::vector<char> degenerate_, now_degenerate_;
+};
+
 }  // namespace diffrt::scene

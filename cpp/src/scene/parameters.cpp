@@ -4,6 +4,7 @@
 #include <cmath>
 #include <set>
 
+#include "check_span.hpp"
 #include "diffrt/errors.hpp"
 #include "scene/validation.hpp"
 
@@ -61,6 +62,12 @@ Parameters::Parameters(const Scene& scene, const std::vector<std::string>& free)
       if (field == "pose") columns.pose = offset, append(zeros, 6);
       if (field == "vertices") {
         const std::vector<double>& vertices = *std::get<Mesh>(shape).vertices;
+        for (std::size_t i = 0; i < vertices.size(); ++i) {
+          if (std::isfinite(vertices[i])) continue;
+          throw ArgumentError("free: '" + name + "' has to be finite, but vertex " + std::to_string(i / 3) +
+                              ", which no face uses, is not. Remove or replace it, or leave '" + name +
+                              "' out.");
+        }
         columns.vertices = offset, append(vertices.data(), vertices.size());
       }
     }
@@ -78,6 +85,7 @@ void Parameters::check(Span<const double> theta) const {
     refuse("has " + std::to_string(theta.size()) + " numbers, expected " + std::to_string(size()) +
            (layout.empty() ? ": nothing is free" : ": " + layout));
   }
+  check_span("theta", theta, size(), "P");
   for (const ParameterBlock& block : blocks_) {
     for (std::size_t i = block.offset; i < block.offset + block.size; ++i) {
       if (!std::isfinite(theta[i])) {
@@ -166,6 +174,9 @@ Scene Parameters::scene_at(Span<const double> theta) const {
 }
 
 void Parameters::plus(Span<const double> theta, Span<const double> delta, Span<double> out) const {
+  check_span("theta", theta, size(), "P");
+  check_span("delta", delta, size(), "P");
+  check_span("out", out, size(), "P");
   for (std::size_t i = 0; i < size(); ++i) out[i] = theta[i] + delta[i];
   for (const ParameterBlock& block : blocks_) {
     if (!block.is_pose) continue;
@@ -175,6 +186,10 @@ void Parameters::plus(Span<const double> theta, Span<const double> delta, Span<d
 }
 
 void Parameters::tangent_row(Span<const double> theta, std::size_t i, Span<double> row) const {
+  check_span("theta", theta, size(), "P");
+  check_span("row", row, size(), "P");
+  if (i >= size())
+    throw ArgumentError("i: is " + std::to_string(i) + ", and there are " + std::to_string(size()) + " rows");
   std::fill(row.begin(), row.end(), 0.0);
   for (const ParameterBlock& block : blocks_) {
     if (!block.is_pose || i < block.offset || i >= block.offset + block.size) continue;

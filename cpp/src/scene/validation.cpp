@@ -74,10 +74,6 @@ struct ShapeChecker {
       refuse(name + ".faces: must be [F, 3] with F >= 1; a point cloud cannot be rendered");
     }
     if (mesh.faces->size() / 3 > max_faces) refuse(name + ".faces: more than 200 million");
-    for (std::size_t i = 0; i < mesh.vertices->size(); ++i) {
-      if (!std::isfinite((*mesh.vertices)[i]))
-        refuse(name + ".vertices: vertex " + std::to_string(i / 3) + " is not finite");
-    }
     const auto count = static_cast<std::int64_t>(mesh.vertices->size() / 3);
     for (std::size_t i = 0; i < mesh.faces->size(); ++i) {
       const std::int32_t v = (*mesh.faces)[i];
@@ -85,6 +81,11 @@ struct ShapeChecker {
         refuse(name + ".faces: face " + std::to_string(i / 3) + " has vertex " + std::to_string(v) +
                ", but there are " + std::to_string(count) + " vertices. Indices start at 0" +
                (v == count ? " (the file's may start at 1)." : "."));
+      }
+      const double* X = mesh.vertices->data() + 3 * static_cast<std::size_t>(v);
+      if (!finite({X[0], X[1], X[2]})) {
+        refuse(name + ".vertices: vertex " + std::to_string(v) + ", which face " + std::to_string(i / 3) +
+               " uses, is not finite");
       }
     }
   }

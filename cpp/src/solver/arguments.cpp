@@ -67,6 +67,7 @@ void check_arguments(const LeastSquaresProblem& problem, Span<const double> thet
   if (size == 0) refuse("the problem has no parameters; free at least one");
   if (theta0.size() != size)
     refuse("theta0 has ", theta0.size(), " numbers, the problem ", size, " parameters");
+  if (theta0.data() == nullptr) refuse("theta0: its pointer is null, though its size is ", size);
   for (std::size_t i = 0; i < size; ++i) {
     if (!std::isfinite(theta0[i])) refuse("theta0[", i, "] is ", theta0[i], "; it must be finite");
   }

@@ -16,6 +16,9 @@ constexpr double kRounding = 2 * std::numeric_limits<double>::epsilon();
 // A cost is a sum of many terms, and its rounding error somewhat larger.
 constexpr double kNoise = 1e-12;
 
+// Steps that are so many times the precision of what they are added to are rounding.
+constexpr double kRoundedStep = 4;
+
 // A finite symmetric matrix of unit diagonal is definite long before this is added to it; one that overflowed
 // never is.
 constexpr double kHopeless = 1e100;
@@ -35,6 +38,7 @@ Loop::Loop(std::size_t size, double precision, const SolveOptions& options)
       theta_(index(size)),
       trial_(index(size)),
       best_theta_(index(size)),
+      sizes_(index(size)),
       model_(index(size)),
       bounds_(options.lower, options.upper, size),
       frozen_(size, 0),
@@ -66,6 +70,7 @@ bool Loop::build_model() {
   point_.prior_cost = prior_cost(options_.priors, theta_);
   if (!point_.finite() || !model_.finite()) return false;
   add_priors(options_.priors, *problem_, theta_, model_.H, model_.g, row_);
+  problem_->magnitudes(view(theta_), view(sizes_));
   chart_.update(*problem_, bounds_, theta_);
   chart_.to_theta(model_);
   model_.rescale(options_.diagonal_floor);
@@ -86,7 +91,7 @@ void Loop::start(LeastSquaresProblem& problem, Span<const double> theta0) {
   best_theta_ = theta_;
   steps_ = 0;
   status_ = Status::running;
-  analysable_ = false;
+  analysable_ = full_step_failed_ = false;
   history_.clear();
   damping_.start(options_.initial_damping);
   stagnation_.start();
@@ -132,7 +137,7 @@ void Loop::propose(bool damped, Proposal& proposal) {
   } while (bounds_.hold_leaving(theta_, proposal.d, frozen_step_));
 
   const double length = proposal.y.norm();
-  const double of = (theta_.array() / model_.scale.array()).matrix().norm() + std::sqrt(2 * point_.cost());
+  const double of = (sizes_.array() / model_.scale.array()).matrix().norm() + std::sqrt(2 * point_.cost());
   proposal.norm = length > 0 ? length / of : 0;
   proposal.predicted = model_.predicted_decrease(proposal.d);
 }
@@ -151,10 +156,15 @@ Status Loop::convergence_of_step(const Proposal& proposal) const {
   return proposal.predicted <= negligible ? Status::converged_cost : Status::running;
 }
 
-// After a rejection, a promise within the noise of the cost was kept as well as it can be.
-bool Loop::within_noise(const Proposal& undamped) const {
-  const double noise = std::max(kNoise, precision_);
-  return damping_.rejected_before() && undamped.predicted <= noise * point_.cost() + point_.data.worst_noise;
+bool Loop::failed_before() const { return gauss_newton() ? full_step_failed_ : damping_.rejected_before(); }
+
+// After a trial that failed, a promise within the noise of the cost was kept as well as it can be, and a step
+// as small as the rounding of theta leads nowhere.
+Status Loop::within_noise(const Proposal& undamped) const {
+  if (!failed_before()) return Status::running;
+  if (undamped.norm <= kRoundedStep * precision_) return Status::converged_step;
+  const double noise = std::max(kNoise, precision_) * point_.cost() + point_.data.worst_noise;
+  return undamped.predicted <= noise ? Status::converged_cost : Status::running;
 }
 
 bool Loop::step() {
@@ -163,14 +173,14 @@ bool Loop::step() {
   if (const Status reason = convergence_at_theta(); reason != Status::running) return stop(reason);
 
   propose(!gauss_newton(), step_);
-  const bool lost = damping_.rejected_before() && step_.predicted <= point_.data.worst_noise;
-  if (const Status small = convergence_of_step(step_); small != Status::running || lost) {
+  const Status small = convergence_of_step(step_), lost = within_noise(step_);
+  if (small != Status::running || lost != Status::running) {
+    if (gauss_newton()) return stop(small != Status::running ? small : lost);
     // A damped step is never longer, nor promises more, than the undamped one, which alone tells convergence.
-    if (gauss_newton()) return stop(small);
     propose(false, full_step_);
     if (const Status reason = convergence_of_step(full_step_); reason != Status::running) return stop(reason);
-    if (within_noise(full_step_)) return stop(Status::converged_cost);
-    if (damping_.rejected_before() && small == Status::converged_step) return stop(Status::stalled);
+    if (const Status reason = within_noise(full_step_); reason != Status::running) return stop(reason);
+    if (failed_before() && small == Status::converged_step) return stop(Status::stalled);
   }
   if (steps_ == options_.max_steps) return stop(Status::max_steps);
 
@@ -236,7 +246,9 @@ void Loop::take_full(StepRecord& record) {
   const bool finite = build_model();
   record.cost = point_.cost();
   record.count = point_.data.count;
-  record.gain_ratio = decrease(before, point_) / step_.predicted;
+  const double saved = decrease(before, point_);
+  full_step_failed_ = !(saved > 0);
+  record.gain_ratio = saved / step_.predicted;
   record.accepted = finite && point_.data.count > 0;
   record.gradient_norm = gradient_norm_;
   if (point_.data.count == 0) {
@@ -290,7 +302,7 @@ SolveResult Loop::result_at_theta() {
   result.history = history_;
   if (options_.uncertainty && analysable_ && size() <= options_.dense_limit) {
     result.held = bounds_.sides(theta_, frozen_);
-    analyse(*problem_, options_, null_threshold_, model_, frozen_, chart_, result);
+    analyse(*problem_, options_, null_threshold_, model_, point_, frozen_, chart_, result);
   }
   Matrix H = model_.H;
   Vector g = model_.g;

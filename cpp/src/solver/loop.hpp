@@ -44,7 +44,8 @@ class Loop {
   void propose(bool damped, Proposal& proposal);
   Status convergence_at_theta() const;
   Status convergence_of_step(const Proposal& proposal) const;
-  bool within_noise(const Proposal& undamped) const;
+  bool failed_before() const;
+  Status within_noise(const Proposal& undamped) const;
   void move_to_trial(const Proposal& proposal);
   void try_damped(StepRecord& record);
   void take_full(StepRecord& record);
@@ -57,7 +58,7 @@ class Loop {
   double precision_, null_threshold_;
   LeastSquaresProblem* problem_ = nullptr;
 
-  Vector theta_, trial_, best_theta_;
+  Vector theta_, trial_, best_theta_, sizes_;
   Point point_, trial_point_, best_;
   Cheapest cheapest_;
   double start_cost_ = 0, gradient_norm_ = 0;
@@ -73,7 +74,7 @@ class Loop {
 
   Status status_ = Status::running;
   std::size_t steps_ = 0;
-  bool analysable_ = false;
+  bool analysable_ = false, full_step_failed_ = false;
   std::vector<StepRecord> history_;
   std::chrono::steady_clock::time_point clock_;
 };

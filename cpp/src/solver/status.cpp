@@ -32,6 +32,8 @@ const char* name(Status status) {
       return "no_residuals";
     case Status::not_finite:
       return "not_finite";
+    case Status::not_seen:
+      return "not_seen";
   }
   return "unknown";
 }
@@ -66,6 +68,12 @@ const char* message(Status status) {
       return "The cost or its derivatives are not finite (NaN or infinity); the result is the last point "
              "where they were. Check the data and weights, move the start, keep parameters where the model "
              "exists with bounds, and prefer Levenberg-Marquardt to Gauss-Newton.";
+    case Status::not_seen:
+      return "Not seen: where the fit ended, no free parameter moves a pixel that counts, so the data say "
+             "nothing about them. What they belong to is outside the image, behind the camera or something "
+             "else, smaller than a pixel, or every residual is beyond what the loss reaches. Move the start "
+             "to where the model and the observed object overlap, check the units and directions of poses, "
+             "keep the model in sight with bounds or a prior, or give the loss a larger scale.";
   }
   return "Unknown status.";
 }

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "solver/apparent.hpp"
 #include "solver/spectrum.hpp"
 
 namespace diffrt::solver {
@@ -14,6 +15,9 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 // A parameter whose share in a null direction, in scaled coordinates, is below this is taken as determined:
 // float kernels leave about 1e-7 / (gap between eigenvalues) of noise there.
 constexpr double kShare = 1e-3;
+
+// The largest number of parameters for which the covariance is put to the test, which takes its eigenvectors.
+constexpr Index kMostTested = 300;
 
 // The free parameters of the model, scaled to a unit diagonal, and what follows from their eigenvalues.
 class FreePart {
@@ -110,6 +114,36 @@ void mark_undetermined(const Mask& undetermined, Matrix& covariance) {
   }
 }
 
+// Puts the covariance to the test, and takes from what is determined whatever does not pass: the direction,
+// and the parameters of whose variance it makes up half.
+void test_covariance(LeastSquaresProblem& problem, const SolveOptions& options, const Point& point,
+                     const Matrix& bread, Mask& undetermined, Matrix& directions, SolveResult& result) {
+  const Index P = bread.rows();
+  const Vector theta = Eigen::Map<const Vector>(result.theta.data(), P);
+  Vector sizes(P);
+  if (!converged(result.status) && result.status != Status::stalled)
+    return;  // elsewhere the cost has a slope
+  if (P > kMostTested || !problem.magnitudes(view(theta), view(sizes)) || !(sizes.array() > 0).all()) return;
+  Matrix covariance = result.residual_variance * bread;
+  for (Index i = 0; i < P; ++i) {
+    if (undetermined[count(i)]) covariance.row(i).setZero(), covariance.col(i).setZero();
+  }
+  if (!covariance.allFinite()) return;
+  Matrix apparent =
+      apparent_directions(problem, options.priors, theta, point, covariance, sizes, result.residual_variance);
+  for (Index k = 0; k < apparent.cols(); ++k) {
+    const Vector squares = apparent.col(k).cwiseAbs2();
+    for (Index i = 0; i < P; ++i) {
+      if (squares[i] > 0.5 * covariance(i, i)) undetermined[count(i)] = 1;
+    }
+  }
+  orient(apparent);
+  Matrix all(P, directions.cols() + apparent.cols());
+  all << directions, apparent;
+  directions = std::move(all);
+  result.rank -= count(apparent.cols());
+}
+
 // The sandwich's filling: the data's scatter, and the prior rows with the unit variance they have by
 // definition.
 bool scatter(LeastSquaresProblem& problem, const std::vector<Prior>& priors, const Vector& theta, Matrix& M) {
@@ -126,7 +160,7 @@ bool scatter(LeastSquaresProblem& problem, const std::vector<Prior>& priors, con
 }  // namespace
 
 void analyse(LeastSquaresProblem& problem, const SolveOptions& options, double null_threshold,
-             const Model& model, const Mask& frozen, Chart& chart, SolveResult& result) {
+             const Model& model, const Point& point, const Mask& frozen, Chart& chart, SolveResult& result) {
   const FreePart free(model, frozen, null_threshold);
   result.analysed = true;
   result.rank = count(free.rank());
@@ -134,8 +168,11 @@ void analyse(LeastSquaresProblem& problem, const SolveOptions& options, double n
   Matrix directions = free.null_directions();
   chart.directions_to_tangent(directions);
   orient(directions);
-  const double* columns = directions.data();  // which are the rows of the result
-  result.null_directions.assign(columns, columns + directions.size());
+  const auto store = [&] {
+    const double* columns = directions.data();  // which are the rows of the result
+    result.null_directions.assign(columns, columns + directions.size());
+  };
+  store();
 
   const double rows = static_cast<double>(result.count + options.priors.size());
   const double left_over = rows - static_cast<double>(result.rank);
@@ -151,6 +188,8 @@ void analyse(LeastSquaresProblem& problem, const SolveOptions& options, double n
 
   Matrix bread = free.inverse();
   chart.covariance_to_tangent(bread);
+  test_covariance(problem, options, point, bread, undetermined, directions, result);
+  store();
   Matrix covariance = result.residual_variance * bread;
   mark_undetermined(undetermined, covariance);
   result.covariance = row_major(covariance);

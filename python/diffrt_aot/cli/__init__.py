@@ -1,8 +1,8 @@
-"""The command line: `diffrt-aot demo | fit | info`.
+"""The command line: `diffrt-aot demo | sample | fit | info`.
 
-Results go to standard output; progress, notes and errors to standard error. Exit codes: 0 done; 1 the fit has
-no answer (the report says why); 2 an error, told in one line, without a traceback unless --traceback asks for
-it; 130 interrupted, and what was fitted so far is written.
+Results go to standard output; progress, notes, warnings and errors to standard error. Exit codes: 0 done; 1 the fit
+has no answer, or its lengths are in different units (the report says why); 2 an error, told in one line, without a
+traceback unless --traceback asks for it; 130 interrupted, and what was fitted so far is written.
 
 To add a command: a module here with `add_parser(subparsers)`, which sets `run` to a function from the parsed
 arguments to an exit code, and its name in `_COMMANDS`.
@@ -18,9 +18,9 @@ from typing import NoReturn
 
 from diffrt_aot.errors import DeviceError
 
-from . import demo, fit, info
+from . import demo, fit, info, sample
 
-_COMMANDS = (demo, fit, info)
+_COMMANDS = (demo, sample, fit, info)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -40,6 +40,12 @@ class Progress:
         """Tell something that the user should know."""
         self._print(text, "cyan")
 
+    def warn(self, text: str) -> None:
+        """Tell what makes the answer doubtful; --quiet does not silence it."""
+        quiet, self._quiet = self._quiet, False
+        self._print(f"warning: {text}", "bold yellow")
+        self._quiet = quiet
+
     def _print(self, text: str, style: str) -> None:
         if self._quiet:
             return

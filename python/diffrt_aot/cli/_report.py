@@ -74,6 +74,7 @@ class FitReport:
     observed: npt.NDArray[Any]
     before: npt.NDArray[Any]
     after: npt.NDArray[Any]
+    warnings: Sequence[str] = ()
 
     def write(self, folder: Path) -> list[Path]:
         """Write report.txt and report.json, and return their paths."""
@@ -92,6 +93,7 @@ class FitReport:
             "observed": str(self.observed_path),
             "status": result.status.name.lower(),
             "advice": str(result.status),
+            "warnings": list(self.warnings),
             "cost": result.cost,
             "count": result.count,
             "steps": sum(stage.result.steps for stage in self.stages),
@@ -123,6 +125,7 @@ class FitReport:
             f"status     {result.status.name.lower()}: {result.status}",
             f"cost       {result.cost:.6g}, {result.count} residuals",
             f"steps      {steps} in {seconds:.3g} s",
+            *(f"warning    {warning}" for warning in self.warnings),
             "",
             *self._residual_lines(),
             "",

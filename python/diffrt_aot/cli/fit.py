@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +15,15 @@ import numpy as np
 import numpy.typing as npt
 
 import diffrt_aot as dr
-from diffrt_aot import pictures
+from diffrt_aot import fit_warnings, pictures
+from diffrt_aot._arguments import path_argument
+from diffrt_aot._outputs import METRIC_OUTPUTS
 from diffrt_aot.camera import PinholeCamera
-from diffrt_aot.errors import InvalidValueError, MissingDependencyError, SceneFileError, listing
-from diffrt_aot.image_io import load_color, load_observed
+from diffrt_aot.errors import FitWarning, InvalidValueError, MissingDependencyError, SceneFileError, listing
+from diffrt_aot.image_io import load_color, read_observed
 from diffrt_aot.losses import Loss, parse_loss
 from diffrt_aot.scene import Scene, check_free_names, valid_free_names
-from diffrt_aot.scene_file import METRIC_OUTPUTS, FitSettings, FitStage, SceneFile, load_scene_file, save_scene_file
+from diffrt_aot.scene_file import FitSettings, FitStage, SceneFile, load_scene_file, save_scene_file
 from diffrt_aot.shapes import Mesh
 
 from ._device import add_device, device_argument
@@ -45,12 +49,21 @@ def add_parser(subparsers: Any) -> None:
         type=Path,
         required=True,
         metavar="IMAGE",
-        help="16-bit .png, .npy or .npz; NaN, and 0 in a depth image, is a pixel without a measurement",
+        help=".png, .tiff, .pfm, .pgm, .npy, .npz or .exr; NaN, and 0 and less in a depth image, is a pixel without a "
+        "measurement; a mask may have 0 and 255",
     )
     add(
         "--scale",
+        type=_number_or_fraction,
+        help="scene units for each unit of the image: 0.001 if it is in millimetres and the scene in metres; or 1/5000",
+    )
+    add(
+        "--missing",
         type=float,
-        help="scene units for each unit of the image: 0.001 if it is in millimetres and the scene in metres",
+        action="append",
+        metavar="VALUE",
+        help="a number of the image, before the scale, that says that nothing was measured, as 65535 or -1; several by "
+        "several --missing",
     )
     add("--output-dir", type=Path, default=Path("out"), metavar="DIR", help="where to write (default: out)")
     add(
@@ -64,7 +77,7 @@ def add_parser(subparsers: Any) -> None:
     add(
         "--boundary",
         choices=("exact", "none"),
-        help="whether silhouettes count (default: none for a depth camera's image, else exact)",
+        help="whether silhouettes count (default: none for depth or distance without background, else exact)",
     )
     add("--max-steps", type=int, metavar="N", help="the budget of each fit")
     add(
@@ -89,9 +102,10 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Fit, and write what came out."""
+    _check_output_dir(arguments.output_dir)
     file = load_scene_file(arguments.scene)
     settings = _settings(file, arguments)
-    observed = _read_observed(arguments, file.scene.camera, settings)
+    observed, doubts = _read_observed(arguments, file.scene.camera, settings)
     backdrop = _Backdrop.read(arguments.color, file, observed)
     renderer = dr.Renderer(
         file.scene,
@@ -102,13 +116,16 @@ def run(arguments: argparse.Namespace) -> int:
         threads=arguments.threads,
         **device_argument(arguments),
     )
-    arguments.output_dir.mkdir(parents=True, exist_ok=True)
     progress = Progress(quiet=arguments.quiet)
     for note in file.notes:
         progress.note(f"note: {note}")
     for warning in renderer.warnings:
         progress.note(f"note: {warning}")
-    stages = _fit_stages(renderer, observed, settings.all_stages(), arguments.levels, progress)
+    doubts += _doubts_of_scale(renderer, observed, 1.0 if settings.depth_scale is None else settings.depth_scale)
+    for doubt in doubts:
+        progress.warn(doubt)
+    stages = _fit_stages(renderer, observed, settings.all_stages(), arguments.levels, progress, doubts)
+    arguments.output_dir.mkdir(parents=True, exist_ok=True)
     result = stages[-1].result
     interrupted = result.status.name.lower() == "interrupted"
     if interrupted:
@@ -125,6 +142,7 @@ def run(arguments: argparse.Namespace) -> int:
         observed=observed,
         before=before,
         after=after,
+        warnings=doubts,
     )
     print(report.text())
     written = _write_scene(arguments, file, settings, result.scene)
@@ -133,7 +151,16 @@ def run(arguments: argparse.Namespace) -> int:
     print("\nwrote " + "\n      ".join(map(str, written)))
     if interrupted:
         return 130
-    return 1 if result.status.name.lower() in ("no_residuals", "not_finite") else 0
+    no_answer = result.status.name.lower() in ("no_residuals", "not_finite", "not_seen")
+    return 1 if no_answer or any(fit_warnings.is_about_units(doubt) for doubt in doubts) else 0
+
+
+def _check_output_dir(folder: Path) -> None:
+    """Say before the fit that its results could not be written; the folder is made after it."""
+    path_argument(folder)
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise InvalidValueError(f"--output-dir: {there} is no folder that can be written to; choose another")
 
 
 def _settings(file: SceneFile, arguments: argparse.Namespace) -> FitSettings:
@@ -155,6 +182,10 @@ def _settings(file: SceneFile, arguments: argparse.Namespace) -> FitSettings:
             raise InvalidValueError(f"--max-steps: must be at least 1, got {budget}")
         stages = tuple(dataclasses.replace(stage, max_steps=budget) for stage in settings.stages)
         settings = dataclasses.replace(settings, max_steps=budget, stages=stages)
+    if arguments.scale is not None:
+        settings = dataclasses.replace(settings, depth_scale=arguments.scale)
+    if arguments.missing is not None:
+        settings = dataclasses.replace(settings, missing=tuple(arguments.missing))
     if arguments.loss:
         losses = [parse_loss(text) for text in arguments.loss]
         stages = tuple(FitStage(loss, settings.max_steps) for loss in losses) if len(losses) > 1 else ()
@@ -162,36 +193,66 @@ def _settings(file: SceneFile, arguments: argparse.Namespace) -> FitSettings:
     return settings
 
 
-def _read_observed(arguments: argparse.Namespace, camera: PinholeCamera, settings: FitSettings) -> Image:
-    scale = settings.depth_scale if arguments.scale is None else arguments.scale
-    observed = load_observed(arguments.observed, scale, zero_is_missing=settings.measured)
+def _number_or_fraction(text: str) -> float:
+    """Read 0.0002, or 1/5000."""
+    above, slash, below = text.partition("/")
+    try:
+        return float(above) / float(below) if slash else float(text)
+    except (ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(f"must be a number, or a fraction as 1/5000, got {text!r}") from None
+
+
+def _read_observed(
+    arguments: argparse.Namespace, camera: PinholeCamera, settings: FitSettings
+) -> tuple[Image, list[str]]:
+    """Return the image, and what makes it doubtful."""
+    observed, doubts = read_observed(
+        arguments.observed,
+        settings.depth_scale,
+        settings.outputs,
+        settings.missing,
+        zero_is_missing=None if settings.background is None else False,
+    )
     if observed.shape[:2] != camera.image_shape:
         raise InvalidValueError(
             f"{arguments.observed}: is {observed.shape[1]} x {observed.shape[0]} pixels, the camera of "
             f"{arguments.scene} {camera.width} x {camera.height}; they must agree"
         )
-    return observed
+    return observed, doubts
+
+
+def _doubts_of_scale(renderer: Any, observed: Image, scale: float) -> list[str]:
+    lengths = fit_warnings.Observed(renderer, observed, None).lengths
+    doubts = fit_warnings.of_units(renderer.scene, lengths)
+    likely = fit_warnings.likely_scale(renderer.scene, lengths, scale) if doubts else None
+    return [f"{doubt} Did you mean --scale {likely}?" if likely else doubt for doubt in doubts]
 
 
 def _fit_stages(
-    renderer: Any, observed: Image, plan: Iterable[FitStage], levels: int, progress: Progress
+    renderer: Any, observed: Image, plan: Iterable[FitStage], levels: int, progress: Progress, doubts: list[str]
 ) -> list[StageReport]:
+    """Fit, and add what makes the last stage doubtful to `doubts`."""
     reports: list[StageReport] = []
     plan = tuple(plan)
     theta = None
     for number, stage in enumerate(plan, start=1):
         progress.stage(f"fit {number} of {len(plan)}, {_loss_text(stage.loss)}")
-        result = dr.fit(
-            renderer,
-            observed,
-            theta,
-            loss=stage.loss,
-            max_steps=stage.max_steps,
-            callback=progress,
-            levels=levels if number == 1 else 1,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FitWarning)  # they are in the result
+            result = dr.fit(
+                renderer,
+                observed,
+                theta,
+                loss=stage.loss,
+                max_steps=stage.max_steps,
+                callback=progress,
+                levels=levels if number == 1 else 1,
+            )
         reports.append(StageReport(stage, result))
         theta = result.theta
+        for doubt in fit_warnings.unsaid(result.warnings, doubts):
+            progress.warn(doubt)
+            doubts.append(doubt)
         if result.status.name.lower() == "interrupted":
             break
     return reports

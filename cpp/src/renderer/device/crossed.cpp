@@ -23,7 +23,9 @@ Crossed::Crossed(CrossedScene scene, Once& once) : scene_(scene) {
   sphere_count_ = spheres_ == nullptr ? 0 : spheres_->group().count;
   plane_count_ = planes_ == nullptr ? 0 : planes_->group().count;
   for (const std::unique_ptr<DeviceGroup>& group : scene_.groups) {
-    if (group->group().mesh != nullptr) mesh_groups_.push_back(group.get());
+    if (group->group().mesh == nullptr) continue;
+    mesh_groups_.push_back(group.get());
+    has_edges_ = has_edges_ || group->group().rules[0] != BoundaryRule::none;
   }
   kinds_.assign(static_cast<std::size_t>(std::max(sphere_count_ + plane_count_, 1)), -1);
   uploaded_kinds_ = scene_.upload.add(kinds_.data(), kinds_.size());
@@ -33,8 +35,8 @@ Crossed::Crossed(CrossedScene scene, Once& once) : scene_(scene) {
   send_edges(once);
   // As for one silhouette around the image, and for each primitive some.
   const int around = 4 * (scene_.grid.width + scene_.grid.height) + 16 * static_cast<int>(kinds_.size());
-  capacity_ = {around, around, edge_count_ > 0 ? around + 2 * edge_count_ : 0, around, 64};
-  if (edge_count_ > 0) capacity_[entries] += around;
+  capacity_ = {around, around, has_edges_ ? around + 2 * edge_count_ : 0, around, 64};
+  if (has_edges_) capacity_[entries] += around;
   make_room();
 }
 
@@ -74,6 +76,8 @@ void Crossed::send_tables(Once& once) {
 
 // The edges of all meshes, one mesh after another; their vertices are numbered through, too.
 void Crossed::send_edges(Once& once) {
+  meshes_.clear();
+  edge_count_ = 0;
   for (const DeviceGroup* group : mesh_groups_) {
     meshes_.push_back({group, edge_count_, group->group().silhouettes.edges.count(), {}, {}, {}, {}, {}});
     edge_count_ += meshes_.back().count;
@@ -102,7 +106,7 @@ void Crossed::send_edges(Once& once) {
     mesh.along = once.send(s.along);
   }
   edge_numbers_ = once.send(numbers);
-  components_ = {scene_.device, kernels::edge_components * stride};
+  make(scene_.device, components_, kernels::edge_components * stride);
 }
 
 // A capacity is a multiple of 64, so that lists of components are aligned.
@@ -112,7 +116,7 @@ void Crossed::make_room() {
   const auto all = static_cast<std::size_t>(pixels()), c = static_cast<std::size_t>(channels());
   runtime::Device& device = scene_.device;
   make(device, pixel_places_, all);
-  if (edge_count_ > 0) make(device, pixel_pieces_, all);
+  if (has_edges_) make(device, pixel_pieces_, all);
   make(device, crossed_, kernels::crossed_components * size(crossed));
   make(device, entries_, kernels::entry_components * size(entries));
   // Chains have no nodes, planes few.

@@ -64,6 +64,9 @@ class Crossed {
   void record_couplings(Recording& recording, const runtime::DeviceBuffer<float>& residual,
                         const runtime::DeviceBuffer<float>& weight);
 
+  // The edges as the groups have them now. Recordings have to be made anew then.
+  void send_edges(Once& once);
+
   // After all: how long the lists were.
   void record_lengths(Recording& recording) const;
 
@@ -89,12 +92,11 @@ class Crossed {
   };
 
   void send_tables(Once& once);
-  void send_edges(Once& once);
   void make_room();
   void make_row_room();
   int channels() const { return scene_.channels; }
   int pixels() const { return scene_.grid.tiles() * kernels::tile * kernels::tile; }
-  int rows_of_entry() const { return edge_count_ > 0 ? kernels::rows_of_chain : kernels::rows_of_entry; }
+  int rows_of_entry() const { return has_edges_ ? kernels::rows_of_chain : kernels::rows_of_entry; }
   int pair_size() const { return scene_.planes * (scene_.planes + 1); }
   // How many items a list would have had.
   int needed(List list) const;
@@ -121,6 +123,7 @@ class Crossed {
   int sphere_count_ = 0, plane_count_ = 0, edge_count_ = 0, edge_stride_ = 0;
   std::vector<const DeviceGroup*> mesh_groups_;
   std::vector<MeshEdges> meshes_;  // of mesh_groups_
+  bool has_edges_ = false;         // whether a mesh has silhouettes; some have no edge at some theta
   bool with_rows_ = false;         // whether there is room for rows
 
   std::vector<std::int32_t> kinds_;  // of spheres and planes

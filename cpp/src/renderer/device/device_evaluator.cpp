@@ -79,6 +79,13 @@ void DeviceEvaluator::wait_for(runtime::Stream stream) {
   if (device_->handle(stream) != device_->handle(stream_)) device_->order(stream_, stream);
 }
 
+void DeviceEvaluator::send_edges() {
+  recordings_.clear();  // which have how many there were
+  Once once(*device_);
+  crossed_->send_edges(once);
+  once.finish();
+}
+
 bool DeviceEvaluator::shows_image(Kind kind) {
   return kind == Kind::image || kind == Kind::image_and_rows || kind == Kind::kept_image ||
          kind == Kind::kept_image_and_rows;

@@ -33,6 +33,7 @@ class DeviceEvaluator : public Evaluator {
   void draw_rows(Span<float> image, RowStorage& rows) override;
   DeviceArray draw_on_device() override;
   std::shared_ptr<const RowsElsewhere> draw_rows_on_device(DeviceArray* image) override;
+  void check_usable() const override { device_->check_usable(); }
   bool reads_addresses() const override { return device_->kind() == runtime::DeviceKind::cuda; }
   void fetch_view(const ImageView& view, Span<float> out) override;
   Totals sum_costs(const Observation& observation, const KernelLoss& loss, SharedCost* shared) override;
@@ -40,6 +41,7 @@ class DeviceEvaluator : public Evaluator {
                       bool remember) override;
   Totals finish_products() override;
   void assemble(Span<double> H, Span<double> g) override;
+  void send_edges() override;
 
  private:
   // What a sequence leads to. That of `kept` kinds stays on the device.

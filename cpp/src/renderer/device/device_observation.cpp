@@ -11,10 +11,10 @@
 namespace diffrt::renderer::gpu {
 namespace {
 
-// One row of an image to contiguous floats. Returns the lowest of them, or 0.
+// One row of an image to contiguous floats. Returns whether they could be weights.
 template <class T>
-float copy_row(const ImageView& view, int row, int width, int channels, float* out) {
-  float lowest = 0;
+bool copy_row(const ImageView& view, int row, int width, int channels, float* out) {
+  float lowest = 0, highest = 0;
   const char* pixel = static_cast<const char*>(view.data) + row * view.row_stride;
   for (int x = 0; x < width; ++x, pixel += view.column_stride) {
     for (int c = 0; c < channels; ++c, ++out) {
@@ -22,25 +22,26 @@ float copy_row(const ImageView& view, int row, int width, int channels, float* o
       std::memcpy(&value, pixel + c * view.channel_stride, sizeof value);
       *out = static_cast<float>(value);
       lowest = *out < lowest ? *out : lowest;
+      highest = *out > highest ? *out : highest;
     }
   }
-  return lowest;
+  return lowest >= 0 && highest <= std::numeric_limits<float>::max();
 }
 
-// Whether one of the image's numbers is negative.
+// Whether one of the image's numbers is negative or infinite.
 bool copy_image(const ImageView& view, const TileGrid& grid, int channels, runtime::ThreadPool& pool,
                 float* out) {
-  std::atomic<bool> negative{false};
+  std::atomic<bool> refused{false};
   const std::ptrdiff_t row_size = static_cast<std::ptrdiff_t>(grid.width) * channels;
   pool.parallel_for(grid.height, 32, [&](int begin, int end, int) {
     for (int row = begin; row < end; ++row) {
       float* to = out + row * row_size;
-      const float lowest = view.is_double ? copy_row<double>(view, row, grid.width, channels, to)
+      const bool weights = view.is_double ? copy_row<double>(view, row, grid.width, channels, to)
                                           : copy_row<float>(view, row, grid.width, channels, to);
-      if (lowest < 0) negative = true;
+      if (!weights) refused = true;
     }
   });
-  return negative;
+  return refused;
 }
 
 // Whether copy_image would change nothing, as far as that is told at once: of rows of contiguous floats. It

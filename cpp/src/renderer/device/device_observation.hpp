@@ -21,7 +21,7 @@ class DeviceObservation {
                     const TileGrid& grid, int channels, runtime::ThreadPool& pool);
 
   // What is to be sent, as far as it is not there.
-  enum class Staged { same, changed, refused };  // refused: a weight is negative
+  enum class Staged { same, changed, refused };  // refused: a weight is negative or infinite
 
   // Whether the last two calls of stage() were with the same, and this one may be: then an evaluation may
   // begin before stage() has looked at it.
@@ -44,7 +44,8 @@ class DeviceObservation {
   void release();
   // What was observed turned out to be wrong: the next call looks at it again.
   void forget();
-  // Where to tell that a weight on the device is negative: 1 instead of 0. `host`: where that is on the host.
+  // Where to tell that a weight on the device is negative or infinite: 1 instead of 0. `host`: where that is
+  // on the host.
   void tell_negative(runtime::DeviceArray<std::int32_t> place, std::int32_t* host) {
     negative_ = place, negative_here_ = host;
   }

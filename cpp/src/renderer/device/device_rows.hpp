@@ -25,6 +25,7 @@ class DeviceRows : public RowsElsewhere {
   void set_counts(int crossed, int rows) { crossed_count_ = crossed, row_count_ = rows; }
 
   void fetch(RowStorage& storage) const override;
+  void check_usable() const override { memory_->device().check_usable(); }
   DeviceArray dense(const JacobianData& data) const override;
 
  private:

@@ -44,7 +44,7 @@ void DeviceEvaluator::start(const Observation& observation, Key key) {
   const Staged staged = observation_.stage(observation);
   if (begun && staged == Staged::same) return;
   if (begun) recordings_.at(key)->wait();
-  if (staged == Staged::refused) refuse_weights();
+  if (staged == Staged::refused) refuse_weights(observation.weights);
   while_observed([&] {
     std::get<3>(key) = staged == Staged::changed && observation_.is_there();
     if (std::get<3>(key)) {
@@ -61,7 +61,7 @@ void DeviceEvaluator::finish_observed() {
   release_observed();
   if (*results_.host(negative_weight_) == 0) return;
   observation_.forget();
-  refuse_weights();
+  refuse_weights({});
 }
 
 void DeviceEvaluator::fetch_view(const ImageView& view, Span<float> out) {

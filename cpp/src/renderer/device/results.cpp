@@ -35,6 +35,7 @@ Result::~Result() { home_->give_back(std::move(memory_), readers_); }
 runtime::Device& Result::device() const { return *home_->device(); }
 
 void Result::fetch(std::size_t offset, std::size_t bytes, void* out) const {
+  device().check_usable();
   const std::lock_guard<std::mutex> lock(home_->host_mutex_);
   DeviceBuffer<unsigned char>& host = home_->host_;
   const std::size_t piece = std::min(bytes, host_piece);
@@ -61,6 +62,7 @@ void Results::wait_for(Readers& readers, runtime::Stream stream) {
 }
 
 std::shared_ptr<const Result> Results::take(std::size_t bytes, runtime::Stream stream) {
+  device_->check_usable();
   stream = device_->handle(stream);
   DeviceBuffer<unsigned char> memory;
   Readers readers;
@@ -97,6 +99,7 @@ std::shared_ptr<const Result> Results::take(std::size_t bytes, runtime::Stream s
 }
 
 void Results::give_back(DeviceBuffer<unsigned char> memory, const Readers& readers) noexcept {
+  if (device_->forked()) return;
   DeviceBuffer<unsigned char> oldest;  // freed after the lock is gone, as is what is not kept
   const std::lock_guard<std::mutex> lock(mutex_);
   if (!open_ || memory.size() == 0) return;
@@ -115,6 +118,7 @@ void Results::give_back(DeviceBuffer<unsigned char> memory, const Readers& reade
 }
 
 void Results::close() {
+  if (device_->forked()) return;
   std::vector<Idle> idle;
   const std::lock_guard<std::mutex> lock(mutex_);
   open_ = false;

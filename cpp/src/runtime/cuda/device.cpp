@@ -32,7 +32,6 @@ CudaDevice::CudaDevice(std::shared_ptr<const Driver> driver, int index)
 }
 
 CudaDevice::~CudaDevice() {
-  if (forked()) return;
   try {
     const CurrentContext current(*this);
     for (const auto& [code, kernel] : kernels_) cu().cuModuleUnload(kernel.module);

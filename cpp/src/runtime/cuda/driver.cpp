@@ -3,6 +3,7 @@
 #include <mutex>
 
 #include "runtime/device.hpp"
+#include "runtime/fork.hpp"
 
 namespace diffrt::runtime::cuda {
 namespace {
@@ -33,19 +34,26 @@ bool ends_context(CUresult result) {
   }
 }
 
+struct Shared {
+  std::mutex mutex;
+  std::weak_ptr<const Driver> driver;
+};
+PerProcess<Shared> shared_driver;
+UsedBy opened_by;
+
 }  // namespace
 
 std::shared_ptr<const Driver> Driver::open() {
-  static std::mutex mutex;
-  static std::weak_ptr<const Driver> shared;
-  const std::lock_guard<std::mutex> lock(mutex);
-  std::shared_ptr<const Driver> driver = shared.lock();
-  if (driver == nullptr) shared = driver = std::shared_ptr<const Driver>(new Driver);
+  Shared& shared = shared_driver.get();
+  const std::lock_guard<std::mutex> lock(shared.mutex);
+  std::shared_ptr<const Driver> driver = shared.driver.lock();
+  if (driver == nullptr) shared.driver = driver = std::shared_ptr<const Driver>(new Driver);
   return driver;
 }
 
 Driver::Driver() : library_("libcuda.so.1", "DIFFRT_CUDA_LIBRARY") {
   load_functions();
+  if (!opened_by.this_process()) throw opened_before_fork("the NVIDIA driver");
   const CUresult result = functions_.cuInit(0);
   if (result == CUDA_ERROR_NO_DEVICE)
     throw DeviceError("the NVIDIA driver finds no GPU (CUDA_VISIBLE_DEVICES?)");
@@ -54,6 +62,7 @@ Driver::Driver() : library_("libcuda.so.1", "DIFFRT_CUDA_LIBRARY") {
   if (result == CUDA_ERROR_SYSTEM_DRIVER_MISMATCH)
     throw DeviceError(library_.name() +
                       " and the kernel's NVIDIA driver are of different versions; reboot, or reinstall it");
+  if (result == CUDA_ERROR_NOT_INITIALIZED) throw opened_before_fork("the NVIDIA driver");  // by others
   if (result != CUDA_SUCCESS) throw DeviceError("the NVIDIA driver does not start: " + text(result));
   functions_.cuDriverGetVersion(&version_);
   if (version_ < oldest_version) {

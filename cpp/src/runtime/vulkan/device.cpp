@@ -25,7 +25,6 @@ VulkanDevice::VulkanDevice(const std::shared_ptr<Instance>& instance, std::size_
 }
 
 VulkanDevice::~VulkanDevice() {
-  if (forked()) return;
   pipelines_.clear();
   if (cache_ != nullptr) logical_.vk().vkDestroyPipelineCache(logical_.handle(), cache_, nullptr);
 }

@@ -4,7 +4,8 @@
 #include <mutex>
 
 #include "diffrt/errors.hpp"
-#include "runtime/device_memory.hpp"
+#include "runtime/device.hpp"
+#include "runtime/fork.hpp"
 #include "runtime/vulkan/errors.hpp"
 
 namespace diffrt::runtime::vulkan {
@@ -31,14 +32,20 @@ bool has_extension(const InstanceFunctions& vk, VkPhysicalDevice device, const c
   });
 }
 
+struct Shared {
+  std::mutex mutex;
+  std::weak_ptr<Instance> instance;
+};
+PerProcess<Shared> shared_instance;
+UsedBy opened_by;
+
 }  // namespace
 
 std::shared_ptr<Instance> Instance::open() {
-  static std::mutex mutex;
-  static std::weak_ptr<Instance> shared;
-  const std::lock_guard<std::mutex> lock(mutex);
-  std::shared_ptr<Instance> instance = shared.lock();
-  if (instance == nullptr) shared = instance = std::shared_ptr<Instance>(new Instance);
+  Shared& shared = shared_instance.get();
+  const std::lock_guard<std::mutex> lock(shared.mutex);
+  std::shared_ptr<Instance> instance = shared.instance.lock();
+  if (instance == nullptr) shared.instance = instance = std::shared_ptr<Instance>(new Instance);
   return instance;
 }
 
@@ -46,6 +53,7 @@ Instance::Instance() : library_("libvulkan.so.1", "DIFFRT_VULKAN_LIBRARY") {
   const auto get = reinterpret_cast<GetInstanceProcAddr>(library_.symbol("vkGetInstanceProcAddr"));
   if (get == nullptr)
     throw DeviceError(library_.name() + " has no vkGetInstanceProcAddr: not a Vulkan loader");
+  if (!opened_by.this_process()) throw opened_before_fork("Vulkan");
   GlobalFunctions global;
 #define DIFFRT_LOAD(name, result, arguments) \
   global.name = reinterpret_cast<result(*) arguments>(get(nullptr, #name));
