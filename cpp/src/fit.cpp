@@ -317,10 +317,10 @@ bool ImageProblem::magnitudes(Span<const double> theta, Span<double> sizes) cons
   return true;
 }
 
-std::vector<char> ImageProblem::unseen(Span<const double> theta) const {
+std::vector<int> ImageProblem::unseen(Span<const double> theta) const {
   const std::size_t P = size();
   const Scene &start = renderer_.scene(), end = renderer_.scene_at(theta);
-  std::vector<char> flags(P, 0);
+  std::vector<int> flags(P, 0);
   for (const ParameterBlock& block : renderer_.blocks()) {
     const std::string owner = block.name.substr(0, block.name.find('.'));
     bool moves = false, shows = false;
@@ -359,7 +359,7 @@ SolveResult checked(const ImageProblem& problem, SolveResult result) {
   if (result.status == Status::no_residuals || result.status == Status::not_finite) return result;
   result.unseen = problem.unseen(result.theta);
   const bool nothing =
-      std::all_of(result.unseen.begin(), result.unseen.end(), [](char flag) { return flag != 0; });
+      std::all_of(result.unseen.begin(), result.unseen.end(), [](int flag) { return flag != 0; });
   if (nothing && !result.unseen.empty() && result.status != Status::interrupted)
     result.status = Status::not_seen;
   return result;

@@ -26,7 +26,7 @@ class DIFFRT_API ImageProblem : public LeastSquaresProblem {
   // A flag per parameter: 1 for a block of which none moved a pixel when normal_equations was called last, or
   // whose shape has vanished at theta: outside the image, behind the camera, or smaller than a pixel while it
   // took up four times as much in the renderer's scene.
-  std::vector<char> unseen(Span<const double> theta) const;
+  std::vector<int> unseen(Span<const double> theta) const;
 
  private:
   void measure_rounding(Span<const double> theta);

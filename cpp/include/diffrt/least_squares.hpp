@@ -246,7 +246,7 @@ struct SolveResult {
 
   // fit() only, and always there: a flag per parameter, 1 for those of a block ("ball.center") of which none
   // moves a pixel, or whose shape is no longer seen: see not_seen in fit.hpp.
-  std::vector<char> unseen;
+  std::vector<int> unseen;
 };
 
 // How it ended in a few lines for a person: status and advice, steps, cost, what is held, and every null

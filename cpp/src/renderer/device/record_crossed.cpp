@@ -21,7 +21,7 @@ void Crossed::record_values(Recording& recording, const runtime::DeviceBuffer<fl
 
 void Crossed::record_find(Recording& recording, const runtime::DeviceBuffer<std::int32_t>& ids,
                           bool with_rows) {
-  if (edge_count_ > 0) {
+  if (has_edges_) {
     recording.sequence().fill(pixel_pieces_.array(), 0);
     const auto side_by_side = recording.sequence().parallel();
     for (const MeshEdges& mesh : meshes_) {
