@@ -185,7 +185,10 @@ def test_objects_need_only_libm(build, level):
 
 
 def test_packets_are_simd_registers(build):
-    """Pixels are computed eight at a time: in one ymm register from v3 on, in two xmm registers on v2."""
+    """Pixels are computed eight at a time: in one ymm register from v3 on, in two xmm registers on v2.
+
+    How often loops are unrolled is Taichi's LLVM's choice, and depends on the processor that it runs on.
+    """
     v2, v3, v4 = (disassembly(build, level) for level in lower.LEVELS)
     for name in (
         "visible_discs",
@@ -196,6 +199,8 @@ def test_packets_are_simd_registers(build):
     ):
         packed = len(re.findall(r"\bv(?:mul|add|sub|f[n]?m(?:add|sub)\d+)ps\s.*%ymm", v3[name]))
         scalar = len(re.findall(r"\bv(?:mul|add|sub|f[n]?m(?:add|sub)\d+)ss\s", v3[name]))
+        if name == "normal_equations_6":  # 21 sums for H and 6 for g, each over 8 lanes in the end
+            scalar -= 7 * (21 + 6)
         assert packed > 3 and packed > 0.5 * scalar, f"{name}: {packed} packed, {scalar} scalar"
         assert "ps " in v2[name] and "%xmm" in v2[name] and "%ymm" not in v2[name], name
         assert "%ymm" in v4[name] or "%zmm" in v4[name], name
