@@ -86,6 +86,27 @@ double change_by_place(const ImageView& image, const PinholeCamera& camera, int 
   return count == 0 ? 0 : std::sqrt(sum / count);
 }
 
+// How large each parameter is: a radian; the distance from the camera; the image's width for focal lengths
+// and principal points. Of normals nothing yet.
+std::vector<double> sizes_in(const Renderer& renderer) {
+  const Scene& scene = renderer.scene();
+  std::vector<double> sizes(renderer.parameters(), 1);
+  for (const ParameterBlock& block : renderer.blocks()) {
+    const std::string owner = block.name.substr(0, block.name.find('.'));
+    double size = std::numeric_limits<double>::infinity();
+    if (owner == "camera" && !block.is_pose) size = scene.camera.width;
+    for (const auto& [name, shape] : scene.shapes) {
+      const bool moves = owner == name || (owner == "camera" && block.is_pose);
+      if (moves) size = std::min(size, distance_of(shape, scene.camera));
+    }
+    if (!(size > 0 && std::isfinite(size))) size = 1;
+    // The last three numbers of a pose are a rotation.
+    std::fill_n(sizes.begin() + static_cast<std::ptrdiff_t>(block.offset), block.is_pose ? 3 : block.size,
+                size);
+  }
+  return sizes;
+}
+
 // What of it lies on a device, in the host's memory.
 class OnHost {
  public:
@@ -196,7 +217,7 @@ std::uint64_t new_revision() {
 }
 
 ImageProblem::ImageProblem(Renderer& renderer, Observation observation, Loss loss)
-    : renderer_(renderer), observation_(observation), loss_(loss) {
+    : renderer_(renderer), observation_(observation), loss_(loss), sizes_(sizes_in(renderer)) {
   renderer.check(observation);
   // The arrays stay as they are while the problem is solved.
   if (observation_.revision == 0) observation_.revision = new_revision();
@@ -296,23 +317,12 @@ void ImageProblem::clear_rounding() {
 }
 
 bool ImageProblem::magnitudes(Span<const double> theta, Span<double> sizes) const {
-  const Scene& scene = renderer_.scene();
-  for (const ParameterBlock& block : renderer_.blocks()) {
-    const std::string owner = block.name.substr(0, block.name.find('.'));
-    const std::string what = block.name.substr(block.name.find('.') + 1);
-    double distance = std::numeric_limits<double>::infinity();
-    for (const auto& [name, shape] : scene.shapes) {
-      if (owner == name || owner == "camera") distance = std::min(distance, distance_of(shape, scene.camera));
-    }
-    if (!(distance > 0 && std::isfinite(distance))) distance = 1;
-    double squares = 0;
-    for (std::size_t i = block.offset; i < block.offset + block.size; ++i) squares += theta[i] * theta[i];
-    const double length = std::sqrt(squares);
-    for (std::size_t i = block.offset; i < block.offset + block.size; ++i) {
-      const bool is_rotation = block.is_pose && i >= block.offset + 3;
-      const bool is_intrinsic = owner == "camera" && !block.is_pose;
-      sizes[i] = is_rotation ? 1 : is_intrinsic ? scene.camera.width : what == "normal" ? length : distance;
-    }
+  std::copy(sizes_.begin(), sizes_.end(), sizes.begin());
+  for (const ParameterBlock& block : renderer_.blocks()) {  // normals are of any length
+    const std::size_t end = block.name.size() < 7 ? 0 : block.name.size() - 7;
+    if (block.name.compare(end, 7, ".normal") != 0) continue;
+    const double* n = theta.data() + block.offset;
+    std::fill_n(sizes.begin() + block.offset, 3, std::sqrt(n[0] * n[0] + n[1] * n[1] + n[2] * n[2]));
   }
   return true;
 }

@@ -38,6 +38,7 @@ class DIFFRT_API ImageProblem : public LeastSquaresProblem {
   Renderer& renderer_;
   Observation observation_;
   Loss loss_;
+  const std::vector<double> sizes_;  // magnitudes() but for normals
   NormalEquations equations_;
   // Of the last normal_equations, with which costs are compared.
   std::vector<double> remembered_theta_;
