@@ -44,7 +44,8 @@ SolveResult fit_to(Renderer& renderer, const Image& image, int levels = 1,
   options.callback = callback;
   std::vector<double> start = renderer.theta0();
   start[0] += 0.4, start[2] += 0.5;
-  return fit(renderer, {ImageView::contiguous(image.data(), height, width), {}}, start, huber(0.05), options, levels);
+  return fit(renderer, {ImageView::contiguous(image.data(), height, width), {}}, start, huber(0.05), options,
+             levels);
 }
 
 bool same(const SolveResult& a, const SolveResult& b) {

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "solver/priors.hpp"
+#include "solver/spectrum.hpp"
 
 namespace diffrt::solver {
 namespace {
@@ -32,8 +33,8 @@ Matrix apparent_directions(LeastSquaresProblem& problem, const std::vector<Prior
   Matrix found(P, 0);
   if (0.5 * kFar * kFar * s2 <= 2 * (point.data.noise + point.data.worst_noise)) return found;
   const Vector inverse = sizes.cwiseInverse();
-  const Eigen::SelfAdjointEigenSolver<Matrix> principal(inverse.asDiagonal() * covariance *
-                                                        inverse.asDiagonal());
+  EigenSolver principal;
+  decompose(inverse.asDiagonal() * covariance * inverse.asDiagonal(), principal);
   Vector step(P), there(P);
   for (Index k = 0; k < P; ++k) {
     const double variance = principal.eigenvalues()[P - 1 - k];

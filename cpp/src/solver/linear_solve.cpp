@@ -2,8 +2,6 @@
 // is large.
 #include "solver/linear_solve.hpp"
 
-#include "solver/spectrum.hpp"
-
 namespace diffrt::solver {
 
 LinearSolver::LinearSolver(Index size, bool dense, double null_threshold) : null_threshold_(null_threshold) {
@@ -65,7 +63,7 @@ void LinearSolver::undamped(const Model& model, const Mask& frozen, Vector& y) {
 }
 
 void LinearSolver::shortest(Vector& y) {
-  eigen_.compute(work_);
+  decompose(work_, eigen_);
   const Vector& values = eigen_.eigenvalues();
   const double smallest = null_threshold_ * values[values.size() - 1];
   v_.noalias() = eigen_.eigenvectors().transpose() * y;

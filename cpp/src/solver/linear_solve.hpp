@@ -6,6 +6,7 @@
 
 #include "solver/conjugate_gradients.hpp"
 #include "solver/model.hpp"
+#include "solver/spectrum.hpp"
 
 namespace diffrt::solver {
 
@@ -29,7 +30,7 @@ class LinearSolver {
   double null_threshold_;
   Matrix work_;  // lower triangle: the scaled matrix, then its factor
   Vector v_, w_;
-  Eigen::SelfAdjointEigenSolver<Matrix> eigen_;
+  EigenSolver eigen_;
   std::optional<ConjugateGradients> iterative_;
 };
 

@@ -24,6 +24,8 @@ double smallest_eigenvalue(const Eigen::Ref<const Matrix>& L, Vector& v, Vector&
   return 1 / growth;
 }
 
+void decompose(const Matrix& A, EigenSolver& solver) { solver.compute(A); }
+
 void sparsify(Matrix& basis) {
   // Reduce: in turn, the largest entry of the columns not yet used becomes the only one of its row.
   for (Index used = 0; used < basis.cols(); ++used) {

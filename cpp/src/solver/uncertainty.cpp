@@ -81,7 +81,8 @@ class FreePart {
       inverse_ = cholesky.solve(Matrix::Identity(n, n));
       return;
     }
-    const Eigen::SelfAdjointEigenSolver<Matrix> eigen(A);
+    EigenSolver eigen;
+    decompose(A, eigen);
     const Vector& values = eigen.eigenvalues();
     Index nulls = 0;
     while (nulls < n && !(values[nulls] > null_threshold * values[n - 1])) ++nulls;
