@@ -84,8 +84,9 @@ class FitResult(ByContent):
     steps               trials made, rejected ones and those of coarse levels included
     history             a StepRecord for the start (of each level) and for each trial
     H                   (P, P), J'WJ at theta, in the tangent space (poses: by a further increment)
-    rank                of H
-    null_directions     (K, P), unit vectors along which the data say nothing: theta is where the start left it
+    rank                how many directions are determined: the free parameters that no bound holds, less K
+    null_directions     (K, P), unit vectors along which the data say nothing: theta is where the start left it; also
+                        those determined in appearance only, as the turn of a can that is modelled by 64 flat sides
     null_names          the same in words, one line each
     covariance          (P, P), s^2 (J'WJ)^-1, in the tangent space; infinite for parameters in a null direction; None
                         if there are no more residuals than parameters, or P is beyond the dense limit (1000)
