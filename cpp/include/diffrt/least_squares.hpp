@@ -227,9 +227,9 @@ struct SolveResult {
   // null space of H, each chosen to involve as few parameters as possible. Then those that are determined to
   // first order only: a can that is a prism of 64 sides resists being turned by a degree, and looks the same
   // when it is turned by 5.6. Of the directions of largest deviation, in units of the problem's magnitudes(),
-  // one is such if six deviations to either side raise the cost by less than half of the 18 s^2 that H
-  // promises. (Looked for at a minimum, where the problem offers magnitudes(), with up to 300 parameters.)
-  // Each is of unit length, its largest component positive.
+  // one is such if six deviations to either side raise the cost, in their mean, by less than half of the
+  // 18 s^2 that H promises. (Looked for at a minimum, where the problem offers magnitudes(), with up to 300
+  // parameters.) Each is of unit length, its largest component positive.
   std::vector<double> null_directions;
 
   // s^2 = 2 cost / (count + priors - rank), the variance of a residual of weight 1; NaN with nothing left

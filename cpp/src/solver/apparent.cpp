@@ -14,8 +14,8 @@ namespace {
 constexpr double kFar = 6, kEnough = 0.5;
 constexpr Index kAlways = 2;
 
-// What a step saves less than H promises for kFar deviations, as a share of the promise: over residuals that
-// exist at both ends, of which the promise is their part.
+// By how much a step of kFar deviations raises the cost, as a share of what H promises: over residuals that
+// exist at both ends, and of their part of the promise.
 double share_of_promise(const Point& from, const Point& to, double s2) {
   if (!to.finite()) return 1;  // there is no model: a border, not a plain
   const SharedResiduals& shared = to.data.shared;
@@ -39,16 +39,16 @@ Matrix apparent_directions(LeastSquaresProblem& problem, const std::vector<Prior
   for (Index k = 0; k < P; ++k) {
     const double variance = principal.eigenvalues()[P - 1 - k];
     if (!(variance > 0)) break;
-    double least = 1;
+    double mean = 0;  // of both sides: where a fit has stalled, the cost may have a slope
     for (const double side : {kFar, -kFar}) {
       step = side * std::sqrt(variance) * sizes.cwiseProduct(principal.eigenvectors().col(P - 1 - k));
       problem.plus(view(theta), view(step), view(there));
       Point trial;
       trial.data = problem.cost(view(there));
       trial.prior_cost = prior_cost(priors, there);
-      least = std::min(least, share_of_promise(point, trial, s2));
+      mean += 0.5 * share_of_promise(point, trial, s2);
     }
-    if (least < kEnough) {
+    if (mean < kEnough) {
       found.conservativeResize(Eigen::NoChange, found.cols() + 1);
       found.rightCols(1) = step / kFar;
     } else if (k + 1 >= kAlways) {
