@@ -41,6 +41,7 @@
 
 #include "diffrt/export.hpp"
 #include "diffrt/span.hpp"
+#include "diffrt/sparse.hpp"
 
 namespace diffrt {
 
@@ -91,6 +92,25 @@ class DIFFRT_API LeastSquaresProblem {
   // added up.
   virtual void tangent_row(Span<const double> theta, std::size_t i, Span<double> row) const;
 
+  // For problems with many parameters. What follows is what the solver calls; by default it asks the dense
+  // calls, and H is a matrix without zeros. Override them where H is sparse, and each step costs what its
+  // entries cost.
+
+  // As normal_equations(), with H sparse and symmetric, both triangles. `H` is what an earlier call left
+  // there, or empty: the same entries may be used again.
+  virtual Evaluation sparse_normal_equations(Span<const double> theta, SparseMatrix& H, Span<double> g);
+
+  // As gradient_scatter(), with M sparse.
+  virtual bool sparse_gradient_scatter(Span<const double> theta, SparseMatrix& M);
+
+  // As tangent_row(): replaces `entries` by those of the row that are not zero.
+  struct TangentEntry {
+    std::size_t index;
+    double value;
+  };
+  virtual void tangent_entries(Span<const double> theta, std::size_t i,
+                               std::vector<TangentEntry>& entries) const;
+
   // How large the parameters are, in the tangent space: a change of parameter i by sizes[i] changes
   // everything (a radian; for a position, its distance from the eye). Steps are measured by it, and how far a
   // covariance can be trusted. By default |theta|, and returns false: no covariance is put to the test.
@@ -103,6 +123,9 @@ class DIFFRT_API LeastSquaresProblem {
   // Relative accuracy of the entries of H: 2e-16 for double arithmetic, about 1e-7 if J is computed in float.
   // Eigenvalues of H below it, relatively, are noise; it sets the automatic `null_threshold`.
   virtual double precision() const { return std::numeric_limits<double>::epsilon(); }
+
+ private:
+  mutable std::vector<double> row_;  // scratch of tangent_entries()
 };
 
 // ---- How --------------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@
 #include "diffrt/observation.hpp"
 #include "diffrt/scene.hpp"
 #include "diffrt/span.hpp"
+#include "diffrt/sparse.hpp"
 
 namespace diffrt {
 

@@ -22,4 +22,39 @@ bool LeastSquaresProblem::magnitudes(Span<const double> theta, Span<double> size
 
 bool LeastSquaresProblem::gradient_scatter(Span<const double>, Span<double>) { return false; }
 
+namespace {
+
+// The matrix without zeros.
+void fill(SparseMatrix& matrix, std::size_t P) {
+  if (matrix.rows() == P && matrix.values.size() == P * P) return;
+  matrix.row_starts.resize(P + 1);
+  for (std::size_t i = 0; i <= P; ++i) matrix.row_starts[i] = static_cast<std::int64_t>(i * P);
+  matrix.columns.resize(P * P);
+  for (std::size_t k = 0; k < P * P; ++k) matrix.columns[k] = static_cast<std::int32_t>(k % P);
+  matrix.values.resize(P * P);
+}
+
+}  // namespace
+
+Evaluation LeastSquaresProblem::sparse_normal_equations(Span<const double> theta, SparseMatrix& H,
+                                                        Span<double> g) {
+  fill(H, theta.size());
+  return normal_equations(theta, {H.values.data(), H.values.size()}, g);
+}
+
+bool LeastSquaresProblem::sparse_gradient_scatter(Span<const double> theta, SparseMatrix& M) {
+  fill(M, theta.size());
+  return gradient_scatter(theta, {M.values.data(), M.values.size()});
+}
+
+void LeastSquaresProblem::tangent_entries(Span<const double> theta, std::size_t i,
+                                          std::vector<TangentEntry>& entries) const {
+  row_.resize(theta.size());
+  tangent_row(theta, i, {row_.data(), row_.size()});
+  entries.clear();
+  for (std::size_t k = 0; k < row_.size(); ++k) {
+    if (row_[k] != 0) entries.push_back({k, row_[k]});
+  }
+}
+
 }  // namespace diffrt
