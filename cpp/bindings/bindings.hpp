@@ -15,6 +15,7 @@ namespace diffrt::bindings {
 
 namespace py = pybind11;
 
+void bind_compressed_rows(py::module_& module);
 void bind_device_array(py::module_& module);
 void bind_errors(py::module_& module);
 void bind_foreign_array(py::module_& module);
