@@ -344,25 +344,16 @@ bool between_steps(const py::object& callback, const StepRecord& record, Span<co
 
 py::dict result_dict(SolveResult&& result) {
   const auto P = static_cast<py::ssize_t>(result.theta.size());
-  const auto square = [P](std::vector<double>&& values) -> py::object {
-    if (values.empty()) return py::none();
-    return to_array(std::move(values), {P, P});
-  };
   py::list history;
   for (const StepRecord& r : result.history) {
     history.append(py::make_tuple(r.step, r.cost, r.count, r.gradient_norm, r.step_norm, r.lambda,
                                   r.gain_ratio, r.accepted, r.seconds, r.level));
   }
-  const auto nulls =
-      static_cast<py::ssize_t>(P > 0 ? result.null_directions.size() / static_cast<std::size_t>(P) : 0);
   return py::dict(
       "theta"_a = to_array(std::move(result.theta), {P}), "cost"_a = result.cost,
       "data_cost"_a = result.data_cost, "count"_a = result.count, "status"_a = name(result.status),
-      "steps"_a = result.steps, "history"_a = history, "H"_a = square(std::move(result.H)),
-      "rank"_a = result.rank, "analysed"_a = result.analysed, "held"_a = result.held,
-      "null_directions"_a = to_array(std::move(result.null_directions), {nulls, P}),
-      "residual_variance"_a = result.residual_variance, "covariance"_a = square(std::move(result.covariance)),
-      "covariance_sandwich"_a = square(std::move(result.covariance_sandwich)), "unseen"_a = result.unseen);
+      "steps"_a = result.steps, "history"_a = history, "H"_a = sparse_arrays(std::move(result.H_sparse)),
+      "held"_a = result.held, "uncertainty"_a = result.uncertainty, "unseen"_a = result.unseen);
 }
 
 py::dict fit_image(LockedRenderer& self, const py::object& observed, const py::object& weights,
@@ -371,7 +362,7 @@ py::dict fit_image(LockedRenderer& self, const py::object& observed, const py::o
                    double cost_tolerance, double initial_damping,
                    const std::vector<std::tuple<std::size_t, double, double>>& priors,
                    const std::vector<double>& lower, const std::vector<double>& upper,
-                   const py::object& callback, int levels) {
+                   const py::object& callback, int levels, bool uncertainty, std::size_t dense_limit) {
   const DoubleArray values = theta_of(theta0);
   const Span<const double> in = bindings::span_of(values);
   const Observation observation = observation_of(self.get(), observed, weights);
@@ -385,6 +376,9 @@ py::dict fit_image(LockedRenderer& self, const py::object& observed, const py::o
   for (const auto& [index, mean, sigma] : priors) options.priors.push_back({index, mean, sigma});
   options.lower = lower;
   options.upper = upper;
+  options.uncertainty = uncertainty;
+  options.deferred = true;
+  options.dense_limit = dense_limit;
   const Loss robust = loss_of(loss);
   return result_dict([&] {
     const WithoutGil without;
