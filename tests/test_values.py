@@ -41,7 +41,7 @@ def test_results_are_compared_by_content(renderer, result):
     assert dataclasses.replace(result, theta=result.theta + 1) != result
     assert dataclasses.replace(result, covariance=None) != result
     other = renderer.normal_equations([1.05, 0, 0, 5], renderer.render())
-    assert dataclasses.replace(equations, H_rows=other.H_rows) != equations
+    assert dataclasses.replace(equations, matrix=other.matrix) != equations
     assert dataclasses.replace(result, cost=np.nan) == dataclasses.replace(result, cost=float("nan"))
     with pytest.raises(TypeError, match="unhashable type: 'FitResult'"):
         hash(result)

@@ -4,13 +4,14 @@
 // What PyInit__core calls in the main interpreter.
 PYBIND11_MODULE(_core_of_main_interpreter, module) {
   module.doc() = "The C++ core of diffrt_aot. Use the names in diffrt_aot instead.";
-  diffrt::bindings::bind_compressed_rows(module);
   diffrt::bindings::bind_device_array(module);
   diffrt::bindings::bind_errors(module);
   diffrt::bindings::bind_foreign_array(module);
   diffrt::bindings::bind_info(module);
   diffrt::bindings::bind_jacobian(module);
+  diffrt::bindings::bind_normal_matrix(module);
   diffrt::bindings::bind_renderer(module);
+  diffrt::bindings::bind_uncertainty(module);
 }
 
 // In any other, pybind11 would wait for the interpreter's lock, which this thread has, for ever.

@@ -3,10 +3,10 @@
 #include <new>
 #include <optional>
 
-#include "compressed_rows.hpp"
 #include "driver_call.hpp"
 #include "foreign_array.hpp"
 #include "memory_pool.hpp"
+#include "normal_matrix.hpp"
 #include "turns.hpp"
 
 namespace diffrt::bindings {
@@ -306,7 +306,7 @@ py::tuple normal_equations(LockedRenderer& self, const py::object& theta, const 
   result.H_sparse = self.matrices()->take();
   self.alone([&](Renderer& renderer) { renderer.normal_equations(in, observation, loss_of(loss), result); });
   const auto P = static_cast<py::ssize_t>(result.g.size());
-  return py::make_tuple(wrap_rows(std::move(result.H_sparse), self.dense_limit(), self.matrices()),
+  return py::make_tuple(wrap_matrix(std::move(result.H_sparse), self.dense_limit(), self.matrices()),
                         to_array(std::move(result.g), {P}), result.cost, result.count);
 }
 
@@ -349,11 +349,12 @@ py::dict result_dict(SolveResult&& result) {
     history.append(py::make_tuple(r.step, r.cost, r.count, r.gradient_norm, r.step_norm, r.lambda,
                                   r.gain_ratio, r.accepted, r.seconds, r.level));
   }
-  return py::dict(
-      "theta"_a = to_array(std::move(result.theta), {P}), "cost"_a = result.cost,
-      "data_cost"_a = result.data_cost, "count"_a = result.count, "status"_a = name(result.status),
-      "steps"_a = result.steps, "history"_a = history, "H"_a = sparse_arrays(std::move(result.H_sparse)),
-      "held"_a = result.held, "uncertainty"_a = result.uncertainty, "unseen"_a = result.unseen);
+  return py::dict("theta"_a = to_array(std::move(result.theta), {P}), "cost"_a = result.cost,
+                  "data_cost"_a = result.data_cost, "count"_a = result.count,
+                  "status"_a = name(result.status), "steps"_a = result.steps, "history"_a = history,
+                  "H"_a = sparse_arrays(result.H_sparse), "held"_a = result.held,
+                  "uncertainty"_a = std::const_pointer_cast<Uncertainty>(result.uncertainty),
+                  "unseen"_a = result.unseen);
 }
 
 py::dict fit_image(LockedRenderer& self, const py::object& observed, const py::object& weights,

@@ -153,12 +153,14 @@ std::vector<double> dense_of(const SparseMatrix& M) {
 }  // namespace
 
 TEST_CASE("what is sparse is what is dense, which there is up to a limit") {
-  RendererOptions with_limit = options({"ball.center", "ball.radius", "pyramid.pose", "floor.point"});
+  Scene with_another = scene();
+  with_another.shapes.emplace_back("apart", Sphere{{1.6, -1.2, 5}, 0.2});
+  RendererOptions with_limit = options({"ball.center", "ball.radius", "pyramid.pose", "apart.center"});
   with_limit.boundary = Boundary::exact;
-  Renderer below(scene(), with_limit);
+  Renderer below(with_another, with_limit);
   const std::size_t P = below.parameters();
   with_limit.dense_limit = P - 1;
-  Renderer above(scene(), with_limit);
+  Renderer above(with_another, with_limit);
   std::vector<float> observed(below.pixels() * 4, 0.5f);
   const Observation observation{ImageView::contiguous(observed.data(), height, width, 4), {}};
   NormalEquations dense, sparse;

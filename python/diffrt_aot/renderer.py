@@ -20,6 +20,7 @@ from .errors import InvalidTypeError, InvalidValueError, missing_dependency, unk
 from .jacobian import Jacobian
 from .losses import Loss, check_loss
 from .scene import Scene, check_free_names, check_scene
+from .sparse import CompressedRows
 
 Image = npt.NDArray[np.float32]
 DENSE_LIMIT = 1000
@@ -35,29 +36,34 @@ class NormalEquations(ByContent):
     """The normal equations of a Gauss-Newton step at theta: H d = -g.
 
     H = J'WJ, W = w rho'(r^2), is a symmetric (P, P) matrix of float64. It has entries where two parameters can meet:
-    those of one primitive, and of primitives that share a pixel at this theta. So it comes in three forms: `H_rows`,
-    from which the others are made when they are first asked for; `H_sparse`, for scipy; and `H`, an array.
+    those of one primitive, and of primitives that share a pixel at this theta. It is kept sparse, and read as `H_rows`
+    (arrays), `H_sparse` (scipy's) or `H` (dense).
 
-    H_rows  H by compressed rows, three read-only arrays: row i has values[k] in column columns[k] for
-            row_starts[i] <= k < row_starts[i + 1], columns ascending
+    matrix  H as the library holds it
     g       (P,) float64, J'Wr, the gradient of the cost
     cost    1/2 sum w rho(r^2), r = rendered - observed
     count   number of residuals
     """
 
-    H_rows: _core.CompressedRows
+    matrix: _core.NormalMatrix
     g: FloatArray
     cost: float
     count: int
 
     @property
     def H(self) -> FloatArray:
-        """(P, P) float64. It takes 8 P^2 bytes, so there is none where P is beyond the renderer's `dense_limit`.
+        """(P, P), made when it is first read; there is none where P is beyond the renderer's `dense_limit`.
 
         Raises:
             InvalidValueError: P is beyond dense_limit.
         """
-        return self.H_rows.dense()
+        return self.matrix.dense()
+
+    @property
+    def H_rows(self) -> CompressedRows:
+        """H by compressed rows, over the memory that it lies in: read-only."""
+        P, matrix = len(self.g), self.matrix
+        return CompressedRows(matrix.row_starts, matrix.columns, matrix.values, (P, P))
 
     @property
     def H_sparse(self) -> Any:
@@ -66,8 +72,8 @@ class NormalEquations(ByContent):
             from scipy.sparse import csc_array
         except ImportError as error:
             raise missing_dependency("scipy", "NormalEquations.H_sparse") from error
-        rows, P = self.H_rows, len(self.g)
-        return csc_array((rows.values, rows.columns, rows.row_starts), shape=(P, P), copy=True)
+        P, matrix = len(self.g), self.matrix
+        return csc_array((matrix.values, matrix.columns, matrix.row_starts), shape=(P, P), copy=True)
 
 
 class Renderer:

@@ -144,7 +144,7 @@ Determined::Determined(const Sparse& A, const Mask& free, double null_threshold,
     own.setFromTriplets(entries.begin(), entries.end());
     const bool full =
         static_cast<double>(own.nonZeros()) > kFull * static_cast<double>(n) * static_cast<double>(n);
-    if (n <= std::min(kSmall, dense_limit) || (n <= dense_limit && full)) {
+    if (n == 1 || n <= std::min(kSmall, dense_limit) || (n <= dense_limit && full)) {
       parts_.push_back(std::make_unique<DensePart>(part, Matrix(own), null_threshold, largest));
     } else {
       parts_.push_back(std::make_unique<SparsePart>(part, own, null_threshold, largest));

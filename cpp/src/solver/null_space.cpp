@@ -58,7 +58,7 @@ NullSpace null_space(const Sparse& A, double null_threshold, double largest) {
   const Index width = std::min(n, nulls + std::max<Index>(8, std::min<Index>(nulls, 100)));
 
   // Where rounding has made A indefinite, by a little, a little more makes it definite again.
-  for (double shift = zero / 8; !factor.compute(shifted(A, shift)) && shift < 1;) shift *= 2;
+  for (double shift = std::max(zero / 8, 1e-16); !factor.compute(shifted(A, shift)) && shift < 1;) shift *= 2;
   Matrix X = irregular(n, width), image(n, width);
   EigenSolver ritz;
   for (int k = 0; k < kIterations; ++k) {

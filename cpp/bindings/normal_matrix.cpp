@@ -1,4 +1,4 @@
-#include "compressed_rows.hpp"
+#include "normal_matrix.hpp"
 
 #include "memory.hpp"
 #include "sparse.hpp"
@@ -6,15 +6,15 @@
 namespace diffrt::bindings {
 namespace {
 
-class CompressedRows {
+class NormalMatrix {
  public:
-  CompressedRows(SparseMatrix matrix, std::size_t dense_limit, std::weak_ptr<MemoryPool<SparseMatrix>> pool)
+  NormalMatrix(SparseMatrix matrix, std::size_t dense_limit, std::weak_ptr<MemoryPool<SparseMatrix>> pool)
       : matrix_(std::move(matrix)), dense_limit_(dense_limit), pool_(std::move(pool)) {}
-  ~CompressedRows() {
+  ~NormalMatrix() {
     if (const auto pool = pool_.lock()) pool->put(std::move(matrix_));
   }
-  CompressedRows(const CompressedRows&) = delete;
-  CompressedRows& operator=(const CompressedRows&) = delete;
+  NormalMatrix(const NormalMatrix&) = delete;
+  NormalMatrix& operator=(const NormalMatrix&) = delete;
 
   const SparseMatrix& matrix() const { return matrix_; }
   std::size_t dense_limit() const { return dense_limit_; }
@@ -51,7 +51,7 @@ py::array view(const py::object& self, const std::vector<T>& numbers) {
   return array;
 }
 
-const SparseMatrix& matrix_of(const py::object& self) { return self.cast<const CompressedRows&>().matrix(); }
+const SparseMatrix& matrix_of(const py::object& self) { return self.cast<const NormalMatrix&>().matrix(); }
 
 template <class T>
 std::vector<T> numbers_of(const py::handle& given) {
@@ -61,25 +61,25 @@ std::vector<T> numbers_of(const py::handle& given) {
 
 }  // namespace
 
-py::object wrap_rows(SparseMatrix matrix, std::size_t dense_limit,
-                     const std::shared_ptr<MemoryPool<SparseMatrix>>& pool) {
-  return py::cast(std::make_unique<CompressedRows>(std::move(matrix), dense_limit, pool));
+py::object wrap_matrix(SparseMatrix matrix, std::size_t dense_limit,
+                       const std::shared_ptr<MemoryPool<SparseMatrix>>& pool) {
+  return py::cast(std::make_unique<NormalMatrix>(std::move(matrix), dense_limit, pool));
 }
 
-void bind_compressed_rows(py::module_& module) {
-  py::class_<CompressedRows>(module, "CompressedRows",
-                             "A symmetric sparse matrix by compressed rows, which are its columns, too.")
+void bind_normal_matrix(py::module_& module) {
+  py::class_<NormalMatrix>(module, "NormalMatrix",
+                           "A symmetric sparse matrix by compressed rows, which are its columns, too.")
       .def_property_readonly("row_starts",
                              [](const py::object& self) { return view(self, matrix_of(self).row_starts); })
       .def_property_readonly("columns",
                              [](const py::object& self) { return view(self, matrix_of(self).columns); })
       .def_property_readonly("values",
                              [](const py::object& self) { return view(self, matrix_of(self).values); })
-      .def_property_readonly("dense_limit", &CompressedRows::dense_limit)
-      .def("dense", &CompressedRows::dense)
+      .def_property_readonly("dense_limit", &NormalMatrix::dense_limit)
+      .def("dense", &NormalMatrix::dense)
       .def("__eq__",
-           [](const CompressedRows& a, const py::object& other) {
-             if (!py::isinstance<CompressedRows>(other)) return false;
+           [](const NormalMatrix& a, const py::object& other) {
+             if (!py::isinstance<NormalMatrix>(other)) return false;
              const SparseMatrix &x = a.matrix(), &y = matrix_of(other);
              return x.row_starts == y.row_starts && x.columns == y.columns && x.values == y.values;
            })
@@ -87,10 +87,10 @@ void bind_compressed_rows(py::module_& module) {
           [](const py::object& self) {
             const SparseMatrix& M = matrix_of(self);
             return py::make_tuple(view(self, M.row_starts), view(self, M.columns), view(self, M.values),
-                                  self.cast<const CompressedRows&>().dense_limit());
+                                  self.cast<const NormalMatrix&>().dense_limit());
           },
           [](const py::tuple& state) {
-            return std::make_unique<CompressedRows>(
+            return std::make_unique<NormalMatrix>(
                 SparseMatrix{numbers_of<std::int64_t>(state[0]), numbers_of<std::int32_t>(state[1]),
                              numbers_of<double>(state[2])},
                 state[3].cast<std::size_t>(), std::weak_ptr<MemoryPool<SparseMatrix>>());

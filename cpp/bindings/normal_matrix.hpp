@@ -6,7 +6,7 @@
 namespace diffrt::bindings {
 
 // The matrix goes back to `pool` when Python has no more use for it.
-py::object wrap_rows(SparseMatrix matrix, std::size_t dense_limit,
-                     const std::shared_ptr<MemoryPool<SparseMatrix>>& pool);
+py::object wrap_matrix(SparseMatrix matrix, std::size_t dense_limit,
+                       const std::shared_ptr<MemoryPool<SparseMatrix>>& pool);
 
 }  // namespace diffrt::bindings
