@@ -176,15 +176,17 @@ scene = dr.Scene(dr.PinholeCamera(64, 64, 64, 64, 32, 32),
                  {f"s{i}": dr.Sphere(center, 0.01) for i, center in enumerate(centers)})
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 free = [f"s{i}.{field}" for i in range(count) for field in ("center", "radius")]
-renderer = dr.Renderer(scene, free, output="mask", boundary="exact", dense_limit=limit)
-equations = renderer.normal_equations(None, np.zeros((64, 64)))
+renderer = dr.Renderer(scene, free, output=["mask", "depth"], background=9.0, boundary="exact", dense_limit=limit)
+equations = renderer.normal_equations(None, np.ones((64, 64, 2)))
 after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print((after - before) / 1024, len(equations.g), len(equations.H_rows.values))
-resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
-try:
-    equations.H
-except MemoryError as error:
-    print(error)
+_, J = renderer.jacobian()
+resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
+for read in (lambda: equations.H, J.dense):
+    try:
+        read()
+    except dr.DiffrtError as error:
+        print(isinstance(error, MemoryError), error)
 """
 
 
@@ -195,4 +197,5 @@ def test_a_hundred_thousand_parameters():
     megabytes, P, entries = map(float, lines[0].split())
     assert P == 100_000 and 16 * 25_000 <= entries < 100 * P
     assert megabytes < 400
-    assert lines[1] == "a dense H takes 80000 MB, and there is no memory for it"
+    assert lines[1] == "True a dense H takes 80000 MB, and there is no memory for it"
+    assert lines[2] == "True a dense Jacobian takes 3277 MB, and there is no memory for it"
