@@ -87,9 +87,11 @@ void sphere_block(Block& block, const scene::ShapeState& shape, const scene::Sha
   center.topRows<3>() = T_camera_world.R;
   builder.add(columns.center, center);
   builder.add(columns.radius, Eigen::Vector4d(0, 0, 0, 1));
-  Matrix46 pose = Matrix46::Zero();
-  pose.topRows<3>() = point_by_camera(T_camera_world * shape.center) * camera_pose;
-  builder.add(camera.pose, pose);
+  if (camera.pose >= 0) {
+    Matrix46 pose = Matrix46::Zero();
+    pose.topRows<3>() = point_by_camera(T_camera_world * shape.center) * camera_pose;
+    builder.add(camera.pose, pose);
+  }
   builder.build(block);
 }
 
@@ -107,11 +109,13 @@ void plane_block(Block& block, const scene::ShapeState& shape, const scene::Shap
   normal.row(3) = (shape.point - T_world_camera.t).transpose() * projection;
   builder.add(columns.point, point);
   builder.add(columns.normal, normal);
-  Matrix46 pose = Matrix46::Zero();
-  const Vector3d n_camera = T_world_camera.R.transpose() * unit;
-  pose.topRightCorner<3, 3>() = skew(n_camera);
-  pose.bottomLeftCorner<1, 3>() = -n_camera.transpose();
-  builder.add(camera.pose, Matrix46(pose * camera_pose));
+  if (camera.pose >= 0) {
+    Matrix46 pose = Matrix46::Zero();
+    const Vector3d n_camera = T_world_camera.R.transpose() * unit;
+    pose.topRightCorner<3, 3>() = skew(n_camera);
+    pose.bottomLeftCorner<1, 3>() = -n_camera.transpose();
+    builder.add(camera.pose, Matrix46(pose * camera_pose));
+  }
   builder.build(block);
 }
 
@@ -119,13 +123,18 @@ void mesh_block(Block& block, const Vector3d& pivot, const Rigid& T_camera_mesh,
                 const Matrix6& mesh_pose, const scene::CameraColumns& camera, const Matrix6& camera_pose) {
   // X + rho_l + phi_l x (X - pivot): phi_l is the rotation, rho_l the motion of the pivot.
   BlockBuilder builder(6, camera);
-  Matrix6 by_mesh = Matrix6::Zero(), by_camera = Matrix6::Zero();
-  by_mesh.topRows<3>() = point_by_mesh(pivot, T_camera_mesh.R, T_camera_mesh.t);
-  by_mesh.bottomRightCorner<3, 3>() = T_camera_mesh.R;
-  by_camera.topRows<3>() = point_by_camera(pivot);
-  by_camera.bottomRightCorner<3, 3>() = -Matrix3d::Identity();
-  builder.add(mesh_column, Matrix6(by_mesh * mesh_pose));
-  builder.add(camera.pose, Matrix6(by_camera * camera_pose));
+  if (mesh_column >= 0) {
+    Matrix6 by_mesh = Matrix6::Zero();
+    by_mesh.topRows<3>() = point_by_mesh(pivot, T_camera_mesh.R, T_camera_mesh.t);
+    by_mesh.bottomRightCorner<3, 3>() = T_camera_mesh.R;
+    builder.add(mesh_column, Matrix6(by_mesh * mesh_pose));
+  }
+  if (camera.pose >= 0) {
+    Matrix6 by_camera = Matrix6::Zero();
+    by_camera.topRows<3>() = point_by_camera(pivot);
+    by_camera.bottomRightCorner<3, 3>() = -Matrix3d::Identity();
+    builder.add(camera.pose, Matrix6(by_camera * camera_pose));
+  }
   builder.build(block);
 }
 
