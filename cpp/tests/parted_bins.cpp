@@ -5,7 +5,6 @@
 #include <random>
 
 #include "renderer/bins.hpp"
-#include "runtime/isa.hpp"
 
 using diffrt::renderer::TileGrid;
 using diffrt::renderer::TileLists;
@@ -74,8 +73,7 @@ TEST_CASE("tile lists of two parts: first what centres of the tile see, both in 
     for (const int threads : {1, 2, 3}) {
       diffrt::runtime::ThreadPool pool(threads);
       TileLists lists;
-      lists.update(*diffrt::runtime::active_level().kernels, pool, grid, touched.data(), count, stride,
-                   centres.data());
+      lists.update(pool, grid, touched.data(), count, stride, centres.data());
       int beside = 0;
       for (int t = 0; t < grid.tiles(); ++t) {
         std::vector<int> expected[2];

@@ -48,10 +48,13 @@ DeviceGroup::DeviceGroup(const Group& group, runtime::Device& device, const Tile
   }
   if (group.own_sums) {
     own_bounds_ = once.send(group.sum_bounds);
-    own_offsets_ = once.send(group.sums.offsets(), static_cast<std::size_t>(grid.tiles()) + 1);
-    const auto entries = static_cast<std::size_t>(group.sums.entries());
-    own_candidates_ = once.send(group.sums.candidates(), entries);
-    own_tiles_ = once.send(group.sums.tile_of_entries());
+    TileLists one;
+    if (group.kind == GroupKind::rigid_mesh) one.one_entry_each(grid);
+    const TileLists& sums = group.kind == GroupKind::rigid_mesh ? one : group.sums;
+    own_offsets_ = once.send(sums.offsets(), static_cast<std::size_t>(grid.tiles()) + 1);
+    const auto entries = static_cast<std::size_t>(sums.entries());
+    own_candidates_ = once.send(sums.candidates(), entries);
+    own_tiles_ = once.send(sums.tile_of_entries());
   }
 }
 
@@ -89,7 +92,7 @@ void DeviceGroup::prepare_vertices(Recording& recording, const kernels::DeviceTa
   const DeviceArray<float> T = upload.array(T_camera_mesh_);
   const DeviceArray<float> vertices = moves_vertices() ? upload.array(uploaded_vertices_) : vertices_.array();
   recording.launch(kernels.prepare_vertices, group_.vertex_stride, [this, T, vertices](auto& a) {
-    a.stride = group_.vertex_stride;
+    a.stride = a.camera_stride = group_.vertex_stride;
     a.T_camera_mesh = array(T), a.vertices = array(vertices), a.vertices_camera = array(vertices_camera_);
   });
 }
@@ -147,7 +150,7 @@ SumEntries DeviceGroup::sum_entries(const Upload& upload) const {
   entries.offsets = own_offsets_.array(), entries.candidates = own_candidates_.array();
   entries.tiles = own_tiles_.array();
   entries.bounds = own_bounds_.array(), entries.stride = static_cast<int>(group_.sum_bounds.size() / 4);
-  entries.most = group_.sums.entries();
+  entries.most = static_cast<int>(own_candidates_.size());
   entries.direct = group_.kind == GroupKind::rigid_mesh;
   return entries;
 }
