@@ -175,6 +175,7 @@ void SilhouetteWork::decide(const TileContext& context) {
 void SilhouetteWork::find_seen_groups(const TileContext& context, bool with_rows) {
   seen_groups_.clear();
   if (context.groups.size() == 1) return seen_groups_.push_back(0);
+  seen_groups_.reserve(context.groups.size());
   marks_.resize(context.groups.size(), 0);
   ++mark_;
   int last = -1;

@@ -190,7 +190,7 @@ void SilhouetteWork::make_room_as(const TileContext& context, const SilhouetteWo
     near_triangles_.resize(other.near_triangles_.ids.size());
   resize(near_entries_, other.near_entries_), reserve(near_offsets_, other.near_offsets_);
   reserve(segments_, other.segments_), reserve(piece_segments_, other.piece_segments_);
-  reserve(seen_groups_, other.seen_groups_);
+  reserve(seen_groups_, other.seen_groups_), resize(marks_, other.marks_);
 }
 
 void SilhouetteWork::differentiate(const TileContext& context) {
