@@ -114,9 +114,9 @@ ROTATED = CAMERA.replace(T_world_camera=looking_at((0.4, -0.2, 6.0), (7.0, -3.0,
 INTRINSICS = ["camera.focal", "camera.principal"]
 
 
-def sheet(cells: int) -> tuple[np.ndarray, np.ndarray]:
-    """A square of cells x cells squares, from -1 to 1 in x and y."""
-    x = np.linspace(-1.0, 1.0, cells + 1)
+def sheet(cells: int, half: float) -> tuple[np.ndarray, np.ndarray]:
+    """A square of cells x cells squares, from -half to half in x and y."""
+    x = np.linspace(-half, half, cells + 1)
     vertices = np.array([(u, v, 0.0) for v in x for u in x])
     corners = [i * (cells + 1) + j for i in range(cells) for j in range(cells)]
     faces = [(a, a + 1, a + cells + 1) for a in corners]
@@ -193,7 +193,7 @@ def _cases() -> dict[str, Case]:
         ),
         "sheet through the camera plane": case(
             CAMERA,
-            {"sheet": dr.Mesh(*sheet(6), pose((1.3, 0.2, 0.1), (0.1, 0.5, 0.2)))},
+            {"sheet": dr.Mesh(*sheet(6, 4.0), pose((1.3, 0.2, 0.1), (0.4, 2.0, 0.8)))},
             ["sheet.pose", "camera.pose", *INTRINSICS],
         ),
         "many meshes": case(
