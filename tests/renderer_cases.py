@@ -193,7 +193,7 @@ def _cases() -> dict[str, Case]:
         ),
         "sheet through the camera plane": case(
             CAMERA,
-            {"sheet": dr.Mesh(*sheet(6, 4.0), pose((1.3, 0.2, 0.1), (0.4, 2.0, 0.8)))},
+            {"sheet": dr.Mesh(*sheet(8, 8.0), pose((1.75, 0.2, 0.3), (0.3, 0.7, 0.0)))},
             ["sheet.pose", "camera.pose", *INTRINSICS],
         ),
         "many meshes": case(
