@@ -33,7 +33,7 @@ def shapes(spread):
 
 
 def free_names():
-    return [f"b{k}.{'vertices' if k in FREE_VERTICES else 'pose'}" for k in range(0, 24)]
+    return [f"b{k}.{'vertices' if k in FREE_VERTICES else 'pose'}" for k in range(24)]
 
 
 def renderer(shown, free, boundary, **options):
