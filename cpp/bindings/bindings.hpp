@@ -37,6 +37,10 @@ py::array_t<T> to_array(std::vector<T>&& values, std::vector<py::ssize_t> shape)
   return py::array_t<T>(std::move(shape), owned->data(), keep);
 }
 
+// Where the rows of a sparse matrix start. scipy wants both index arrays of one type: int32 where it
+// suffices.
+py::array index_array(const std::vector<std::int64_t>& row_starts);
+
 // Python's wrapper of a Jacobian with its image.
 py::object wrap_jacobian(Jacobian jacobian);
 
