@@ -14,10 +14,10 @@ from kernels.numbers.traced import Traced, element
 EDGES, NORMAL, OFFSET, INVERSE_OFFSET, TRIANGLE_COMPONENTS = 0, 9, 12, 13, 14
 # A pixel centre this close [px] outside a triangle's bounds is still tried: more than the rounding of a projection.
 BOUNDS_MARGIN = 0.01
-# Of the largest component of a triangle's corners: how far from the camera's plane bounds are those of its corners; and
-# more than what rounding moves its edges by, those of `edge_roundings` among it.
+# As parts of a triangle's largest coordinate: how near the camera's plane its corners are no longer projected; and more
+# than rounding, and what `edge_roundings` adds, move its edges by.
 NEAR, ROUNDING = 2.0**-8, 2.0**-17
-# Wider than any image.
+# A slope, or a column, beyond all images.
 FAR_OUT = 1e9
 
 
@@ -153,8 +153,9 @@ def image_spans(corners, intrinsics):
 def clipped_slopes(corners, near, extent):
     """Least and greatest x/z, least and greatest y/z of what is in front of the camera's plane.
 
-    Beyond z = near those of corners. What lies between -near and near may be seen as far out as one likes, but only on
-    the sides where it is, and no nearer to the middle than its least |x| allows.
+    The part with z > near is bounded by its corners, and by where it meets z = near. The part between -near and near,
+    which contains those, has x from `least` to `greatest`: if both are positive it is seen at slopes from least / near
+    on, however large; if both are negative, up to greatest / near; else at any. y likewise.
     """
     edges = list(zip(corners, (*corners[1:], corners[0]), strict=True))
     result = []

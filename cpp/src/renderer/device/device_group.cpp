@@ -16,9 +16,10 @@ constexpr int listed_together = 64;
 
 }  // namespace
 
-DeviceGroup::DeviceGroup(const Group& group, runtime::Device& device, const TileGrid& grid, Once& once,
-                         Upload& upload, Zeros& zeros, Download& results)
-    : group_(group), grid_(grid) {
+DeviceGroup::DeviceGroup(const Group& group, runtime::Device& device, const TileGrid& grid,
+                         const SmallTriangles& small, Once& once, Upload& upload, Zeros& zeros,
+                         Download& results)
+    : group_(group), grid_(grid), small_(small) {
   if (group.kind != GroupKind::planes) {
     // Small triangles of a rigid mesh are looked at one by one, and have no entries of their own.
     const int least = group.kind == GroupKind::rigid_mesh ? kernels::large_triangle : 0;
@@ -42,9 +43,6 @@ DeviceGroup::DeviceGroup(const Group& group, runtime::Device& device, const Tile
     triangles_ = {device, static_cast<std::size_t>(kernels::triangle_components) * stride};
     bounds_ = {device, 4 * stride};
     wide_bounds_ = {device, 4 * stride};
-    const auto pixels = static_cast<std::size_t>(grid.tiles()) * tile_pixels;
-    depths_ = zeros.add<float>(pixels);
-    winners_ = zeros.add<std::int32_t>(pixels);
   }
   if (group.own_sums) {
     own_bounds_ = once.send(group.sum_bounds);
@@ -111,8 +109,8 @@ void DeviceGroup::prepare_triangles(Recording& recording, const kernels::DeviceT
 
 void DeviceGroup::nearest_triangles(int turn, Recording& recording, const kernels::DeviceTable& kernels,
                                     const Zeros& zeros, const scene::State& state) const {
-  const DeviceArray<std::int32_t> depths{zeros.array(depths_).address, depths_.size},
-      winners = zeros.array(winners_);
+  const DeviceArray<std::int32_t> depths{zeros.array(small_.depths).address, small_.depths.size},
+      winners = zeros.array(small_.winners);
   recording.launch(kernels.nearest_triangles, group_.stride * kernels::triangle_quarters,
                    [this, turn, depths, winners, &state](auto& a) {
                      a.turn = turn, a.tiles_x = grid_.across;
