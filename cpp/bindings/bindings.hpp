@@ -21,6 +21,10 @@ void bind_foreign_array(py::module_& module);
 void bind_info(py::module_& module);
 void bind_jacobian(py::module_& module);
 void bind_renderer(py::module_& module);
+void bind_uncertainty(py::module_& module);
+
+// (row_starts, columns, values)
+py::tuple sparse_arrays(const SparseMatrix& matrix);
 
 // Arrays that C++ may read as they are.
 using DoubleArray = py::array_t<double, py::array::c_style | py::array::forcecast>;
