@@ -59,6 +59,11 @@ class Deferred:
         self.make = make
 
 
+def deferred(make: Callable[[], Any]) -> Any:
+    """Return a Deferred, as a value of whatever type the field is."""
+    return Deferred(make)
+
+
 class _Refused:
     """What a field that cannot be read becomes in a pickle."""
 

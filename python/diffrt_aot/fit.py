@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from . import _core, fit_warnings
 from ._arguments import FloatArray, describe, finite_float, flag, real_array, vector, whole_number
-from ._value import ByContent, Deferred, Lazy
+from ._value import ByContent, Lazy, deferred
 from .errors import FitWarning, InvalidTypeError, InvalidValueError, unknown_name
 from .losses import Loss
 from .renderer import DENSE_LIMIT, Renderer, image_argument, loss_argument
@@ -146,7 +146,7 @@ class FitResult(Lazy):
     @property
     def H_sparse(self) -> Any:
         """H as a scipy.sparse.csc_array (P, P)."""
-        return None if self.H_rows is None else self.H_rows.to_scipy().T
+        return None if self.H_rows is None else self.H_rows.to_scipy().T.copy()
 
 
 def fit(
@@ -236,7 +236,8 @@ def fit(
         max(renderer.dense_limit, DENSE_LIMIT),
     )
     theta = raw["theta"]
-    H = CompressedRows(*raw["H"], (theta.size, theta.size))
+    row_starts, columns, values = raw["H"]
+    H = CompressedRows(row_starts, columns, values, (theta.size, theta.size))
     scene = renderer.scene_at(theta)
     told = fit_warnings.of_fit(renderer, theta0, theta, scene, seen, loss, raw["data_cost"], raw["count"])
     if raw["status"] != Status.NOT_SEEN.value:  # which says it of all
@@ -259,7 +260,7 @@ def fit(
     )
 
 
-def _dense(renderer: Renderer, name: str, instead: str, make: Callable[[], Any]) -> Deferred:
+def _dense(renderer: Renderer, name: str, instead: str, make: Callable[[], Any]) -> Any:
     """A value of P x P numbers, or the refusal to make it."""
     count, limit = len(renderer.theta0), renderer.dense_limit
 
@@ -271,7 +272,7 @@ def _dense(renderer: Renderer, name: str, instead: str, make: Callable[[], Any])
             f"Renderer(..., dense_limit={count}), for {count * count / 125000:.0f} MB"
         )
 
-    return Deferred(made)
+    return deferred(made)
 
 
 def _of_uncertainty(renderer: Renderer, core: Any, asked: bool, H: CompressedRows) -> dict[str, Any]:
@@ -279,40 +280,40 @@ def _of_uncertainty(renderer: Renderer, core: Any, asked: bool, H: CompressedRow
     count = len(renderer.theta0)
     if not asked:
 
-        def refused(name: str) -> Deferred:
+        def refused(name: str) -> Any:
             def refuse() -> Any:
                 raise InvalidValueError(f"{name}: was not asked for: fit(..., uncertainty=False)")
 
-            return Deferred(refuse)
+            return deferred(refuse)
 
         return {name: refused(name) for name in _UNCERTAINTY}
     if core is None:  # the fit could not begin
         return dict.fromkeys(_UNCERTAINTY)
 
-    def square(name: str, sandwich: bool) -> Deferred:
+    def square(name: str, sandwich: bool) -> Any:
         def make() -> FloatArray | None:
             numbers = core.covariance(sandwich)
             return numbers.reshape(count, count) if numbers.size == count * count else None
 
         return _dense(renderer, name, name.replace("covariance", "standard_deviations"), make)
 
-    def deviations(sandwich: bool) -> Deferred:
+    def deviations(sandwich: bool) -> Any:
         def make() -> FloatArray | None:
             numbers: FloatArray = core.standard_deviations(sandwich)
             return numbers if numbers.size == count else None
 
-        return Deferred(make)
+        return deferred(make)
 
     def rows() -> CompressedRows:
         starts, columns, values = core.null_directions()
         return CompressedRows(starts, columns, values, (len(starts) - 1, count))
 
     return {
-        "rank": Deferred(core.rank),
-        "null_rows": Deferred(rows),
+        "rank": deferred(core.rank),
+        "null_rows": deferred(rows),
         "null_directions": _dense(renderer, "null_directions", "null_rows", lambda: rows().dense()),
-        "null_names": Deferred(lambda: _null_names(renderer, rows(), H)),
-        "residual_variance": Deferred(core.residual_variance),
+        "null_names": deferred(lambda: _null_names(renderer, rows(), H)),
+        "residual_variance": deferred(core.residual_variance),
         "standard_deviations": deviations(False),
         "standard_deviations_sandwich": deviations(True),
         "covariance": square("covariance", False),

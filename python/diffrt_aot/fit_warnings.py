@@ -32,6 +32,7 @@ _UNITS = 100.0  # between what is measured and the model
 _NEARER = 5.0  # the background may lie far beyond the model, but what is before it does not fill the image
 _WITHIN = 2.5  # rendered over measured: a model around the camera that is larger than what is seen
 _INLIERS = 0.005  # of the residuals; fewer within the loss's scale are none
+_NAMED = 5  # warnings of things that are not seen
 # Largest numbers of 16-bit files and of half precision, in usual units: m, mm, 0.1 mm, 1/5000 m
 _LARGEST = tuple(n * unit for n in (65535.0, 65504.0) for unit in (1.0, 1e-3, 1e-4, 1 / 5000))
 EXACTLY = "of the pixels are exactly"
@@ -210,12 +211,15 @@ def of_fit(
 
 
 def of_unseen(renderer: Renderer, unseen: Sequence[int]) -> list[str]:
-    """Return a warning for each free name of which no number moves a pixel; `unseen` has a flag for each of theta."""
+    """Return a warning for each free name of which no number moves a pixel, or one for many; `unseen`: a flag each."""
+    names = [name for name, block in renderer.blocks.items() if unseen[block.start]]
+    if len(names) > _NAMED:
+        others = len(names) - _NAMED
+        names = [f"{', '.join(names[:_NAMED])} and {others} other{'s' if others > 1 else ''}"]
     return [
         f"{name}: moves no pixel that counts where the fit ended, so nothing is known of it; what it belongs to is "
         "outside the image, hidden, or smaller than a pixel"
-        for name, block in renderer.blocks.items()
-        if any(unseen[block])
+        for name in names
     ]
 
 

@@ -14,9 +14,9 @@ from . import _core
 from ._arguments import FloatArray, any_array, as_doubles, describe, finite_float, flag, vector, whole_number
 from ._exchange import exchanged, stream_handle
 from ._outputs import output_names, suitable_boundary
-from ._value import ByContent
+from ._value import Lazy, deferred
 from .device_array import DeviceArray
-from .errors import InvalidTypeError, InvalidValueError, missing_dependency, unknown_name
+from .errors import InvalidTypeError, InvalidValueError, unknown_name
 from .jacobian import Jacobian
 from .losses import Loss, check_loss
 from .scene import Scene, check_free_names, check_scene
@@ -31,33 +31,26 @@ _NO_LOSS = (0, 1.0, 0.0)
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class NormalEquations(ByContent):
+@dataclass(frozen=True, eq=False)
+class NormalEquations(Lazy):
     """The normal equations of a Gauss-Newton step at theta: H d = -g.
 
-    H = J'WJ, W = w rho'(r^2), is a symmetric (P, P) matrix of float64. It has entries where two parameters can meet:
-    those of one primitive, and of primitives that share a pixel at this theta. It is kept sparse, and read as `H_rows`
-    (arrays), `H_sparse` (scipy's) or `H` (dense).
-
-    matrix  H as the library holds it
+    H       (P, P) float64, J'WJ, W = w rho'(r^2)
     g       (P,) float64, J'Wr, the gradient of the cost
     cost    1/2 sum w rho(r^2), r = rendered - observed
     count   number of residuals
+    matrix  H as the library holds it
+
+    H is symmetric, and has entries where two parameters can meet: those of one primitive, and of primitives that share
+    a pixel at this theta. It is kept sparse, and read as `H_rows` (arrays), `H_sparse` (scipy's) or `H`, which is made
+    when it is first read: reading it raises InvalidValueError where P is beyond the renderer's `dense_limit`.
     """
 
-    matrix: _core.NormalMatrix
+    H: FloatArray
     g: FloatArray
     cost: float
     count: int
-
-    @property
-    def H(self) -> FloatArray:
-        """(P, P), made when it is first read; there is none where P is beyond the renderer's `dense_limit`.
-
-        Raises:
-            InvalidValueError: P is beyond dense_limit.
-        """
-        return self.matrix.dense()
+    matrix: _core.NormalMatrix
 
     @property
     def H_rows(self) -> CompressedRows:
@@ -68,12 +61,7 @@ class NormalEquations(ByContent):
     @property
     def H_sparse(self) -> Any:
         """A scipy.sparse.csc_array (P, P), a copy."""
-        try:
-            from scipy.sparse import csc_array
-        except ImportError as error:
-            raise missing_dependency("scipy", "NormalEquations.H_sparse") from error
-        P, matrix = len(self.g), self.matrix
-        return csc_array((matrix.values, matrix.columns, matrix.row_starts), shape=(P, P), copy=True)
+        return self.H_rows.to_scipy().T.copy()
 
 
 class Renderer:
@@ -105,8 +93,8 @@ class Renderer:
         stream: with device="cuda", the stream that calls work on, after what is on it already: a handle
             (cudaStream_t, CUstream), or a stream of PyTorch, CuPy or another library; None for one of its own. It must
             live as long as it is in use.
-        dense_limit: the largest P for which `normal_equations` has a dense H, which takes 8 P^2 bytes. H_sparse is
-            always there.
+        dense_limit: the largest P for arrays of P x P numbers, 8 P^2 bytes: H of `normal_equations`, and H and
+            covariances of a fit. What is sparse is always there.
 
     Raises:
         InvalidValueError, InvalidTypeError: naming the argument and the likely fix.
@@ -284,14 +272,13 @@ class Renderer:
                 Zero, NaN and a mask drop a pixel.
             loss: a robust loss, or None for least squares.
         """
-        return NormalEquations(
-            *self._core.normal_equations(
-                self._vector(theta),
-                image_argument("observed", observed, self._core),
-                None if weights is None else image_argument("weights", weights, self._core),
-                loss_argument(loss),
-            )
+        matrix, g, cost, count = self._core.normal_equations(
+            self._vector(theta),
+            image_argument("observed", observed, self._core),
+            None if weights is None else image_argument("weights", weights, self._core),
+            loss_argument(loss),
         )
+        return NormalEquations(deferred(matrix.dense), g, cost, count, matrix)
 
     def cost(
         self,
