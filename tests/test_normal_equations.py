@@ -204,6 +204,36 @@ def test_rays_that_miss_count_only_with_a_background():
     assert np.array_equal(with_background.H, none.normal_equations(None, observed).H)
 
 
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("boundary", ["none", "exact"])
+def test_parts_of_the_image_that_see_nothing(loss, boundary):
+    """Most of it: with and without a value there, weights, holes, numbers of which the square is none."""
+    camera = dr.PinholeCamera(width=150, height=90, fx=100.0, fy=100.0, cx=20.0, cy=20.0)
+    scene = dr.Scene(camera, {"ball": dr.Sphere(center=[0.0, 0.0, 5.0], radius=0.3)})
+    outputs, background = ["depth", "mask", "distance"], [4.0, 0.0, None]
+    renderer = dr.Renderer(
+        scene, free=["ball.center", "ball.radius"], output=outputs, background=background, boundary=boundary
+    )
+    image, J = renderer.jacobian()
+    assert np.isnan(image[:, 32:, 2]).all() and (image[:, 32:, 0] == 4.0).all()
+    make, shape = LOSSES[loss]
+    observed, c = observation(image, 0.1), 0.05
+    weights = np.random.default_rng(7).uniform(0.0, 2.0, observed.shape)
+    weights[weights < 0.2] = 0.0
+    for given in (None, weights):
+        equations = renderer.normal_equations(None, observed, given, make(c))
+        assert_agree(renderer, equations, sums(image, J, observed, given, shape, c))
+        assert renderer.cost(None, observed, given, make(c)) == (pytest.approx(equations.cost, 1e-6), equations.count)
+        single = renderer.normal_equations(None, observed.astype(np.float32)[:, ::-1][:, ::-1], given, make(c))
+        assert (single.cost, single.count) == (equations.cost, equations.count)
+        assert np.array_equal(single.H, equations.H)
+    observed[60, 100, 0] = -3e38
+    assert renderer.normal_equations(None, observed, None, make(c)).count == np.isfinite(image - observed).sum()
+    observed[60, 100, 0] = 1e9
+    expected = sums(image, J, observed, None, shape, c)
+    assert renderer.normal_equations(None, observed, None, make(c)).cost == pytest.approx(expected[2], rel=TOLERANCE)
+
+
 def test_the_rendered_image_itself_costs_nothing():
     for case in CASES.values():
         renderer = dr.Renderer(case.scene, free=case.free, output=OUTPUTS, boundary="none")

@@ -1,7 +1,10 @@
 #include <doctest/doctest.h>
+#include <pthread.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -51,6 +54,178 @@ TEST_CASE("a loop inside a loop runs serially") {
     pool.parallel_for(8, 1, [&](int begin, int end, int) { sum += end - begin; });
   });
   CHECK(sum == 64);
+}
+
+namespace {
+
+void spin_for(std::chrono::microseconds time) {
+  const auto until = std::chrono::steady_clock::now() + time;
+  while (std::chrono::steady_clock::now() < until) continue;
+}
+
+// A thread that a signal has stopped, as a system does that has other things to run.
+std::atomic<bool> stopped{false}, go_on{false};
+void stop_here(int) {
+  stopped = true;
+  while (!go_on) continue;
+}
+
+// The worker of a pool of two; it is asleep when this returns.
+pthread_t worker_of(ThreadPool& pool) {
+  std::atomic<bool> found{false};
+  pthread_t worker{};
+  while (!found) {
+    pool.parallel_for(8, 1, [&](int, int, int thread) {
+      usleep(500);
+      if (thread == 1 && !found.exchange(true)) worker = pthread_self();
+    });
+  }
+  usleep(2000);
+  return worker;
+}
+
+}  // namespace
+
+TEST_CASE("a loop does not wait for a worker that comes late, which then skips it") {
+  ThreadPool pool(2);
+  const pthread_t worker = worker_of(pool);
+  struct sigaction action = {}, before = {};
+  action.sa_handler = stop_here;
+  REQUIRE(sigaction(SIGUSR2, &action, &before) == 0);
+  stopped = go_on = false;
+  REQUIRE(pthread_kill(worker, SIGUSR2) == 0);
+  for (int k = 0; k < 10'000 && !stopped; ++k) usleep(1000);
+  REQUIRE(stopped);
+
+  std::thread patience([] {  // without it a loop that waits would do so for ever
+    for (int k = 0; k < 5000 && !go_on; ++k) usleep(1000);
+    go_on = true;
+  });
+  std::atomic<bool> closed{false}, late{false};
+  std::atomic<int> sum{0};
+  pool.parallel_for(40, 1, [&](int begin, int end, int) {
+    if (closed) late = true;
+    usleep(200);  // long enough for the worker to be called
+    sum += end - begin;
+  });
+  closed = true;
+  CHECK(!go_on);
+  CHECK(sum == 40);
+  go_on = true;
+  patience.join();
+  CHECK(pthread_equal(worker_of(pool), worker) != 0);  // it takes part in later ones
+  CHECK(!late);
+  CHECK(sum == 40);
+  sigaction(SIGUSR2, &before, nullptr);
+}
+
+TEST_CASE("workers that sleep are not woken for less than waking takes") {
+  constexpr int rounds = 40;
+  int shared = 0;
+  for (int round = 0; round < rounds; ++round) {
+    ThreadPool pool(2);
+    usleep(1000);  // long enough for the worker to fall asleep
+    std::atomic<bool> by_others{false};
+    const auto start = std::chrono::steady_clock::now();
+    pool.parallel_for(8, 1, [&](int, int, int thread) {
+      spin_for(std::chrono::microseconds(10));
+      if (thread != 0) by_others = true;
+    });
+    // Where this thread is kept from running for a while, the rest may be worth it.
+    const bool quick = std::chrono::steady_clock::now() - start < std::chrono::microseconds(150);
+    shared += quick && by_others ? 1 : 0;
+  }
+  CHECK(shared < rounds / 4);
+}
+
+namespace {
+
+void stay_on(pthread_t thread, int processor) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(processor, &set);
+  pthread_setaffinity_np(thread, sizeof set, &set);
+}
+
+}  // namespace
+
+namespace {
+
+// Loops of which the worker's part takes longer by far.
+void unequal_loops(ThreadPool& pool) {
+  for (int loop = 0; loop < 5; ++loop) {
+    pool.parallel_for(4, 1, [&](int, int, int thread) {
+      thread == 0 ? static_cast<void>(usleep(300)) : spin_for(std::chrono::milliseconds(10));
+    });
+  }
+}
+
+// Whether a worker takes part in any of some loops.
+bool helped(ThreadPool& pool) {
+  std::atomic<bool> by_others{false};
+  for (int loop = 0; loop < 20; ++loop) {
+    pool.parallel_for(8, 1, [&](int, int, int thread) {
+      usleep(500);
+      if (thread != 0) by_others = true;
+    });
+  }
+  return by_others;
+}
+
+}  // namespace
+
+TEST_CASE("a worker sent away from its processor rests for a while") {
+  cpu_set_t all;
+  REQUIRE(sched_getaffinity(0, sizeof all, &all) == 0);
+  int processor = CPU_SETSIZE;
+  while (!CPU_ISSET(--processor, &all)) continue;
+  ThreadPool pool(2);
+  stay_on(worker_of(pool), processor);
+  std::atomic<bool> stop{false};
+  std::thread busy([&] {
+    while (!stop) continue;
+  });
+  stay_on(busy.native_handle(), processor);
+  bool rested = false;
+  for (int tries = 0; tries < 10 && !rested; ++tries) {  // the caller may be sent away, too
+    unequal_loops(pool);
+    rested = !helped(pool);
+  }
+  stop = true;
+  busy.join();
+  CHECK(rested);
+  worker_of(pool);  // returns when it has taken part again
+}
+
+TEST_CASE("a worker that is slow does not rest") {
+  bool takes_part = false;
+  for (int tries = 0; tries < 20 && !takes_part; ++tries) {  // on a busy machine it may be sent away
+    ThreadPool pool(2);
+    worker_of(pool);
+    unequal_loops(pool);
+    takes_part = helped(pool);
+  }
+  CHECK(takes_part);
+}
+
+TEST_CASE("many callers of one pool: each loop covers its range") {
+  ThreadPool pool(3);
+  std::atomic<bool> right{true};
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < 4; ++caller) {
+    callers.emplace_back([&, caller] {
+      std::vector<std::atomic<int>> seen(64);
+      for (int round = 1; round <= 500; ++round) {
+        pool.parallel_for(64, 1 + caller, [&](int begin, int end, int) {
+          for (int i = begin; i < end; ++i) ++seen[static_cast<std::size_t>(i)];
+        });
+        for (const std::atomic<int>& n : seen) right = right && n == round;
+        if (round % 100 == caller) usleep(500);
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  CHECK(right);
 }
 
 namespace {

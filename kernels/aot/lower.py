@@ -1,10 +1,12 @@
 """Lower Taichi's LLVM IR to a native object for one x86-64 level, with llvmlite 0.44 (LLVM 15: typed pointers).
 
-Before the optimiser runs, the text of the IR is amended in three ways, each for a measured reason:
+Before the optimiser runs, the text of the IR is amended in four ways, each for a measured reason:
 - flags: Taichi's `reassoc ninf nsz` becomes `reassoc nsz contract`. `contract` allows fused multiply-adds; `ninf`
   would make infinity undefined. Kernels named in EXACT keep plain IEEE arithmetic.
 - loads of arguments are marked `!invariant.load`: the argument buffer does not change during a launch. Without it each
   data pointer is loaded again after every store, and loops do not become tight.
+- sums and products of int32 are `nsw`: they are indices, and do not overflow. Without it the optimiser cannot tell that
+  elements i, i + 1, ... of an array lie side by side, and computes each address anew.
 - the kernel gets a stable symbol name, with the level as its suffix.
 """
 
@@ -17,6 +19,8 @@ LEVELS = ("v2", "v3", "v4")
 # Kernels in which rounding must be the same however an expression is arranged (see pipeline/prepare.py), or what it
 # takes is carried along (pipeline/primitive_sums.py).
 EXACT = ("prepare_triangles", "primitive_sums", "part_sums")
+# So must what a residual costs, whichever of these kernels finds it (pipeline/residuals.py).
+EXACT_ON_CPU = re.compile(r"(background_)?residuals_")
 
 
 def symbol(name, level):
@@ -31,7 +35,9 @@ def amend(name, ir, level):
     )
     if found != 1:
         raise RuntimeError(f"kernel {name}: {found} functions in its IR, expected one serial function of the context")
-    ir = ir.replace("reassoc ninf nsz ", "" if name in EXACT else "reassoc nsz contract ")
+    exact = name in EXACT or EXACT_ON_CPU.match(name)
+    ir = ir.replace("reassoc ninf nsz ", "" if exact else "reassoc nsz contract ")
+    ir = re.sub(r"= (add|sub|mul) i32 ", r"= \1 nsw i32 ", ir)
     return _mark_argument_loads(ir)
 
 

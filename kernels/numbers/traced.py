@@ -2,8 +2,8 @@
 
 A packet is a Taichi vector compiled with `real_matrix_scalarize=False`: one SIMD register, one pixel per
 lane. Taichi 1.7.4 has only part of the operations for packets; asking for another aborts the compiler.
-`Traced` has them all: minus and absolute value are rewritten over those that work, the transcendental
-functions go lane by lane.
+`Traced` has them all: minus and absolute value are rewritten over those that work, exp and log are
+arithmetic (elementary.py), the other transcendental functions go lane by lane.
 
 Every result is materialised (`expr_init`): an expression that is used twice would otherwise be compiled
 twice, and compile time would be exponential in the depth of reuse.
@@ -35,6 +35,7 @@ SCALAR_UNARY = {
 }
 SCALAR_BINARY = {"atan2": ti.atan2, "power": ti.pow}
 WORK_ON_PACKETS = ("sqrt", "floor", "ceil")
+ARITHMETIC_ON_PACKETS = ("exp", "log")
 
 # Coefficients of x ** 0, 1, 2, ... where the formula would cancel; errors below half a unit of float32.
 EXPM1_OVER_X = [1.0 / math.factorial(n) for n in range(1, 9)]  # |x| < 1/2
@@ -58,7 +59,7 @@ def on_gpu():
 
 
 def elementary():
-    """The functions that GPUs get; they are made of numbers of this file."""
+    """The functions that GPUs get, and packets some of them; they are made of numbers of this file."""
     from kernels.numbers import elementary
 
     return elementary
@@ -201,13 +202,18 @@ class Traced:
     def unary(self, name):
         if name in REWRITTEN:
             return REWRITTEN[name](self)
-        if on_gpu() and name in elementary().UNARY:
+        if name in elementary().UNARY if on_gpu() else self.lanes > 1 and name in ARITHMETIC_ON_PACKETS:
             return elementary().UNARY[name](self)
         function = SCALAR_UNARY[name]
-        if self.lanes == 1 or name in WORK_ON_PACKETS:
+        if name in WORK_ON_PACKETS:
             return Traced(function(self.expression), self.lanes)
-        lanes = [keep(function(self.lane(k))) for k in range(self.lanes)]
-        return Traced(packet_type(self.lanes)(lanes), self.lanes)
+        return self.lane_by_lane(function)
+
+    def lane_by_lane(self, function):
+        """A function of Taichi scalars, of each lane."""
+        if self.lanes == 1:
+            return Traced(function(self.expression))
+        return Traced(packet_type(self.lanes)([keep(function(self.lane(k))) for k in range(self.lanes)]), self.lanes)
 
     def binary(self, name, other, reflected):
         other = other if isinstance(other, Traced) else self.constant(other)

@@ -37,10 +37,19 @@ from kernels.pipeline.crossed.mix import MIX_COMPONENTS
 from kernels.pipeline.dense import dense_extras, dense_rows
 from kernels.pipeline.draw import draw
 from kernels.pipeline.entry import Entry
-from kernels.pipeline.normal_equations import entry_columns, normal_equations
+from kernels.pipeline.normal_equations import entry_columns, normal_equations, primitive_equations
 from kernels.pipeline.prepare import TRIANGLE_COMPONENTS, prepare_triangles, prepare_vertices
 from kernels.pipeline.primitive_sums import part_sums, primitive_sums
-from kernels.pipeline.residuals import SUMS, residuals, row_sums, shared_row_sums, square_gradients, tile_sums
+from kernels.pipeline.residuals import (
+    SUMS,
+    background_residuals,
+    background_residuals_dense,
+    residuals,
+    row_sums,
+    shared_row_sums,
+    square_gradients,
+    tile_sums,
+)
 from kernels.pipeline.rows import CAMERA_SLOTS, rows
 from kernels.pipeline.rules import rules
 from kernels.pipeline.samples import samples
@@ -132,8 +141,16 @@ def all_kernels(target):
                     if not target.serial and surface.name != "free_triangle":  # of one primitive
                         name = f"draw_{output.name}_{surface.name}" + "_camera" * camera
                         kernels[name] = Entry(draw(target, output, surface, camera), "draw", (o, s, int(camera)))
+            if target.serial and output.has_partials and surface.name == "sphere":
+                name = f"primitive_equations_{output.name}_{surface.name}"
+                kernels[name] = Entry(primitive_equations(target, output, surface), "primitive_equations", (o, s))
     for k, loss in enumerate(LOSSES):
         kernels[f"residuals_{loss.__name__}"] = Entry(residuals(target, loss), "residuals", (k,))
+        if target.serial:
+            kernel = background_residuals(target, loss)
+            kernels[f"background_residuals_{loss.__name__}"] = Entry(kernel, "background_residuals", (k,))
+            kernel = background_residuals_dense(target, loss)
+            kernels[f"background_residuals_dense_{loss.__name__}"] = Entry(kernel, "background_residuals_dense", (k,))
     kernels |= _boundary_kernels(target) if target.serial else crossed_kernels(target)
     sizes = {len(surface.slots) + extra for surface in SURFACES for extra in (0, CAMERA_SLOTS)}
     for slots in sorted(sizes):

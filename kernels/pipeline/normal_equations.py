@@ -4,16 +4,20 @@ Each entry (tile, primitive) of a tile list, or (tile, mesh), gets a record of s
 the upper triangle of sum w J'J by rows, then sum w J'r. The runtime adds the records in the order of the list, in
 float64, so that the result does not depend on threads.
 
-`normal_equations` makes all sums of an entry at once, tile by tile, in registers. A GPU wants more threads than there
-are entries: one for each column of pixels of an entry, or a few of them (`entry_columns`), so that neighbours read what
-lies side by side. pipeline/primitive_sums.py adds the columns.
+`normal_equations` makes all sums of an entry at once, tile by tile, in registers. Where nothing else needs the rows,
+`primitive_equations` makes them on the way: all pixels of an entry that is one primitive see the same parameters, which
+need not be gathered. A GPU wants more threads than there are entries: one for each column of pixels of an entry, or a
+few of them (`entry_columns`), so that neighbours read what lies side by side. pipeline/primitive_sums.py adds the
+columns.
 """
 
 import taichi as ti
 
-from kernels.numbers import where
-from kernels.numbers.traced import element, keep
-from kernels.pipeline.target import TILE
+from kernels.cameras.pinhole import pinhole_direction
+from kernels.numbers import partial_of, where
+from kernels.numbers.traced import Traced, element, keep
+from kernels.pipeline.surfaces import Tables, concerns, differentiate, lanes_in
+from kernels.pipeline.target import TILE, pixel_x, pixel_y
 
 # Rows that a thread of a GPU loads before it adds them.
 TOGETHER = 4
@@ -41,9 +45,14 @@ def terms_of(target, slots, id_expression, lower, span, row_planes, j, residual,
     mine = target.packet((id_expression >= lower) & (id_expression < upper))
     weight = where(mine, target.packet(weight), 0.0)
     partials = [where(mine, target.packet(element(row_planes, j + k * target.block)), 0.0) for k in range(slots)]
+    return weighted_terms(partials, weight, target.packet(residual))
+
+
+def weighted_terms(partials, weight, residual):
+    """weight times the upper triangle of partials' partials, by rows, and times partials' residual."""
     weighted = [weight * e for e in partials]
-    terms = [weighted[a] * partials[b] for a in range(slots) for b in range(a, slots)]
-    return terms + [e * target.packet(residual) for e in weighted]
+    slots = range(len(partials))
+    return [weighted[a] * partials[b] for a in slots for b in slots[a:]] + [e * residual for e in weighted]
 
 
 def add(target, slots, sums, *pixels):
@@ -108,6 +117,89 @@ def normal_equations(target, slots):
                             )
                 for s in ti.static(range(size)):
                     records[entry * size + s] = target.sum_lanes(sums[s])
+
+    return kernel
+
+
+def primitive_equations(target, output, surface):
+    """The same where there is one output, of which the rows are made here, entries are primitives of `table`, and the
+    camera is not free. On the CPU.
+    """
+    numbers, integers, scalars, indices = target.numbers, target.integers, target.scalars, target.indices
+    slots = len(surface.slots)
+    size = record_size(slots)
+    table_type = surface.table(target)
+
+    @ti.kernel
+    def kernel(
+        begin: ti.i32,
+        end: ti.i32,
+        first_tile: ti.i32,
+        tiles_x: ti.i32,
+        fx: ti.f32,
+        fy: ti.f32,
+        cx: ti.f32,
+        cy: ti.f32,
+        first_id: ti.i32,
+        stride: ti.i32,
+        bounds: scalars,
+        offsets: indices,
+        candidates: indices,
+        table: table_type,
+        inverse_depth: numbers,
+        ids: integers,
+        residual: numbers,
+        weight: numbers,
+        records: scalars,
+    ):
+        ti.loop_config(serialize=True)
+        for tile in range(begin, end):
+            left = (tile % tiles_x) * TILE
+            top = (tile // tiles_x) * TILE
+            block = (tile - first_tile) * target.block
+            for entry in range(offsets[tile], offsets[tile + 1]):
+                k = candidates[entry]
+                q0 = (ti.max(ti.cast(bounds[k], ti.i32), left) - left) // target.lanes
+                q1 = (ti.min(ti.cast(bounds[2 * stride + k], ti.i32), left + TILE - 1) - left) // target.lanes
+                r0 = ti.max(ti.cast(bounds[stride + k], ti.i32), top) - top
+                r1 = ti.min(ti.cast(bounds[3 * stride + k], ti.i32), top + TILE - 1) - top
+                sums = Accumulators(target, size)
+                for row in range(r0, r1 + 1):
+                    v = pixel_y(tile, tiles_x, row)
+                    for q in range(q0, q1 + 1):
+                        p = row * target.across + q
+                        if concerns(target, ids[block + p], first_id + k, 1):
+                            u = pixel_x(target, tile, tiles_x, q)
+                            add_pixels(
+                                u,
+                                v,
+                                (fx, fy, cx, cy),
+                                (table, k),
+                                (ids[block + p], first_id + k),
+                                inverse_depth[block + p],
+                                (residual, weight, block * output.channels + p),
+                                sums,
+                            )
+                for s in ti.static(range(size)):
+                    records[entry * size + s] = target.sum_lanes(sums[s])
+
+    def add_pixels(u, v, intrinsics, primitive, ids, inverse, robust, sums):
+        residual, weight, i = robust
+        table, k = primitive
+        seen = lanes_in(target, *ids, 1)
+        direction = pinhole_direction(target.packet(u), Traced(v), *(Traced(a) for a in intrinsics))
+        tables = Tables(table, 0, None, None, 0)
+        z, normal = differentiate(surface, target, tables, [k] * target.lanes, direction, inverse, seen, seeded=True)
+        for c, channel in enumerate(output.function(direction, z, normal)):
+            place = keep(i + c * target.block)
+            partials = [where(seen, partial_of(channel, slot), 0.0) for slot in range(slots)]
+            terms = weighted_terms(
+                partials,
+                where(seen, target.packet(element(weight, place)), 0.0),
+                target.packet(element(residual, place)),
+            )
+            for s, term in enumerate(terms):
+                sums[s]._assign(sums[s] + term.expression)
 
     return kernel
 

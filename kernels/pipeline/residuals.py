@@ -1,7 +1,8 @@
 """Residuals of a tile: r = rendered - observed, its robust weight, its cost w rho(r^2), and sums over the tile.
 
-Blocks hold `channels` planes of a tile. A pixel has no residual where the rendered or the observed value is NaN or its
-weight is not positive: r and weight are 0 there, and its cost is -1.
+Blocks hold `channels` planes of a tile. A pixel has no residual where the rendered or the observed value is NaN, the
+observed one infinite, or its weight not positive: r and weight are 0 there, and its cost is -1. A tile that sees
+nothing has `background_residuals`, of which nobody needs more than the costs.
 
 On a GPU each pixel and channel of the blocks is a step of `residuals`; the sums are made from what it leaves behind, in
 two turns: `row_sums` over the rows of the blocks, `tile_sums` over the rows of a tile. So their order is fixed.
@@ -10,9 +11,10 @@ two turns: `row_sums` over the rows of the blocks, `tile_sums` over the rows of 
 import taichi as ti
 
 from kernels.numbers import maximum, minimum, where
-from kernels.numbers.traced import Traced, element
+from kernels.numbers.traced import Traced, element, keep
 from kernels.pipeline.target import TILE
 
+LARGEST_FINITE = 3.4028234663852886e38
 # A residual beyond it, of which the square would overflow, counts as this large [units of the image].
 LARGEST = 1e18
 
@@ -74,10 +76,13 @@ def residuals(target, loss):
             add(p, (), rendered, observed, weights, (residual, weight, costs), scale, alpha)
 
     def add(p, sums, rendered, observed, weights, results, scale, alpha):
-        difference = target.packet(element(rendered, p)) - target.packet(element(observed, p))
-        given = target.packet(element(weights, p))
-        # A comparison with NaN is false; |difference| >= 0 is how a packet asks whether it is a number.
+        shown, seen, given = (target.packet(element(a, p)) for a in (rendered, observed, weights))
+        difference = shown - seen
+        # |difference|^2 >= 0 is how a packet asks whether it is a number. On a GPU `load_observation` has seen to what
+        # is not finite.
         valid = (difference * difference >= 0.0) & (given > 0.0)
+        if target.serial:
+            valid = valid & is_finite(seen)
         r = maximum(minimum(where(valid, difference, 0.0), LARGEST), -LARGEST)
         w = where(valid, given, 0.0)
         rho, slope = loss(r * r, Traced(scale), Traced(alpha))
@@ -85,10 +90,118 @@ def residuals(target, loss):
         for result, value in zip(results, (r, robust, where(valid, cost, -1.0)), strict=True):
             element(result, p)._assign(value.expression)
         if sums:
-            for total, term in zip(sums, (cost, where(valid, 1.0, 0.0), robust * r * r), strict=True):
-                total._assign(total + term.expression)
+            add_terms(sums, cost, valid, robust * r * r)
 
     return tiles if target.serial else pixels
+
+
+def background_residuals(target, loss):
+    """The same for tiles that see nothing: `background` has what each channel shows there. On the CPU."""
+    numbers, scalars = target.numbers, target.scalars
+
+    @ti.kernel
+    def kernel(
+        begin: ti.i32,
+        end: ti.i32,
+        first_tile: ti.i32,
+        channels: ti.i32,
+        scale: ti.f32,
+        alpha: ti.f32,
+        background: scalars,
+        observed: numbers,
+        weights: numbers,
+        costs: numbers,
+        sums: scalars,
+    ):
+        ti.loop_config(serialize=True)
+        for tile in range(begin, end):
+            cost = target.splat(0.0)
+            count = target.splat(0.0)
+            squares = target.splat(0.0)
+            for c in range(channels):
+                first = ((tile - first_tile) * channels + c) * target.block
+                if background[c] * background[c] >= 0.0:
+                    shown = target.splat(background[c])
+                    for p in range(first, first + target.block):
+                        add(p, (cost, count, squares), shown, observed, weights, costs, scale, alpha)
+                else:  # NaN
+                    for p in range(first, first + target.block):
+                        costs[p] = target.splat(-1.0)
+            sums[3 * tile] = 0.5 * target.sum_lanes(cost)
+            sums[3 * tile + 1] = target.sum_lanes(count)
+            sums[3 * tile + 2] = target.sum_lanes(squares)
+
+    def add(p, sums, shown, observed, weights, costs, scale, alpha):
+        seen, given = (target.packet(element(a, p)) for a in (observed, weights))
+        difference = target.packet(shown) - seen
+        valid = is_finite(seen) & (given > 0.0)
+        square = where(valid, minimum(difference * difference, LARGEST * LARGEST), 0.0)
+        w = where(valid, given, 0.0)
+        rho, slope = loss(square, Traced(scale), Traced(alpha))
+        cost = w * rho
+        element(costs, p)._assign(where(valid, cost, -1.0).expression)
+        add_terms(sums, cost, valid, w * slope * square)
+
+    return kernel
+
+
+def background_residuals_dense(target, loss):
+    """The same for tiles that lie within the image, of one channel without weights, from where it was observed.
+
+    `observed` is the image from the first pixel of tile `first_tile` on, with rows side by side, `stride` apart.
+    """
+    numbers, scalars = target.numbers, target.scalars
+
+    @ti.kernel
+    def kernel(
+        begin: ti.i32,
+        end: ti.i32,
+        first_tile: ti.i32,
+        stride: ti.i32,
+        scale: ti.f32,
+        alpha: ti.f32,
+        background: ti.f32,
+        observed: scalars,
+        costs: numbers,
+        sums: scalars,
+    ):
+        ti.loop_config(serialize=True)
+        for tile in range(begin, end):
+            cost = target.splat(0.0)
+            count = target.splat(0.0)
+            squares = target.splat(0.0)
+            shown = target.splat(background)
+            first = (tile - first_tile) * target.block
+            for row in range(TILE):
+                for q in ti.static(range(target.across)):
+                    pixel = (tile - first_tile) * TILE + row * stride + q * target.lanes
+                    place = first + row * target.across + q
+                    add(place, pixel, (cost, count, squares), shown, observed, costs, scale, alpha)
+            sums[3 * tile] = 0.5 * target.sum_lanes(cost)
+            sums[3 * tile + 1] = target.sum_lanes(count)
+            sums[3 * tile + 2] = target.sum_lanes(squares)
+
+    def add(place, pixel, sums, shown, observed, costs, scale, alpha):
+        seen = target.scalars_to_number([keep(element(observed, pixel + k)) for k in range(target.lanes)])
+        difference = target.packet(shown) - seen
+        valid = is_finite(seen)
+        square = where(valid, minimum(difference * difference, LARGEST * LARGEST), 0.0)
+        rho, slope = loss(square, Traced(scale), Traced(alpha))
+        element(costs, place)._assign(where(valid, rho, -1.0).expression)
+        add_terms(sums, rho, valid, slope * square)
+
+    return kernel
+
+
+def is_finite(x):
+    """Neither NaN nor infinite: a comparison with NaN is false."""
+    return (x <= LARGEST_FINITE) & (x >= -LARGEST_FINITE)
+
+
+def add_terms(sums, cost, valid, squares):
+    """Adds a number of pixels to the three sums."""
+    for total, term in zip(sums, (cost, where(valid, 1.0, 0.0), squares), strict=True):
+        total._assign(total + term.expression)
 
 
 def row_sums(target):

@@ -11,6 +11,8 @@ CpuEvaluator::CpuEvaluator(Scene scene, RendererOptions options)
       workspaces_(static_cast<std::size_t>(pool_->threads())) {
   all_tiles_.resize(static_cast<std::size_t>(grid_.tiles()));
   for (std::size_t i = 0; i < all_tiles_.size(); ++i) all_tiles_[i] = static_cast<int>(i);
+  for (const OutputChannels& output : outputs_)
+    background_.insert(background_.end(), static_cast<std::size_t>(output.count), output.background);
   if (exact()) blocks_ = make_blocks(groups_);
   pairs_ = exact() && groups_.size() == 1 && groups_[0].mesh == nullptr && camera_slots_ == 0;
   for (std::size_t i = 1; i < blocks_.size(); ++i)

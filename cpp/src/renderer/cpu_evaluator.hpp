@@ -81,9 +81,11 @@ class CpuEvaluator : public Evaluator {
   // Sum over the slots of one column; where it is one slot as it stands, nothing is computed.
   const float* mix_column(const Block& block, int k, const float* slots, float* mixed) const;
 
-  // Residuals and their sums over the tiles that have any; then after(context, tile, workspace) on each.
+  // Residuals and their sums over the tiles that have any; then after(context, tile, whether it is touched,
+  // costs of its residuals, workspace) on each. Those costs are in remembered_ if they are to be.
   template <class F>
-  Totals evaluate_cost(const Observation& observation, const KernelLoss& loss, bool with_rows, F&& after);
+  Totals evaluate_cost(const Observation& observation, const KernelLoss& loss, bool with_rows, bool remember,
+                       F&& after);
   // Records of sum w J'J and sum w J'r of a tile.
   void sum_tile(const TileContext& context, int t, Workspace& work);
   void couple(const TileContext& context, int g, int planes, int t, int twos, Workspace& work);
@@ -99,6 +101,7 @@ class CpuEvaluator : public Evaluator {
   std::vector<MeshBatch> batches_;
   std::vector<Workspace> workspaces_;
   std::vector<int> all_tiles_;
+  std::vector<float> background_;  // of each channel
   std::vector<TileRun> runs_;
   bool cuts_runs_ = false;  // tiles that a mesh touches gain nothing
   std::vector<PrimitiveBlock> blocks_;

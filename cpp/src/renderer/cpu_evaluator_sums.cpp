@@ -1,4 +1,5 @@
 // Sums over residuals: cost, normal equations, scatter. J is never stored.
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 
@@ -22,13 +23,13 @@ int sum_entries(const TileContext& context, std::size_t g) {
 
 template <class F>
 Evaluator::Totals CpuEvaluator::evaluate_cost(const Observation& observation, const KernelLoss& loss,
-                                              bool with_rows, F&& after) {
+                                              bool with_rows, bool remember, F&& after) {
   prepare();
   const TileContext context = this->context();
 
   // Where a ray that misses has no value, a tile that nothing touches has no residuals.
-  bool everywhere = false;
-  for (const OutputChannels& output : outputs_) everywhere = everywhere || !std::isnan(output.background);
+  const bool everywhere = !std::all_of(background_.begin(), background_.end(),
+                                       [](float background) { return std::isnan(background); });
   active_.clear();
   for (int t = 0; t < grid_.tiles(); ++t) {
     if (everywhere || touched(context, t)) active_.push_back(t);
@@ -40,15 +41,24 @@ Evaluator::Totals CpuEvaluator::evaluate_cost(const Observation& observation, co
     records_[g].resize(static_cast<std::size_t>(sum_entries(context, g)) * size);
   }
 
+  const std::size_t block = static_cast<std::size_t>(channels_) * tile_pixels;
+  if (remember) {
+    remembered_.resize(all_tiles_.size() * block);
+    remembers_.assign(all_tiles_.size(), 0);
+  }
   std::atomic<bool> weights_valid{true};
   over_tiles(context, active_, with_rows, [&](int t, bool touched, Workspace& work) {
-    if (!touched) {
-      work.select(0);
-      find_visible(context, {t, 1}, 0, work), show(context, {t, 1}, 0, work);
+    const auto tile_index = static_cast<std::size_t>(t);
+    float* const costs = remember ? remembered_.data() + tile_index * block : work.costs.data();
+    if (remember) remembers_[tile_index] = 1;
+    if (touched) {
+      if (!load_observation(context, observation, t, work)) weights_valid = false;
+      compare(context, loss, t, work, costs, sums_.data());
+    } else if (!compare_background(context, observation, loss, t, background_.data(), work, costs,
+                                   sums_.data())) {
+      weights_valid = false;
     }
-    if (!load_observation(context, observation, t, work)) weights_valid = false;
-    compare(context, loss, t, work, sums_.data());
-    after(context, t, work);
+    after(context, t, touched, costs, work);
   });
   if (!weights_valid) refuse_weights(observation.weights);
 
@@ -58,8 +68,11 @@ Evaluator::Totals CpuEvaluator::evaluate_cost(const Observation& observation, co
 }
 
 void CpuEvaluator::sum_tile(const TileContext& context, int t, Workspace& work) {
-  if (exact()) couplings_.start_tile(t);
   context.over_groups(t, [&](int g, const Group& group, int pair) {
+    if (!exact() && accumulates_primitives(context, group)) {
+      accumulate_primitives(context, group, t, work, records_[static_cast<std::size_t>(g)].data());
+      return;
+    }
     const int planes = group.slots + camera_slots_;
     differentiate(context, group, planes, t, work);
     if (exact()) {
@@ -170,27 +183,19 @@ void CpuEvaluator::couple_several(const TileContext& context, const CrossedRow* 
 
 void CpuEvaluator::start_products(const Observation& observation, const KernelLoss& loss, Products products,
                                   bool remember) {
-  const std::size_t block = static_cast<std::size_t>(channels_) * tile_pixels;
-  if (remember) {
-    remembered_.resize(all_tiles_.size() * block);
-    remembers_.assign(all_tiles_.size(), 0);
-  }
   if (exact()) couplings_.make_room(grid_.tiles());
-  products_totals_ =
-      evaluate_cost(observation, loss, true, [&](const TileContext& context, int t, Workspace& work) {
-        const auto tile_index = static_cast<std::size_t>(t);
-        if (remember) {
-          std::copy_n(work.costs.data(), block, remembered_.data() + tile_index * block);
-          remembers_[tile_index] = 1;
-        }
-        if (products == Products::scatter) {
-          for (std::size_t p = 0; p < work.robust.size(); ++p) {
-            const float gradient = work.robust[p] * work.residual[p];
-            work.robust[p] = gradient * gradient;
-          }
-        }
-        sum_tile(context, t, work);
-      });
+  const auto sum = [&](const TileContext& context, int t, bool touched, const float*, Workspace& work) {
+    if (exact()) couplings_.start_tile(t);
+    if (!touched) return;
+    if (products == Products::scatter) {
+      for (std::size_t p = 0; p < work.robust.size(); ++p) {
+        const float gradient = work.robust[p] * work.residual[p];
+        work.robust[p] = gradient * gradient;
+      }
+    }
+    sum_tile(context, t, work);
+  };
+  products_totals_ = evaluate_cost(observation, loss, true, remember, sum);
 }
 
 void CpuEvaluator::add_records(std::size_t g) {
@@ -240,25 +245,40 @@ void CpuEvaluator::assemble(SparseSums& H, Span<double> g) {
   if (exact()) couplings_.add_to(linearization_, H, g);
 }
 
+namespace {
+
+// Sums over the residuals that exist in both. Several side by side: one waits for the last addition.
+SharedCost add_shared(const float* before, const float* now, std::size_t size) {
+  constexpr std::size_t lanes = 8;
+  double sums_before[lanes] = {}, sums_now[lanes] = {};
+  std::int32_t count = 0;
+  for (std::size_t p = 0; p < size; p += lanes) {
+    for (std::size_t k = 0; k < lanes; ++k) {
+      const bool both = (before[p + k] >= 0) & (now[p + k] >= 0);
+      count += both ? 1 : 0;
+      sums_before[k] += static_cast<double>(both ? before[p + k] : 0.0f);
+      sums_now[k] += static_cast<double>(both ? now[p + k] : 0.0f);
+    }
+  }
+  SharedCost sums;
+  sums.count = static_cast<std::size_t>(count);
+  for (std::size_t k = 0; k < lanes; ++k) sums.before += sums_before[k], sums.now += sums_now[k];
+  return sums;
+}
+
+}  // namespace
+
 Evaluator::Totals CpuEvaluator::sum_costs(const Observation& observation, const KernelLoss& loss,
                                           SharedCost* shared) {
-  if (shared == nullptr)
-    return evaluate_cost(observation, loss, false, [](const TileContext&, int, Workspace&) {});
   const std::size_t block = static_cast<std::size_t>(channels_) * tile_pixels;
-  shared_.assign(all_tiles_.size(), SharedCost());
-  const Totals totals =
-      evaluate_cost(observation, loss, false, [&](const TileContext&, int t, Workspace& work) {
-        const auto tile_index = static_cast<std::size_t>(t);
-        if (remembers_[tile_index] == 0) return;
-        const float* before = remembered_.data() + tile_index * block;
-        SharedCost& sums = shared_[tile_index];
-        for (std::size_t p = 0; p < block; ++p) {
-          const bool both = before[p] >= 0 && work.costs[p] >= 0;
-          sums.count += both ? 1 : 0;
-          sums.before += both ? static_cast<double>(before[p]) : 0;
-          sums.now += both ? static_cast<double>(work.costs[p]) : 0;
-        }
-      });
+  if (shared != nullptr) shared_.assign(all_tiles_.size(), SharedCost());
+  const auto compare = [&](const TileContext&, int t, bool, const float* costs, Workspace&) {
+    const auto tile_index = static_cast<std::size_t>(t);
+    if (shared == nullptr || remembers_[tile_index] == 0) return;
+    shared_[tile_index] = add_shared(remembered_.data() + tile_index * block, costs, block);
+  };
+  const Totals totals = evaluate_cost(observation, loss, false, false, compare);
+  if (shared == nullptr) return totals;
   *shared = SharedCost();
   for (const SharedCost& sums : shared_)
     shared->count += sums.count, shared->before += 0.5 * sums.before, shared->now += 0.5 * sums.now;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 
@@ -182,14 +184,13 @@ void differentiate(const TileContext& context, const Group& group, int planes, i
 }
 
 void compare(const TileContext& context, const KernelLoss& loss, int tile_index, Workspace& work,
-             float* sums) {
+             float* costs, float* sums) {
   kernels::residuals_arguments a;
   a.first_tile = tile_index;
   a.channels = context.channels, a.scale = loss.scale, a.alpha = loss.alpha;
   a.rendered = array(work.rendered.data()), a.observed = array(work.observed.data()),
   a.weights = array(work.weights.data());
-  a.residual = array(work.residual.data()), a.weight = array(work.robust.data()),
-  a.costs = array(work.costs.data());
+  a.residual = array(work.residual.data()), a.weight = array(work.robust.data()), a.costs = array(costs);
   a.sums = array(sums);
   launch(context.kernels.residuals[loss.index], a, tile_index, tile_index + 1);
 }
@@ -230,6 +231,29 @@ void accumulate(const TileContext& context, const Group& group, int pair, int ti
   launch(context.kernels.normal_equations[slots], a, 0, 1);
 }
 
+bool accumulates_primitives(const TileContext& context, const Group& group) {
+  const auto o = static_cast<std::size_t>(context.outputs[0].output);
+  return context.outputs.size() == 1 && context.camera_slots == 0 && !group.own_sums &&
+         o < std::size(context.kernels.primitive_equations) &&
+         static_cast<std::size_t>(group.surface) < std::size(context.kernels.primitive_equations[0]) &&
+         context.kernels.primitive_equations[o][group.surface].function != nullptr;
+}
+
+void accumulate_primitives(const TileContext& context, const Group& group, int tile_index, Workspace& work,
+                           float* records) {
+  kernels::primitive_equations_arguments a;
+  set_pixels(a, context, tile_index);
+  set_camera(a, context.state);
+  a.first_id = group.first_id, a.stride = group.stride;
+  a.bounds = array(group.reach());
+  a.offsets = array(group.tiles.offsets()), a.candidates = array(group.tiles.candidates());
+  a.table = array(group.table.data());
+  a.inverse_depth = array(work.inverse_depth.data()), a.ids = array(work.ids.data());
+  a.residual = array(work.residual.data()), a.weight = array(work.robust.data()), a.records = array(records);
+  const auto o = static_cast<std::size_t>(context.outputs[0].output);
+  launch(context.kernels.primitive_equations[o][group.surface], a, tile_index, tile_index + 1);
+}
+
 void store_plane(const TileGrid& grid, int tile_index, const float* block, float* image,
                  std::ptrdiff_t row_stride, std::ptrdiff_t column_stride) {
   const Part part = part_in_image(grid, tile_index);
@@ -268,7 +292,7 @@ void fill_plane(const TileGrid& grid, int tile_index, float value, float* image,
 
 namespace {
 
-// Loads one channel; what is not a finite number becomes NaN. Pixels beyond the image get `outside`.
+// Loads one channel. Pixels beyond the image get `outside`.
 template <class T>
 void load_channel(const ImageView& view, int channel, const Part& part, float outside, float* block) {
   const char* first = static_cast<const char*>(view.data) + part.top * view.row_stride +
@@ -302,29 +326,60 @@ void load(const ImageView& view, int channel, const Part& part, float outside, f
 bool load_observation(const TileContext& context, const Observation& observation, int tile_index,
                       Workspace& work) {
   const Part part = part_in_image(context.grid, tile_index);
-  float lowest = 0, highest = 0;
+  int wrong = 0;
   for (int c = 0; c < context.channels; ++c) {
     float* observed = work.observed.data() + c * tile_pixels;
     float* weights = work.weights.data() + c * tile_pixels;
     load(observation.image, c, part, std::numeric_limits<float>::quiet_NaN(), observed);
     if (observation.weights.empty()) {
-      std::fill_n(weights, tile_pixels, 1.0f);  // beyond the image `observed` is NaN, which suffices
-    } else {
-      load(observation.weights, c, part, 0.0f, weights);
-      for (int p = 0; p < tile_pixels; ++p) {
-        lowest = weights[p] < lowest ? weights[p] : lowest;
-        highest = weights[p] > highest ? weights[p] : highest;
-      }
+      // Beyond the image `observed` is NaN, which suffices.
+      if (work.weighted) std::fill_n(weights, tile_pixels, 1.0f);
+      continue;
     }
-    // Infinity is not a measurement. Its difference times itself would be infinite, which the kernel's test
-    // admits.
-    for (int p = 0; p < tile_pixels; ++p) {
-      observed[p] = std::abs(observed[p]) <= std::numeric_limits<float>::max()
-                        ? observed[p]
-                        : std::numeric_limits<float>::quiet_NaN();
-    }
+    load(observation.weights, c, part, 0.0f, weights);
+    for (int p = 0; p < tile_pixels; ++p)
+      wrong |= (weights[p] < 0) | (weights[p] > std::numeric_limits<float>::max());
   }
-  return lowest >= 0 && highest <= std::numeric_limits<float>::max();
+  work.weighted = !observation.weights.empty();
+  return wrong == 0;
+}
+
+namespace {
+
+// Whether a tile's pixels can be read where they are: one channel of floats, rows side by side, no weights.
+bool is_dense(const TileContext& context, const Observation& observation, const Part& part) {
+  constexpr std::ptrdiff_t size = sizeof(float), longest = std::ptrdiff_t{1} << 24;
+  const ImageView& view = observation.image;
+  return context.channels == 1 && observation.weights.empty() && !view.is_double && part.columns == tile &&
+         part.rows == tile && view.column_stride == size && view.row_stride % size == 0 &&
+         std::abs(view.row_stride / size) < longest &&
+         reinterpret_cast<std::uintptr_t>(view.data) % alignof(float) == 0;
+}
+
+}  // namespace
+
+bool compare_background(const TileContext& context, const Observation& observation, const KernelLoss& loss,
+                        int tile_index, const float* background, Workspace& work, float* costs, float* sums) {
+  const auto run = [&](const auto& kernel, auto a) {
+    a.first_tile = tile_index, a.scale = loss.scale, a.alpha = loss.alpha;
+    a.costs = array(costs), a.sums = array(sums);
+    launch(kernel, a, tile_index, tile_index + 1);
+  };
+  const Part part = part_in_image(context.grid, tile_index);
+  if (is_dense(context, observation, part)) {
+    const std::ptrdiff_t stride = observation.image.row_stride / static_cast<std::ptrdiff_t>(sizeof(float));
+    kernels::background_residuals_dense_arguments a;
+    a.stride = static_cast<int>(stride), a.background = background[0];
+    a.observed = array(static_cast<const float*>(observation.image.data) + part.top * stride + part.left);
+    run(context.kernels.background_residuals_dense[loss.index], a);
+    return true;
+  }
+  const bool valid = load_observation(context, observation, tile_index, work);
+  kernels::background_residuals_arguments a;
+  a.channels = context.channels, a.background = array(background);
+  a.observed = array(work.observed.data()), a.weights = array(work.weights.data());
+  run(context.kernels.background_residuals[loss.index], a);
+  return valid;
 }
 
 }  // namespace diffrt::renderer

@@ -23,6 +23,7 @@ struct Workspace {
   Span<float> inverse_depth, rendered;
   Span<std::int32_t> ids;
   runtime::Buffer<float> observed, weights, residual, robust, costs, rows;
+  bool weighted = true;  // false: all weights are 1
   SilhouetteWork silhouettes;
   std::vector<Couplings::Entry> entries;    // of one pixel
   std::vector<Couplings::TwoEntries> twos;  // of a tile
@@ -87,15 +88,26 @@ void show(const TileContext& context, const TileRun& run, int quad, Workspace& w
 void differentiate(const TileContext& context, const Group& group, int planes, int tile_index,
                    Workspace& work);
 
-// Blocks residual, robust (weights) and costs (w rho, -1 where there is no residual), and this tile's three
+// Blocks residual and robust (weights), `costs` (w rho, -1 where there is no residual), and this tile's three
 // sums.
 void compare(const TileContext& context, const KernelLoss& loss, int tile_index, Workspace& work,
-             float* sums);
+             float* costs, float* sums);
+
+// Of a tile that nothing touches, from what is observed: costs and sums alone. `background`: what it shows,
+// by channels. Returns false if a weight is negative or infinite.
+bool compare_background(const TileContext& context, const Observation& observation, const KernelLoss& loss,
+                        int tile_index, const float* background, Workspace& work, float* costs, float* sums);
 
 // Records of a group's entries in this tile: see pipeline/normal_equations.py. Those of rigid meshes are one
 // for each `pair` of tile and mesh in the batch.
 void accumulate(const TileContext& context, const Group& group, int pair, int tile_index, Workspace& work,
                 float* records);
+
+// The same records where there is one output and no free camera, of a group that differentiate() was not
+// called for: its rows are made on the way. Whether the kernels have that:
+bool accumulates_primitives(const TileContext& context, const Group& group);
+void accumulate_primitives(const TileContext& context, const Group& group, int tile_index, Workspace& work,
+                           float* records);
 
 // Copies between a tile's block and an image [height, width] with the given strides [floats].
 void store_plane(const TileGrid& grid, int tile_index, const float* block, float* image,

@@ -1,9 +1,10 @@
 // A pool of threads for short parallel loops: a few microseconds of work must be worth splitting.
 //
-// Workers spin for a moment after each loop, then sleep. The caller takes part. Each thread has a part of the
-// range of its own, the same in every loop of that length, so that it finds in its cache what it wrote there
-// last; when it is through it helps the others. Which thread does what is not fixed, so what is computed must
-// not depend on it. In a child that fork() made a pool goes on with threads of the child's own.
+// Workers spin for a moment after each loop, then sleep; they are woken for loops that take longer than that
+// does. The caller takes part, and does not wait for who has not begun when all is done. Each thread has a
+// part of the range of its own, the same in every loop of that length, so that it finds in its cache what it
+// wrote there last; when it is through it helps the others. Which thread does what is not fixed, so what is
+// computed must not depend on it. In a child that fork() made a pool goes on with threads of the child's own.
 #pragma once
 
 #include <atomic>
@@ -25,7 +26,8 @@ class ThreadPool {
   int threads() const { return threads_; }
 
   // Calls function(begin, end, thread) for consecutive grains of [0, count), thread in [0, threads()). Serial
-  // where another loop is running in this pool. `function` must not throw.
+  // where another loop is running in this pool, or its workers rest (thread_team.cpp). `function` must not
+  // throw.
   template <class F>
   void parallel_for(int count, int grain, F&& function) {
     using Function = std::remove_reference_t<F>;

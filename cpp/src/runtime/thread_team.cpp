@@ -1,7 +1,8 @@
 #include "runtime/thread_team.hpp"
 
+#include <time.h>
+
 #include <algorithm>
-#include <chrono>
 #include <system_error>
 
 #include <immintrin.h>
@@ -12,6 +13,40 @@ namespace {
 // How long a worker stays awake for the next loop. Longer than the gaps inside one evaluation, shorter than a
 // time slice.
 constexpr auto spin_time = std::chrono::microseconds(60);
+// How long a caller stays awake for the last grains of others. A worker that takes longer was sent away from
+// its processor; a caller that sleeps leaves it its own.
+constexpr auto patience = std::chrono::microseconds(60);
+// Where a loop took twice as long as its caller was at work, because a worker had been sent away, the next
+// ones go without workers for so many times as long as it was waited: fewer than one loop in so many is late.
+constexpr int rest_factor = 100;
+constexpr auto longest_rest = std::chrono::milliseconds(300);
+// Waking takes no longer than this, lest what happened once, on a busy machine, is never tried again.
+constexpr std::int64_t longest_waking = 200'000;  // [ns]
+
+// The parts of state_.
+constexpr std::uint64_t inside = 0xFFFF, open = 0x10000, awaited = 0x20000;
+constexpr int loop_shift = 18;
+
+// Calls done() until it is true, or for so long. Returns whether it is true.
+template <class F>
+bool spin(std::chrono::nanoseconds time, F&& done) {
+  const auto until = std::chrono::steady_clock::now() + time;
+  for (int spins = 0; !done(); ++spins) {
+    if (spins % 64 == 63) {
+      if (std::chrono::steady_clock::now() > until) return false;
+      std::this_thread::yield();  // who is waited for may have been put on this processor
+    }
+    _mm_pause();
+  }
+  return true;
+}
+
+// How long this thread has been at work [ns].
+std::int64_t processor_time() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
 
 }  // namespace
 
@@ -27,28 +62,18 @@ ThreadTeam::~ThreadTeam() {
   {
     const std::lock_guard<std::mutex> lock(sleep_mutex_);
     stop_ = true;
-    loops_.fetch_add(1);
   }
   wake_.notify_all();
   for (std::thread& worker : workers_) worker.join();
 }
 
-void ThreadTeam::take_grains(int thread) {
-  for (int k = 0; k < threads(); ++k) {
-    Part& part = parts_[static_cast<std::size_t>((thread + k) % threads())];
-    for (;;) {
-      const int begin = part.next.fetch_add(grain_, std::memory_order_relaxed);
-      if (begin >= part.end) break;
-      body_(data_, begin, std::min(begin + grain_, part.end), thread);
-    }
-  }
-}
-
 bool ThreadTeam::run(int count, int grain, Body body, void* data) {
   const std::unique_lock<std::mutex> lock(busy_, std::try_to_lock);
-  if (!lock.owns_lock()) return false;
+  const auto begin = Clock::now();
+  if (!lock.owns_lock() || begin < rest_until_) return false;
   body_ = body;
   data_ = data;
+  count_ = count;
   grain_ = grain;
   for (int t = 0; t < threads(); ++t) {
     Part& part = parts_[static_cast<std::size_t>(t)];
@@ -58,41 +83,115 @@ bool ThreadTeam::run(int count, int grain, Body body, void* data) {
     part.next.store(boundary(t), std::memory_order_relaxed);
     part.end = boundary(t + 1);
   }
-  running_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
-  loops_.fetch_add(1);
-  if (sleepers_.load() > 0) {
-    { const std::lock_guard<std::mutex> sleep_lock(sleep_mutex_); }
-    wake_.notify_all();
-  }
+  if (begin - idle_since_ > spin_time) busy_since_.store(begin, std::memory_order_relaxed);
+  const std::uint64_t loop = (state_.load(std::memory_order_relaxed) >> loop_shift) + 1;
+  state_.store(loop << loop_shift | open, std::memory_order_release);
   take_grains(0);
-  for (int spins = 0; running_.load(std::memory_order_acquire) > 0; ++spins) {
-    if (spins < 4000) {
-      _mm_pause();
-    } else {
-      std::this_thread::yield();  // more threads than processors: let the last one finish
-    }
-  }
+  const auto through = idle_since_ = Clock::now();
+  if ((state_.fetch_and(~open, std::memory_order_acquire) & inside) == 0) return true;
+  away_.store(0, std::memory_order_relaxed);
+  wait_for_workers();
+  idle_since_ = Clock::now();
+  const Clock::duration away = std::chrono::nanoseconds(away_.load(std::memory_order_relaxed)),
+                        lost = std::min(idle_since_ - through, away);
+  if (lost > through - begin)
+    rest_until_ = idle_since_ + std::min<Clock::duration>(rest_factor * lost, longest_rest);
   return true;
 }
 
-void ThreadTeam::work(int thread) {
-  std::uint64_t seen = 0;
-  for (;;) {
-    const auto until = std::chrono::steady_clock::now() + spin_time;
-    for (int spins = 0; loops_.load(std::memory_order_acquire) == seen; ++spins) {
-      if (spins % 64 == 63 && std::chrono::steady_clock::now() > until) {
-        std::unique_lock<std::mutex> lock(sleep_mutex_);
-        sleepers_.fetch_add(1);
-        wake_.wait(lock, [&] { return loops_.load() != seen; });
-        sleepers_.fetch_sub(1);
-        break;
-      }
-      _mm_pause();
+void ThreadTeam::wait_for_workers() {
+  const auto all_left = [&] { return (state_.load(std::memory_order_acquire) & inside) == 0; };
+  if (spin(patience, all_left)) return;
+  std::unique_lock<std::mutex> lock(sleep_mutex_);
+  state_.fetch_or(awaited);
+  left_.wait(lock, all_left);
+}
+
+void ThreadTeam::take_grains(int thread) {
+  const bool may_wake = asleep_.load(std::memory_order_relaxed) > 0;
+  const auto start = may_wake ? Clock::now() : Clock::time_point();
+  int done = 0;
+  for (int k = 0; k < threads(); ++k) {
+    Part& part = parts_[static_cast<std::size_t>((thread + k) % threads())];
+    for (;;) {
+      const int begin = part.next.fetch_add(grain_, std::memory_order_relaxed);
+      if (begin >= part.end) break;
+      const int end = std::min(begin + grain_, part.end);
+      body_(data_, begin, end, thread);
+      const int sleepers = may_wake ? asleep_.load(std::memory_order_relaxed) : 0;
+      if (sleepers == 0) continue;
+      done += end - begin;
+      const int untouched = std::min(sleepers, threads() - 1 - k) * (count_ / threads());
+      wake_if_it_pays(start, done, part.end - end + untouched);
     }
-    ++seen;  // run() waits for every worker, so no loop is ever skipped
+  }
+}
+
+void ThreadTeam::wake_if_it_pays(Clock::time_point start, int done, int left) {
+  const auto now = Clock::now();
+  const std::chrono::duration<double, std::nano> here = now - start,
+                                                 busy = now - busy_since_.load(std::memory_order_relaxed);
+  const auto waking = static_cast<double>(waking_.load(std::memory_order_relaxed));
+  // It takes part of the caller's time, too, and halves what remains. Many short loops are as good as a long
+  // one: a worker that is awake stays awake between them.
+  if (here.count() * left < 3 * waking * done && busy.count() < 8 * waking) return;
+  const std::unique_lock<std::mutex> lock(sleep_mutex_, std::try_to_lock);
+  if (!lock.owns_lock() || asleep_.load(std::memory_order_relaxed) == 0) return;
+  asleep_.fetch_sub(1, std::memory_order_relaxed);
+  busy_since_.store(now, std::memory_order_relaxed);  // should it not help, it is not tried again at once
+  ++calls_;
+  called_ = now;
+  wake_.notify_one();
+}
+
+void ThreadTeam::sleep() {
+  std::unique_lock<std::mutex> lock(sleep_mutex_);
+  asleep_.fetch_add(1, std::memory_order_relaxed);
+  wake_.wait(lock, [&] { return calls_ > 0 || stop_; });
+  if (stop_) return;
+  --calls_;
+  const std::int64_t took = std::chrono::nanoseconds(Clock::now() - called_).count();
+  const std::int64_t before = waking_.load(std::memory_order_relaxed);
+  waking_.store(before + (std::min<std::int64_t>(took, longest_waking) - before) / 8,
+                std::memory_order_relaxed);
+}
+
+bool ThreadTeam::enter(std::uint64_t& last_loop) {
+  std::uint64_t state = state_.load(std::memory_order_relaxed);
+  while ((state & open) != 0 && state >> loop_shift != last_loop) {
+    if (!state_.compare_exchange_weak(state, state + 1, std::memory_order_acquire, std::memory_order_relaxed))
+      continue;
+    last_loop = state >> loop_shift;
+    return true;
+  }
+  return false;
+}
+
+void ThreadTeam::leave(const Presence& since) {
+  if ((state_.load(std::memory_order_relaxed) & awaited) != 0) {
+    const std::chrono::nanoseconds here = Clock::now() - since.time;
+    const std::int64_t away = here.count() - (processor_time() - since.processor_time);
+    std::int64_t most = away_.load(std::memory_order_relaxed);
+    while (away > most && !away_.compare_exchange_weak(most, away, std::memory_order_relaxed)) continue;
+  }
+  const std::uint64_t state = state_.fetch_sub(1, std::memory_order_release);
+  if ((state & awaited) == 0 || (state & inside) > 1) return;
+  { const std::lock_guard<std::mutex> lock(sleep_mutex_); }
+  left_.notify_one();
+}
+
+void ThreadTeam::work(int thread) {
+  std::uint64_t last_loop = 0;
+  for (;;) {
+    bool entered = false;
+    if (!spin(spin_time,
+              [&] { return (entered = enter(last_loop)) || stop_.load(std::memory_order_relaxed); }))
+      sleep();
     if (stop_) return;
+    if (!entered) continue;
+    const Presence since{Clock::now(), processor_time()};
     take_grains(thread);
-    running_.fetch_sub(1, std::memory_order_release);
+    leave(since);
   }
 }
 
