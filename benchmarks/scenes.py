@@ -76,6 +76,46 @@ def deviation(found: np.ndarray, right: np.ndarray, compare: np.ndarray) -> floa
 
 
 @dataclass(frozen=True)
+class Sums:
+    """The normal equations of a distance image beside what was observed: half the sum of squares, and by sphere J'r
+    (n, 4) and its block of J'J (n, 4, 4); `scale` (n, 4) is what J'r would be if all residuals had one sign."""
+
+    cost: float
+    gradient: np.ndarray
+    H: np.ndarray
+    scale: np.ndarray
+    compare: np.ndarray  # (n,), spheres none of whose rays is so near to grazing that float32 leaves no digits of 1 / s
+
+
+def noisy(value: np.ndarray) -> np.ndarray:
+    """What is observed: the image, float32, with a noise of 0.1, far above float32's."""
+    return (value + np.random.default_rng(1).normal(0, 0.1, value.shape)).astype(np.float32)
+
+
+def sums(spheres: np.ndarray, observed: np.ndarray) -> Sums:
+    """By the reference, of spheres (n, 4)."""
+    right = reference(spheres)
+    residual = right.value - observed
+    count = len(spheres)
+    found = Sums(
+        float((residual**2).sum() / 2), np.zeros((count, 4)), np.zeros((count, 4, 4)), np.zeros((count, 4)),
+        np.zeros(count, bool),
+    )  # fmt: skip
+    for k in range(count):
+        J, r = right.partials[:, right.seen == k], residual[right.seen == k]
+        found.gradient[k], found.H[k], found.scale[k] = J @ r, J @ J.T, np.abs(J) @ np.abs(r)
+        found.compare[k] = J.size > 0 and np.abs(J[0]).max() < 100.0
+    return found
+
+
+def sums_deviation(cost: float, gradient: np.ndarray, H: np.ndarray, right: Sums) -> float:
+    """Largest difference over the spheres compared, in units of the block's largest entry, of `scale`, of the cost."""
+    by_H = np.abs(H - right.H)[right.compare] / np.abs(right.H).max(axis=(1, 2), keepdims=True)[right.compare]
+    by_gradient = np.abs(gradient - right.gradient)[right.compare] / right.scale[right.compare]
+    return float(max(by_H.max(), by_gradient.max(), abs(cost - right.cost) / right.cost))
+
+
+@dataclass(frozen=True)
 class Bottle:
     """The real frame: depth in metres (NaN where nothing was measured), the mesh, and the start pose."""
 
