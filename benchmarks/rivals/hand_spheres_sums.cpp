@@ -45,9 +45,9 @@ struct Camera {
   float slope_y(int j) const { return (static_cast<float>(j) - cy) / focal; }
 };
 
-// One sphere, and what follows from it.
+// One sphere, and what follows from it; rows [top, bottom) are those that it may cover.
 struct Sphere {
-  Sphere(const float* theta, int index)
+  Sphere(const float* theta, int index, const Camera& camera)
       : r(theta[0]),
         x(theta[1]),
         y(theta[2]),
@@ -56,8 +56,14 @@ struct Sphere {
         Y(y / z),
         rr(r * r),
         zz(z * z),
-        id(static_cast<float>(index)) {}
+        id(static_cast<float>(index)) {
+    const float k = zz - rr,
+                root = r * std::sqrt(std::max(y * y + k, 0.0f));  // tangents of its outline in y, z
+    top = std::max(static_cast<int>((y * z - root) / k * camera.focal + camera.cy) - 1, 0);
+    bottom = std::min(static_cast<int>((y * z + root) / k * camera.focal + camera.cy) + 2, camera.height);
+  }
   float r, x, y, z, X, Y, rr, zz, id;
+  int top, bottom;
 };
 
 // D / c.z^2 = (a u + 2 b) u + c of a row.
@@ -82,35 +88,36 @@ struct Band {
   std::vector<float> memory;
   float *nearest, *seen;  // T, and the sphere's index
   float *slope, *inv_qq;  // residual * |q|, and 1 / (q . q)
+};
+
+// A sphere within a band: for each row the columns that it may cover, from a multiple of `lanes`; none: [0,
+// 0).
+struct Part {
+  Part(const Sphere& s, const Camera& camera, int first) : sphere(&s) {
+    const float width = static_cast<float>(camera.width), inv_focal = 1.0f / camera.focal;
+#pragma omp simd
+    for (int row = 0; row < band; ++row) {
+      const Quadratic d(s, (static_cast<float>(first + row) - camera.cy) * inv_focal);
+      const float disc = d.b * d.b - d.a * d.c, root = std::sqrt(std::max(disc, 0.0f)), inv_a = 1.0f / d.a;
+      const float low = ((root - d.b) * inv_a + s.X) * camera.focal + camera.cx;
+      const float high = ((-root - d.b) * inv_a + s.X) * camera.focal + camera.cx;
+      const bool here = disc > 0.0f;
+      begin[row] = static_cast<int>(here ? std::min(std::max(low - 1.0f, 0.0f), width) : 0.0f) & -lanes;
+      end[row] = static_cast<int>(here ? std::min(std::max(high + 2.0f, 0.0f), width) : 0.0f);
+    }
+  }
+  const Sphere* sphere;
   int begin[band], end[band];
 };
 
-// The multiples of `lanes` between which the sphere is, for each row from `first`; whether there are any.
-bool find_spans(const Sphere& s, const Camera& camera, int first, int rows, Band& work) {
-  bool any = false;
-  const float width = static_cast<float>(camera.width);
-  for (int row = 0; row < band; ++row) {
-    const Quadratic d(s, camera.slope_y(first + row));
-    const float disc = d.b * d.b - d.a * d.c, root = std::sqrt(std::max(disc, 0.0f));
-    const float low = ((-d.b + root) / d.a + s.X) * camera.focal + camera.cx;
-    const float high = ((-d.b - root) / d.a + s.X) * camera.focal + camera.cx;
-    const int from = static_cast<int>(std::min(std::max(low - 1.0f, 0.0f), width));
-    const int to = static_cast<int>(std::min(std::max(high + 2.0f, 0.0f), width));
-    const bool here = disc > 0.0f && from < to && row < rows;
-    work.begin[row] = here ? from / lanes * lanes : 0;
-    work.end[row] = here ? to : 0;
-    any |= here;
-  }
-  return any;
-}
-
-void draw(const Sphere& s, const Camera& camera, int first, int rows, Band& work) {
+void draw(const Part& part, const Camera& camera, int first, int rows, Band& work) {
+  const Sphere& s = *part.sphere;
   const float inv_focal = 1.0f / camera.focal, left = -camera.cx * inv_focal - s.X;
   for (int row = 0; row < rows; ++row) {
     const float y = camera.slope_y(first + row), qc_row = s.X * s.x + y * s.y + s.z;
     const Quadratic d(s, y);
     float *nearest = work.nearest + row * work.stride, *seen = work.seen + row * work.stride;
-    for (int i = work.begin[row]; i < work.end[row]; i += lanes) {
+    for (int i = part.begin[row]; i < part.end[row]; i += lanes) {
       const Packet u = (iota() + static_cast<float>(i)) * inv_focal + left;
       const Packet disc = ((d.a * u + 2.0f * d.b) * u + d.c) * s.zz;
       const Packet T = u * s.x + qc_row - stdx::sqrt(disc);  // not a number beside the sphere
@@ -148,7 +155,8 @@ double find_residuals(const Camera& camera, int first, int rows, const float* ob
   return cost;
 }
 
-void add_rows(const Sphere& s, const Camera& camera, int first, int rows, const Band& work, double* out) {
+void add_rows(const Part& part, const Camera& camera, int first, int rows, const Band& work, double* out) {
+  const Sphere& s = *part.sphere;
   const float inv_focal = 1.0f / camera.focal, left = -camera.cx * inv_focal - s.X;
   Packet g0 = 0, g1 = 0, g2 = 0, g3 = 0, w1 = 0, w2 = 0, w3 = 0, h11 = 0, h21 = 0, h22 = 0, h31 = 0, h32 = 0,
          h33 = 0;
@@ -156,7 +164,7 @@ void add_rows(const Sphere& s, const Camera& camera, int first, int rows, const 
     const float y = camera.slope_y(first + row), qc_row = s.X * s.x + y * s.y + s.z, qq_row = y * y + 1.0f;
     const Quadratic d(s, y);
     const int at = row * work.stride;
-    for (int i = work.begin[row]; i < work.end[row]; i += lanes) {
+    for (int i = part.begin[row]; i < part.end[row]; i += lanes) {
       const auto mine = load(work.seen + at + i) == s.id;
       if (none_of(mine)) continue;
       const Packet u = (iota() + static_cast<float>(i)) * inv_focal + left, x = u + s.X;
@@ -181,21 +189,20 @@ void add_rows(const Sphere& s, const Camera& camera, int first, int rows, const 
   for (int k = 0; k < sums; ++k) out[k] += found[k];
 }
 
-// The nearest T of each pixel of a band and whose it is; the spheres that are here, if asked for.
+// The nearest T of each pixel of a band and whose it is; and what there is of spheres in the band.
 void find_nearest(const std::vector<Sphere>& spheres, const Camera& camera, int first, int rows, Band& work,
-                  std::vector<const Sphere*>* here) {
+                  std::vector<Part>& parts) {
   std::fill(work.nearest, work.nearest + work.stride * band, far);
   std::fill(work.seen, work.seen + work.stride * band, -1.0f);
+  parts.clear();
   for (const Sphere& s : spheres)
-    if (find_spans(s, camera, first, rows, work)) {
-      draw(s, camera, first, rows, work);
-      if (here) here->push_back(&s);
-    }
+    if (s.top < first + rows && s.bottom > first)
+      draw(parts.emplace_back(s, camera, first), camera, first, rows, work);
 }
 
-std::vector<Sphere> spheres_of(const float* theta, int count) {
+std::vector<Sphere> spheres_of(const float* theta, int count, const Camera& camera) {
   std::vector<Sphere> spheres;
-  for (int k = 0; k < count; ++k) spheres.emplace_back(theta + 4 * k, k);
+  for (int k = 0; k < count; ++k) spheres.emplace_back(theta + 4 * k, k, camera);
   return spheres;
 }
 
@@ -207,14 +214,15 @@ extern "C" {
 void hand_spheres_value(const float* theta, int count, int width, int height, float focal, float cx, float cy,
                         float* out) {
   const Camera camera{width, height, focal, cx, cy};
-  const std::vector<Sphere> spheres = spheres_of(theta, count);
+  const std::vector<Sphere> spheres = spheres_of(theta, count, camera);
 #pragma omp parallel
   {
     Band work(width);
+    std::vector<Part> parts;
 #pragma omp for schedule(dynamic)
     for (int first = 0; first < height; first += band) {
       const int rows = std::min(band, height - first);
-      find_nearest(spheres, camera, first, rows, work, nullptr);
+      find_nearest(spheres, camera, first, rows, work, parts);
       for (int row = 0; row < rows; ++row) {
         const float* __restrict nearest = work.nearest + row * work.stride;
         float* __restrict line = out + static_cast<std::size_t>(first + row) * width;
@@ -232,23 +240,20 @@ void hand_spheres_value(const float* theta, int count, int width, int height, fl
 void hand_spheres_sums(const float* theta, int count, int width, int height, float focal, float cx, float cy,
                        const float* observed, double* out) {
   const Camera camera{width, height, focal, cx, cy};
-  const std::vector<Sphere> spheres = spheres_of(theta, count);
+  const std::vector<Sphere> spheres = spheres_of(theta, count, camera);
   std::fill(out, out + 1 + sums * count, 0.0);
 #pragma omp parallel
   {
     Band work(width);
     std::vector<double> mine(1 + sums * count);
-    std::vector<const Sphere*> here;
+    std::vector<Part> parts;
 #pragma omp for schedule(dynamic)
     for (int first = 0; first < height; first += band) {
       const int rows = std::min(band, height - first);
-      here.clear();
-      find_nearest(spheres, camera, first, rows, work, &here);
+      find_nearest(spheres, camera, first, rows, work, parts);
       mine[0] += 0.5 * find_residuals(camera, first, rows, observed, work);
-      for (const Sphere* s : here) {
-        find_spans(*s, camera, first, rows, work);
-        add_rows(*s, camera, first, rows, work, mine.data() + 1 + sums * (s - spheres.data()));
-      }
+      for (const Part& part : parts)
+        add_rows(part, camera, first, rows, work, mine.data() + 1 + sums * (part.sphere - spheres.data()));
     }
 #pragma omp critical
     for (std::size_t k = 0; k < mine.size(); ++k) out[k] += mine[k];
