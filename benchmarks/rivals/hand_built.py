@@ -18,7 +18,7 @@ from benchmarks.scenes import CX, CY, FOCAL, HEIGHT, WIDTH
 
 FLAGS = ["-std=c++17", "-O3", "-march=native", "-ffast-math", "-fopenmp", "-shared", "-fPIC"]
 CAMERA = (WIDTH, HEIGHT, FOCAL, CX, CY)
-Argument = np.ndarray | int | float
+Argument = np.ndarray | int | float | ctypes.c_void_p
 
 
 def compiler() -> str:
@@ -60,9 +60,6 @@ def bind(library: ctypes.CDLL, name: str, arguments: Sequence[Argument]) -> Call
     """A call without arguments: all conversions done beforehand; it keeps the arrays alive."""
     function = getattr(library, name)
     function.restype = None
-    ready = [
-        a.ctypes.data_as(ctypes.c_void_p) if isinstance(a, np.ndarray)
-        else ctypes.c_float(a) if isinstance(a, float) else ctypes.c_int(a)
-        for a in arguments
-    ]  # fmt: skip
+    kinds = {int: ctypes.c_int, float: ctypes.c_float, ctypes.c_void_p: lambda pointer: pointer}
+    ready = [a.ctypes.data_as(ctypes.c_void_p) if isinstance(a, np.ndarray) else kinds[type(a)](a) for a in arguments]
     return lambda: function(*ready)

@@ -1,23 +1,23 @@
 // Many spheres by hand: a distance image, and beside what was observed its cost, J'r, and J'J, which is a 4x4
 // block for each sphere, since a pixel shows one sphere alone.
 //
-// Ray q = (x, y, 1), sphere (c, r). All is said by t' = t / |q|, which orders the surfaces along a ray as t
-// does:
+// Ray q = (x, y, 1), sphere (c, r). The distance is t = T / |q| with
 //
-//   D = r^2 (q . q) - |q x c|^2,  t' (q . q) = T = q . c - sqrt(D)
+//   T = q . c - sqrt(D),  D = r^2 (q . q) - |q x c|^2
 //
-// and with u = x - c.x / c.z, D is a u^2 + b u + c in each row, without the cancellation of |c|^2 - (q . c)^2
-// / (q . q). The row of a pixel is, with the surface point p = T / (q . q) q,
+// so T orders the surfaces along a ray as t does, and no root is needed for |q| while the nearest is sought.
+// With u = x - c.x / c.z, D is a u^2 + 2 b u + c in each row, and nothing cancels as it does in |c|^2 - b^2.
+// The row of a pixel is, with its surface point p = T / (q . q) q,
 //
-//   t = T / |q|,  (dt/dr, dt/dc) = (-r, c - p) / s,  s = sqrt(D) / |q|
+//   (dt/dr, dt/dc) = (-r, c - p) / s,  s = sqrt(D) / |q|
 //
-// and |c - p| = r, so that of the ten sums of J'J nine suffice.
+// and |c - p| = r, so nine sums make the ten of J'J.
 //
 // - Bands of rows, a thread each in turn; what lies between the passes stays in the cache.
 // - A sphere is looked at within its span of columns, found for all rows of a band in one vector.
 // - Pass 1, over spheres: the nearest T and whose it is. Pass 2, over pixels: residuals. Pass 3, over
-// spheres: its rows,
-//   computed anew and nowhere stored, into 13 sums that stay in registers over the band. Lanes in which
+// spheres: rows,
+//   computed anew and stored nowhere, into 13 sums that stay in registers over the band. Lanes in which
 //   another sphere is seen add zero; vectors of them are passed over.
 #include <algorithm>
 #include <cmath>
