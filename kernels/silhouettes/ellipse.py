@@ -20,10 +20,10 @@ POINTS = 8
 # Those in (0, 1); as many lie on the other side of the middle.
 GAUSS_POINTS, GAUSS_WEIGHTS = (x[POINTS // 2 :].tolist() for x in np.polynomial.legendre.leggauss(POINTS))
 TURN, QUARTER = 2.0 * np.pi, 0.5 * np.pi
-# Power series of t^2, to 1e-9: sin(t) / t and cos(t) up to a quarter turn, (t - sin(t)) / t^3 up to t = 1.
-SINE = [(-1.0) ** n / factorial(2 * n + 1) for n in range(7)]
-COSINE = [(-1.0) ** n / factorial(2 * n) for n in range(8)]
-RESIDUE = [(-1.0) ** n / factorial(2 * n + 3) for n in range(5)]
+# Power series of t^2, to 1e-13: sin(t) / t and cos(t) up to a quarter turn, (t - sin(t)) / t^3 up to t = 1.
+SINE = [(-1.0) ** n / factorial(2 * n + 1) for n in range(9)]
+COSINE = [(-1.0) ** n / factorial(2 * n) for n in range(10)]
+RESIDUE = [(-1.0) ** n / factorial(2 * n + 3) for n in range(7)]
 
 
 def cross_ellipse(conic, with_nodes=True):
