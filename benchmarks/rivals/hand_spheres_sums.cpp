@@ -15,9 +15,8 @@
 //
 // - Bands of rows, a thread each in turn; what lies between the passes stays in the cache.
 // - A sphere is looked at within its span of columns, found for all rows of a band in one vector.
-// - Pass 1, over spheres: the nearest T and whose it is. Pass 2, over pixels: residuals. Pass 3, over
-// spheres: rows,
-//   computed anew and stored nowhere, into 13 sums that stay in registers over the band. Lanes in which
+// - Pass 1, by spheres: the nearest T and whose it is. Pass 2, by pixels: residuals. Pass 3, by spheres:
+//   rows, computed anew and stored nowhere, into 13 sums that stay in registers over the band. Lanes in which
 //   another sphere is seen add zero; vectors of them are passed over.
 #include <algorithm>
 #include <cmath>
