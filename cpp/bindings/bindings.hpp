@@ -21,6 +21,10 @@ void bind_foreign_array(py::module_& module);
 void bind_info(py::module_& module);
 void bind_jacobian(py::module_& module);
 void bind_renderer(py::module_& module);
+void bind_uncertainty(py::module_& module);
+
+// (row_starts, columns, values)
+py::tuple sparse_arrays(const SparseMatrix& matrix);
 
 // Arrays that C++ may read as they are.
 using DoubleArray = py::array_t<double, py::array::c_style | py::array::forcecast>;
@@ -36,6 +40,10 @@ py::array_t<T> to_array(std::vector<T>&& values, std::vector<py::ssize_t> shape)
   const py::capsule keep(owned, [](void* p) { delete static_cast<std::vector<T>*>(p); });
   return py::array_t<T>(std::move(shape), owned->data(), keep);
 }
+
+// Where the rows of a sparse matrix start. scipy wants both index arrays of one type: int32 where it
+// suffices.
+py::array index_array(const std::vector<std::int64_t>& row_starts);
 
 // Python's wrapper of a Jacobian with its image.
 py::object wrap_jacobian(Jacobian jacobian);

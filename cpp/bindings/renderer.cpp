@@ -1,10 +1,12 @@
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <new>
 #include <optional>
 
 #include "driver_call.hpp"
 #include "foreign_array.hpp"
+#include "memory.hpp"
 #include "memory_pool.hpp"
 #include "turns.hpp"
 
@@ -217,7 +219,24 @@ class LockedRenderer {
     return images_->array(std::move(image), data, std::move(shape));
   }
 
-  MemoryPool<std::vector<double>>& matrices() { return *matrices_; }
+  // Of H.
+  MemoryPool<std::vector<double>>& entries() { return *entries_; }
+  SparseMatrix take_structure() { return std::move(structure_); }
+  // Arrays of row_starts and columns: those of the last call, if they are the same.
+  std::pair<py::array, py::array> structure_arrays(SparseMatrix&& H) {
+    const auto same = [](const py::array& array, const auto& numbers) {
+      return array.nbytes() == static_cast<py::ssize_t>(numbers.size() * sizeof(numbers[0])) &&
+             std::memcmp(array.data(), numbers.data(), numbers.size() * sizeof(numbers[0])) == 0;
+    };
+    if (!columns_ || !same(columns_, H.columns) || H.row_starts != structure_row_starts_) {
+      structure_row_starts_ = H.row_starts;
+      row_starts_ = index_array(H.row_starts);
+      columns_ = py::array_t<std::int32_t>(static_cast<py::ssize_t>(H.columns.size()), H.columns.data());
+      for (py::array* array : {&row_starts_, &columns_}) array->attr("setflags")(py::arg("write") = false);
+    }
+    structure_ = std::move(H);
+    return {row_starts_, columns_};
+  }
 
  private:
   static Renderer make(const py::object& scene, std::vector<std::string> free,
@@ -233,6 +252,7 @@ class LockedRenderer {
     for (const auto& [shape, rule] : rules) options.rules.emplace_back(shape, rule_of(rule));
     options.device = std::move(device);
     options.threads = threads;
+    options.dense_limit = 0;  // what is dense is made of what is sparse, where it is asked for
     Scene values = scene_of(scene);
     const WithoutGil without;
     const DriverCall call;
@@ -253,8 +273,11 @@ class LockedRenderer {
   Turns turns_;
   bool whole_ = true;
   const std::shared_ptr<MemoryPool<ImageMemory>> images_ = std::make_shared<MemoryPool<ImageMemory>>();
-  const std::shared_ptr<MemoryPool<std::vector<double>>> matrices_ =
-      std::make_shared<MemoryPool<std::vector<double>>>();  // P x P
+  const std::shared_ptr<MemoryPool<std::vector<double>>> entries_ =
+      std::make_shared<MemoryPool<std::vector<double>>>();
+  SparseMatrix structure_;
+  std::vector<std::int64_t> structure_row_starts_;
+  py::array row_starts_, columns_;
 };
 
 Span<float> span_of(py::array_t<float>& image) {
@@ -299,12 +322,30 @@ py::tuple normal_equations(LockedRenderer& self, const py::object& theta, const 
   const Span<const double> in = bindings::span_of(values);
   const Observation observation = observation_of(self.get(), observed, weights);
   NormalEquations result;
-  result.H = self.matrices().take();
+  result.H_sparse = self.take_structure();
+  result.H_sparse.values = self.entries().take();
   self.alone([&](Renderer& renderer) { renderer.normal_equations(in, observation, loss_of(loss), result); });
-  const auto P = static_cast<py::ssize_t>(result.g.size());
-  double* H = result.H.data();
-  return py::make_tuple(self.matrices().array(std::move(result.H), H, {P, P}),
+  const auto P = static_cast<py::ssize_t>(result.g.size()),
+             entries = static_cast<py::ssize_t>(result.H_sparse.values.size());
+  double* H = result.H_sparse.values.data();
+  py::array_t<double> H_values = self.entries().array(std::move(result.H_sparse.values), H, {entries});
+  auto [row_starts, columns] = self.structure_arrays(std::move(result.H_sparse));
+  return py::make_tuple(std::move(row_starts), std::move(columns), std::move(H_values),
                         to_array(std::move(result.g), {P}), result.cost, result.count);
+}
+
+// The dense form of a square matrix, of the arrays that normal_equations returns.
+py::array dense_matrix(const py::array_t<std::int64_t, py::array::c_style | py::array::forcecast>& row_starts,
+                       const py::array_t<std::int32_t, py::array::c_style | py::array::forcecast>& columns,
+                       const DoubleArray& values) {
+  const py::ssize_t P = row_starts.size() - 1;
+  std::vector<double> dense;
+  resize(dense, static_cast<std::size_t>(P * P), "a dense H");
+  for (py::ssize_t i = 0; i < P; ++i) {
+    for (std::int64_t k = row_starts.data()[i]; k < row_starts.data()[i + 1]; ++k)
+      dense[static_cast<std::size_t>(i * P + columns.data()[k])] = values.data()[k];
+  }
+  return to_array(std::move(dense), {P, P});
 }
 
 py::tuple cost(LockedRenderer& self, const py::object& theta, const py::object& observed,
@@ -341,25 +382,16 @@ bool between_steps(const py::object& callback, const StepRecord& record, Span<co
 
 py::dict result_dict(SolveResult&& result) {
   const auto P = static_cast<py::ssize_t>(result.theta.size());
-  const auto square = [P](std::vector<double>&& values) -> py::object {
-    if (values.empty()) return py::none();
-    return to_array(std::move(values), {P, P});
-  };
   py::list history;
   for (const StepRecord& r : result.history) {
     history.append(py::make_tuple(r.step, r.cost, r.count, r.gradient_norm, r.step_norm, r.lambda,
                                   r.gain_ratio, r.accepted, r.seconds, r.level));
   }
-  const auto nulls =
-      static_cast<py::ssize_t>(P > 0 ? result.null_directions.size() / static_cast<std::size_t>(P) : 0);
   return py::dict(
       "theta"_a = to_array(std::move(result.theta), {P}), "cost"_a = result.cost,
       "data_cost"_a = result.data_cost, "count"_a = result.count, "status"_a = name(result.status),
-      "steps"_a = result.steps, "history"_a = history, "H"_a = square(std::move(result.H)),
-      "rank"_a = result.rank, "analysed"_a = result.analysed, "held"_a = result.held,
-      "null_directions"_a = to_array(std::move(result.null_directions), {nulls, P}),
-      "residual_variance"_a = result.residual_variance, "covariance"_a = square(std::move(result.covariance)),
-      "covariance_sandwich"_a = square(std::move(result.covariance_sandwich)), "unseen"_a = result.unseen);
+      "steps"_a = result.steps, "history"_a = history, "H"_a = sparse_arrays(result.H_sparse),
+      "held"_a = result.held, "uncertainty"_a = std::const_pointer_cast<Uncertainty>(result.uncertainty), "unseen"_a = result.unseen);
 }
 
 py::dict fit_image(LockedRenderer& self, const py::object& observed, const py::object& weights,
@@ -368,7 +400,7 @@ py::dict fit_image(LockedRenderer& self, const py::object& observed, const py::o
                    double cost_tolerance, double initial_damping,
                    const std::vector<std::tuple<std::size_t, double, double>>& priors,
                    const std::vector<double>& lower, const std::vector<double>& upper,
-                   const py::object& callback, int levels) {
+                   const py::object& callback, int levels, bool uncertainty, std::size_t dense_limit) {
   const DoubleArray values = theta_of(theta0);
   const Span<const double> in = bindings::span_of(values);
   const Observation observation = observation_of(self.get(), observed, weights);
@@ -382,6 +414,9 @@ py::dict fit_image(LockedRenderer& self, const py::object& observed, const py::o
   for (const auto& [index, mean, sigma] : priors) options.priors.push_back({index, mean, sigma});
   options.lower = lower;
   options.upper = upper;
+  options.uncertainty = uncertainty;
+  options.deferred = true;
+  options.dense_limit = dense_limit;
   const Loss robust = loss_of(loss);
   return result_dict([&] {
     const WithoutGil without;
@@ -441,6 +476,7 @@ void bind_renderer(py::module_& module) {
       .def_property_readonly("degenerate_triangles",
                              [](LockedRenderer& self) { return self.get().degenerate_triangles(); })
       .def_property_readonly("warnings", [](LockedRenderer& self) { return self.get().warnings(); });
+  module.def("dense_matrix", &dense_matrix);
   module.def("status_message", [](const std::string& status) {
     for (int k = 0; k < status_count; ++k) {
       if (status == name(static_cast<Status>(k))) return std::string(message(static_cast<Status>(k)));

@@ -7,13 +7,17 @@
 #include <cstring>
 #include <limits>
 #include <optional>
+#include <string>
+#include <unordered_map>
 #include <utility>
 
 #include "check_span.hpp"
 #include "diffrt/errors.hpp"
 #include "extent.hpp"
 #include "pyramid.hpp"
+#include "renderer/evaluator.hpp"
 #include "solver/arguments.hpp"
+#include "sparse.hpp"
 
 namespace diffrt {
 namespace {
@@ -86,19 +90,37 @@ double change_by_place(const ImageView& image, const PinholeCamera& camera, int 
   return count == 0 ? 0 : std::sqrt(sum / count);
 }
 
+// The place in the scene of the shape that a block of theta is of; of the camera's, how many shapes there
+// are.
+class Owners {
+ public:
+  explicit Owners(const Scene& scene) {
+    for (const auto& [name, shape] : scene.shapes) places_.emplace(name, places_.size());
+  }
+  std::size_t operator()(const ParameterBlock& block) const {
+    const auto found = places_.find(block.name.substr(0, block.name.find('.')));
+    return found == places_.end() ? places_.size() : found->second;
+  }
+
+ private:
+  std::unordered_map<std::string, std::size_t> places_;
+};
+
 // How large each parameter is: a radian; the distance from the camera; the image's width for focal lengths
 // and principal points. Of normals nothing yet.
 std::vector<double> sizes_in(const Renderer& renderer) {
   const Scene& scene = renderer.scene();
+  const Owners owner_of(scene);
+  std::vector<double> distances;
+  for (const auto& [name, shape] : scene.shapes) distances.push_back(distance_of(shape, scene.camera));
+  double nearest = std::numeric_limits<double>::infinity();
+  for (const double distance : distances) nearest = std::min(nearest, distance);
+  distances.push_back(nearest);  // which the camera's pose moves
   std::vector<double> sizes(renderer.parameters(), 1);
   for (const ParameterBlock& block : renderer.blocks()) {
-    const std::string owner = block.name.substr(0, block.name.find('.'));
-    double size = std::numeric_limits<double>::infinity();
-    if (owner == "camera" && !block.is_pose) size = scene.camera.width;
-    for (const auto& [name, shape] : scene.shapes) {
-      const bool moves = owner == name || (owner == "camera" && block.is_pose);
-      if (moves) size = std::min(size, distance_of(shape, scene.camera));
-    }
+    const std::size_t owner = owner_of(block);
+    double size = distances[owner];
+    if (owner == scene.shapes.size() && !block.is_pose) size = scene.camera.width;
     if (!(size > 0 && std::isfinite(size))) size = 1;
     // The last three numbers of a pose are a rotation.
     std::fill_n(sizes.begin() + static_cast<std::ptrdiff_t>(block.offset), block.is_pose ? 3 : block.size,
@@ -277,40 +299,48 @@ Evaluation ImageProblem::cost(Span<const double> theta) {
 }
 
 void ImageProblem::remember(Span<const double> theta) {
-  renderer_.normal_equations(theta, observation_, loss_, equations_, PoseDerivative::tangent, true);
+  renderer_.evaluator_->normal_equations(theta, observation_, loss_, equations_, PoseDerivative::tangent,
+                                         true);
   clear_rounding();
   remembered_ = renderer_.remembered();
 }
 
-Evaluation ImageProblem::normal_equations(Span<const double> theta, Span<double> H, Span<double> g) {
-  check_span("H", H, size() * size(), "P x P");
+Evaluation ImageProblem::sparse_normal_equations(Span<const double> theta, SparseMatrix& H, Span<double> g) {
   check_span("g", g, size(), "P");
   if (!can_be_rendered(theta)) {
-    std::fill(H.begin(), H.end(), 0.0);
+    H.row_starts.assign(size() + 1, 0), H.columns.clear(), H.values.clear();
     std::fill(g.begin(), g.end(), 0.0);
     return {std::numeric_limits<double>::infinity(), 0};
   }
   if (!measured_) measure_rounding(theta);
   remembered_theta_.assign(theta.begin(), theta.end());
   remember(theta);
-  std::copy(equations_.H.begin(), equations_.H.end(), H.begin());
+  H = equations_.H_sparse;
   std::copy(equations_.g.begin(), equations_.g.end(), g.begin());
   return evaluation();
+}
+
+Evaluation ImageProblem::normal_equations(Span<const double> theta, Span<double> H, Span<double> g) {
+  check_span("H", H, size() * size(), "P x P");
+  SparseMatrix sparse;
+  const Evaluation result = sparse_normal_equations(theta, sparse, g);
+  to_dense(sparse, H);
+  return result;
 }
 
 // What turns with a frame (a position, a rotation) has rounding errors of its largest entries in all of them.
 // An entry of the diagonal that is no larger stands for a parameter that moves nothing.
 void ImageProblem::clear_rounding() {
-  const std::size_t P = size();
-  double* H = equations_.H.data();
+  SparseMatrix& H = equations_.H_sparse;
   for (const ParameterBlock& block : renderer_.blocks()) {
     if (block.size % 3 != 0) continue;
     for (std::size_t i = block.offset; i < block.offset + block.size; i += 3) {
-      const double trace = H[i * (P + 1)] + H[(i + 1) * (P + 1)] + H[(i + 2) * (P + 1)];
-      for (std::size_t k = i; k < i + 3; ++k) {
-        if (H[k * (P + 1)] > precision() * trace) continue;
-        for (std::size_t j = 0; j < P; ++j) H[k * P + j] = H[j * P + k] = 0;
-        equations_.g[k] = 0;
+      const double diagonal[3] = {entry(H, i, i), entry(H, i + 1, i + 1), entry(H, i + 2, i + 2)};
+      const double trace = diagonal[0] + diagonal[1] + diagonal[2];
+      for (std::size_t k = 0; k < 3; ++k) {
+        if (diagonal[k] > precision() * trace) continue;
+        clear_row_and_column(H, i + k);
+        equations_.g[i + k] = 0;
       }
     }
   }
@@ -328,21 +358,21 @@ bool ImageProblem::magnitudes(Span<const double> theta, Span<double> sizes) cons
 }
 
 std::vector<int> ImageProblem::unseen(Span<const double> theta) const {
-  const std::size_t P = size();
   const Scene &start = renderer_.scene(), end = renderer_.scene_at(theta);
-  std::vector<int> flags(P, 0);
+  const Owners owner_of(start);
+  std::vector<char> shows;  // per shape, and then any
+  for (std::size_t k = 0; k < start.shapes.size(); ++k) {
+    const double before = area_of(start.shapes[k].second, start.camera);
+    const double now = area_of(end.shapes[k].second, end.camera);
+    shows.push_back(now >= 1 || (now > 0 && now >= kVanished * before));
+  }
+  shows.push_back(std::find(shows.begin(), shows.end(), 1) != shows.end());
+  std::vector<int> flags(size(), 0);
   for (const ParameterBlock& block : renderer_.blocks()) {
-    const std::string owner = block.name.substr(0, block.name.find('.'));
-    bool moves = false, shows = false;
+    bool moves = false;
     for (std::size_t i = block.offset; i < block.offset + block.size; ++i)
-      moves = moves || equations_.H[i * (P + 1)] > 0;
-    for (std::size_t k = 0; k < start.shapes.size(); ++k) {
-      if (owner != "camera" && owner != start.shapes[k].first) continue;
-      const double before = area_of(start.shapes[k].second, start.camera);
-      const double now = area_of(end.shapes[k].second, end.camera);
-      shows = shows || now >= 1 || (now > 0 && now >= kVanished * before);
-    }
-    if (!moves || !shows)
+      moves = moves || entry(equations_.H_sparse, i, i) > 0;
+    if (!moves || shows[owner_of(block)] == 0)
       std::fill_n(flags.begin() + static_cast<std::ptrdiff_t>(block.offset), block.size, 1);
   }
   return flags;
@@ -356,7 +386,27 @@ void ImageProblem::tangent_row(Span<const double> theta, std::size_t i, Span<dou
   renderer_.tangent_row(theta, i, row);
 }
 
+void ImageProblem::tangent_entries(Span<const double> theta, std::size_t i,
+                                   std::vector<TangentEntry>& entries) const {
+  entries.clear();
+  const ParameterBlock* pose = renderer_.evaluator_->parameters().pose_with(i);
+  if (pose == nullptr) return entries.push_back({i, 1.0});
+  double row[6];
+  renderer_.evaluator_->parameters().pose_row(theta, *pose, i, row);
+  for (std::size_t k = 0; k < 6; ++k) {
+    if (row[k] != 0) entries.push_back({pose->offset + k, row[k]});
+  }
+}
+
 bool ImageProblem::gradient_scatter(Span<const double> theta, Span<double> M) {
+  check_span("M", M, size() * size(), "P x P");
+  SparseMatrix sparse;
+  sparse_gradient_scatter(theta, sparse);
+  to_dense(sparse, M);
+  return true;
+}
+
+bool ImageProblem::sparse_gradient_scatter(Span<const double> theta, SparseMatrix& M) {
   renderer_.gradient_scatter(theta, observation_, loss_, M);
   return true;
 }

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "diffrt/errors.hpp"
+#include "sparse.hpp"
 #include "weights.hpp"
 
 namespace diffrt {
@@ -49,19 +50,26 @@ double dot(const std::vector<double>& a, const std::vector<double>& b) {
 // h' H^+ h for the leading P x P part of H (N x N, semidefinite) and the part of its column `column` beside
 // that: how much of that column J's others explain. Conjugate gradients, scaled by the diagonal: what they
 // have after each iteration is less than the whole, and soon enough of it.
-double explained(Span<const double> H, std::size_t P, std::size_t N, std::size_t column) {
+double explained(const SparseMatrix& H, std::size_t P, std::size_t column) {
   constexpr int kIterations = 16;
   constexpr double kEnough = 0.01;
-  std::vector<double> residual(P), scaled(P), direction(P, 0.0), image(P);
-  for (std::size_t i = 0; i < P; ++i) residual[i] = H[i * N + column];
+  std::vector<double> diagonal(P), residual(P, 0.0), scaled(P), direction(P, 0.0), image(P);
+  for (std::size_t i = 0; i < P; ++i) diagonal[i] = entry(H, i, i);
+  for_each_entry(H, column, [&](std::size_t i, double value) {
+    if (i < P) residual[i] = value;
+  });
   double energy = 0, before = 0;
   for (int k = 0; k < kIterations; ++k) {
-    for (std::size_t i = 0; i < P; ++i) scaled[i] = H[i * N + i] > 0 ? residual[i] / H[i * N + i] : 0;
+    for (std::size_t i = 0; i < P; ++i) scaled[i] = diagonal[i] > 0 ? residual[i] / diagonal[i] : 0;
     const double now = dot(residual, scaled);
     if (!(now > 0)) break;
     for (std::size_t i = 0; i < P; ++i) direction[i] = scaled[i] + (k > 0 ? now / before : 0) * direction[i];
-    for (std::size_t i = 0; i < P; ++i)
-      image[i] = std::inner_product(direction.begin(), direction.end(), H.begin() + i * N, 0.0);
+    for (std::size_t i = 0; i < P; ++i) {
+      image[i] = 0;
+      for_each_entry(H, i, [&](std::size_t j, double value) {
+        if (j < P) image[i] += value * direction[j];
+      });
+    }
     const double curvature = dot(direction, image);
     if (!(curvature > 0)) break;
     for (std::size_t i = 0; i < P; ++i) residual[i] -= now / curvature * image[i];
@@ -154,7 +162,6 @@ CoarseProblem::CoarseProblem(const Renderer& full, const Observation& observatio
       gain_(full.parameters(), 1.0),
       offset_(full.parameters(), 0.0),
       theta_(renderer_.theta0()),
-      H_(theta_.size() * theta_.size()),
       g_(theta_.size()) {
   const double s = scale;
   for (const ParameterBlock& block : full.blocks()) {
@@ -183,24 +190,38 @@ Evaluation CoarseProblem::cost(Span<const double> theta) {
   return result;
 }
 
-Evaluation CoarseProblem::normal_equations(Span<const double> theta, Span<double> H, Span<double> g) {
-  Evaluation result = problem_.normal_equations(coarse(theta), H_, g_);
-  const std::size_t P = size(), N = theta_.size();
+Evaluation CoarseProblem::sparse_normal_equations(Span<const double> theta, SparseMatrix& H, Span<double> g) {
+  Evaluation result = problem_.sparse_normal_equations(coarse(theta), H_, g_);
+  const std::size_t P = size();
+  H.row_starts.assign(1, 0), H.columns.clear(), H.values.clear();
   for (std::size_t i = 0; i < P; ++i) {
     g[i] = gain_[i] * g_[i];
-    for (std::size_t k = 0; k < P; ++k) H[i * P + k] = gain_[i] * gain_[k] * H_[i * N + k];
+    for_each_entry(H_, i, [&](std::size_t k, double value) {
+      if (k >= P) return;
+      H.columns.push_back(static_cast<std::int32_t>(k));
+      H.values.push_back(gain_[i] * gain_[k] * value);
+    });
+    H.row_starts.push_back(static_cast<std::int64_t>(H.columns.size()));
   }
   motion_ = 0.5 * kNearEnough * kNearEnough * motion_energy(H_);
   result.noise += motion_;
   return result;
 }
 
+Evaluation CoarseProblem::normal_equations(Span<const double> theta, Span<double> H, Span<double> g) {
+  SparseMatrix sparse;
+  const Evaluation result = sparse_normal_equations(theta, sparse, g);
+  to_dense(sparse, H);
+  return result;
+}
+
 // d'Hd of a motion by a pixel, of the average object: what theta can do towards shifting the image (things
 // that are not free stay), by column or by row, shared out over the objects.
-double CoarseProblem::motion_energy(Span<const double> H) {
-  const std::size_t P = size(), N = theta_.size();
-  const double energy = P == N ? H[principal_ * (N + 1)] + H[(principal_ + 1) * (N + 1)]
-                               : explained(H, P, N, P) + explained(H, P, N, P + 1);
+double CoarseProblem::motion_energy(const SparseMatrix& H) {
+  const std::size_t P = size();
+  const double energy = P == theta_.size()
+                            ? entry(H, principal_, principal_) + entry(H, principal_ + 1, principal_ + 1)
+                            : explained(H, P, P) + explained(H, P, P + 1);
   return 0.5 * energy / objects_;
 }
 
@@ -210,6 +231,12 @@ void CoarseProblem::plus(Span<const double> theta, Span<const double> delta, Spa
 
 void CoarseProblem::tangent_row(Span<const double> theta, std::size_t i, Span<double> row) const {
   full_.tangent_row(theta, i, row);
+}
+
+// Those of the coarse theta: poses are the same in both.
+void CoarseProblem::tangent_entries(Span<const double> theta, std::size_t i,
+                                    std::vector<TangentEntry>& entries) const {
+  problem_.tangent_entries(theta, i, entries);
 }
 
 }  // namespace diffrt

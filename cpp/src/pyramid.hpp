@@ -59,11 +59,14 @@ class CoarseProblem : public LeastSquaresProblem {
   Evaluation normal_equations(Span<const double> theta, Span<double> H, Span<double> g) override;
   void plus(Span<const double> theta, Span<const double> delta, Span<double> out) const override;
   void tangent_row(Span<const double> theta, std::size_t i, Span<double> row) const override;
+  Evaluation sparse_normal_equations(Span<const double> theta, SparseMatrix& H, Span<double> g) override;
+  void tangent_entries(Span<const double> theta, std::size_t i,
+                       std::vector<TangentEntry>& entries) const override;
   double precision() const override { return problem_.precision(); }
 
  private:
   Span<const double> coarse(Span<const double> theta);
-  double motion_energy(Span<const double> H);
+  double motion_energy(const SparseMatrix& H);
 
   const Renderer& full_;
   BoxFiltered observed_;
@@ -72,7 +75,8 @@ class CoarseProblem : public LeastSquaresProblem {
   std::vector<double> gain_, offset_;  // coarse theta = gain theta + offset
   std::size_t principal_ = 0;          // where it is in the coarse theta
   double objects_ = 1;                 // how many things are free
-  std::vector<double> theta_, H_, g_;
+  std::vector<double> theta_, g_;
+  SparseMatrix H_;
   double motion_ = 0;  // cost of a motion by kNearEnough pixels, where H was last asked for
 };
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "linearized_scene.hpp"
+#include "renderer/assembly.hpp"
 
 using diffrt::renderer::Couplings;
 
@@ -20,7 +21,25 @@ struct Pixel {
 struct Sums {
   Eigen::MatrixXd H;
   Eigen::VectorXd g;
+  diffrt::SparseMatrix sparse = {};
 };
+
+// As a dense matrix. Columns ascend, and each entry has its mirror image.
+Eigen::MatrixXd check_sparse(const diffrt::SparseMatrix& M) {
+  const auto P = static_cast<Eigen::Index>(M.rows());
+  Eigen::MatrixXd dense = Eigen::MatrixXd::Zero(P, P), stored = dense;
+  for (Eigen::Index i = 0; i < P; ++i) {
+    for (std::int64_t k = M.row_starts[i]; k < M.row_starts[i + 1]; ++k) {
+      if (k > M.row_starts[i]) CHECK(M.columns[k] > M.columns[k - 1]);
+      dense(i, M.columns[k]) = M.values[k], stored(i, M.columns[k]) = 1;
+    }
+  }
+  CHECK(M.row_starts.back() == static_cast<std::int64_t>(M.values.size()));
+  CHECK(M.columns.size() == M.values.size());
+  CHECK(stored == stored.transpose());
+  CHECK(stored.diagonal().isOnes());
+  return dense;
+}
 
 // Adds the pixels, with made-up partials, weights and residuals, to couplings and, row by row, to dense sums.
 class Trial {
@@ -48,7 +67,14 @@ class Trial {
     const Eigen::Index P = size();
     Sums sums{Eigen::MatrixXd::Zero(P, P), Eigen::VectorXd::Zero(P)};
     const auto n = static_cast<std::size_t>(P);
-    couplings.assemble(tiles, scene_.linearization, {sums.H.data(), n * n}, {sums.g.data(), n});
+    diffrt::renderer::SparseSums H;
+    diffrt::renderer::Nodes nodes = diffrt::renderer::make_nodes(scene_.parameters);
+    H.set_pattern(nodes, diffrt::renderer::pattern_of(scene_.linearization, nodes));
+    couplings.sum(tiles);
+    couplings.begin(scene_.linearization, H);
+    couplings.add_to(scene_.linearization, H, {sums.g.data(), n});
+    H.write(sums.sparse);
+    sums.H = check_sparse(sums.sparse);
     return sums;
   }
 
@@ -259,5 +285,7 @@ TEST_CASE("couplings are the same to the last bit in whichever order tiles come"
     const Sums again = trial.coupled(couplings, pixels, order);
     CHECK(first.H == again.H);
     CHECK(first.g == again.g);
+    CHECK(first.sparse.row_starts == again.sparse.row_starts);
+    CHECK(first.sparse.columns == again.sparse.columns);
   }
 }

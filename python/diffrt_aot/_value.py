@@ -9,12 +9,12 @@ accepts its own fields.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
 
-from .errors import unknown_name
+from .errors import InvalidValueError, unknown_name
 
 AnyValue = TypeVar("AnyValue", bound="Value")
 
@@ -48,6 +48,61 @@ class ByContent:
 
     def __hash__(self) -> int:
         raise TypeError(f"unhashable type: '{type(self).__name__}'")
+
+
+class Deferred:
+    """In place of a field of a Lazy dataclass: a value that is made when the field is first read, or an error then."""
+
+    __slots__ = ("make",)
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self.make = make
+
+
+class _Refused:
+    """What a field that cannot be read becomes in a pickle."""
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+
+    def __call__(self) -> Any:
+        raise InvalidValueError(self.message)
+
+
+class Lazy(ByContent):
+    """Base of dataclasses some of whose fields are Deferred. Comparing and pickling reads them all."""
+
+    __slots__ = ()
+
+    def __getattribute__(self, name: str) -> Any:
+        value = object.__getattribute__(self, name)
+        if type(value) is not Deferred:
+            return value
+        value = value.make()
+        object.__setattr__(self, name, value)
+        return value
+
+    def _fields(self) -> dict[str, Any]:
+        fields: dict[str, Any] = {}
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            try:
+                fields[field.name] = getattr(self, field.name)
+            except InvalidValueError as error:
+                fields[field.name] = str(error)
+        return fields
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = {}
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            try:
+                state[field.name] = getattr(self, field.name)
+            except InvalidValueError as error:
+                state[field.name] = Deferred(_Refused(str(error)))
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            object.__setattr__(self, name, value)
 
 
 class Value(ByContent):

@@ -13,14 +13,26 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core, fit_warnings
-from ._arguments import FloatArray, describe, finite_float, real_array, vector, whole_number
-from ._value import ByContent
+from ._arguments import FloatArray, describe, finite_float, flag, real_array, vector, whole_number
+from ._value import ByContent, Deferred, Lazy
 from .errors import FitWarning, InvalidTypeError, InvalidValueError, unknown_name
 from .losses import Loss
-from .renderer import Renderer, image_argument, loss_argument
+from .renderer import DENSE_LIMIT, Renderer, image_argument, loss_argument
 from .scene import Scene, free_labels
+from .sparse import CompressedRows
 
 _INT_MAX = 2**31 - 1
+_UNCERTAINTY = (
+    "rank",
+    "null_rows",
+    "null_directions",
+    "null_names",
+    "residual_variance",
+    "standard_deviations",
+    "standard_deviations_sandwich",
+    "covariance",
+    "covariance_sandwich",
+)
 _PAIRS = {"bounds": "(lower, upper)", "priors": "(mean, sigma)"}
 
 
@@ -74,7 +86,7 @@ class StepRecord(ByContent):
 
 
 @dataclass(frozen=True, eq=False)
-class FitResult(ByContent):
+class FitResult(Lazy):
     """What a fit found. Two are equal where all that they hold is, `seconds` included.
 
     theta               (P,), relative to the renderer's scene: renderer.render(theta) is the fitted image
@@ -83,18 +95,31 @@ class FitResult(ByContent):
     status              why it stopped; str(status) is advice
     steps               trials made, rejected ones and those of coarse levels included
     history             a StepRecord for the start (of each level) and for each trial
-    H                   (P, P), J'WJ at theta, in the tangent space (poses: by a further increment)
-    rank                how many directions are determined: the free parameters that no bound holds, less K
-    null_directions     (K, P), unit vectors along which the data say nothing: theta is where the start left it; also
-                        those determined in appearance only, as the turn of a can that is modelled by 64 flat sides
-    null_names          the same in words, one line each
-    covariance          (P, P), s^2 (J'WJ)^-1, in the tangent space; infinite for parameters in a null direction; None
-                        if there are no more residuals than parameters, or P is beyond the dense limit (1000)
-    covariance_sandwich (P, P), H^-1 M H^-1 with M = sum (w rho' r)^2 j j': to be preferred with a robust loss. Both
-                        assume that residuals are independent, which neighbouring pixels of a depth camera are not
-    residual_variance   s^2 = 2 cost / (count - rank)
     seconds             of wall clock
     warnings            what makes the answer doubtful, a sentence each; `fit` also warns of them (FitWarning)
+    H_rows              J'WJ at theta, in the tangent space (poses: by a further increment), by compressed rows
+    H                   the same as an array (P, P)
+
+    The rest is computed when it is first read, from what the fit left: it takes no time where nobody reads it, and for
+    thousands of parameters a second or so where somebody does.
+
+    rank                how many directions are determined: the free parameters that no bound holds, less K
+    null_names          the K others in words, one line each
+    null_directions     (K, P), unit vectors along which the data say nothing: theta is where the start left it; also
+                        those determined in appearance only, as the turn of a can that is modelled by 64 flat sides
+    null_rows           the same by compressed rows
+    residual_variance   s^2 = 2 cost / (count - rank)
+    standard_deviations (P,), in the tangent space; infinite for parameters in a null direction, 0 for those that a
+                        bound holds. None if there are no more residuals than parameters
+    covariance          (P, P), s^2 (J'WJ)^-1, whose diagonal they are the roots of. None as above
+    standard_deviations_sandwich, covariance_sandwich
+                        of H^-1 M H^-1 with M = sum (w rho' r)^2 j j': to be preferred with a robust loss. Both
+                        assume that residuals are independent, which neighbouring pixels of a depth camera are not
+
+    H, null_directions and both covariances are arrays of P^2 numbers, and there are none where P is beyond the
+    renderer's dense_limit. With fit(uncertainty=False) none of the last eight is there. Reading what is not there
+    raises InvalidValueError, which says what to read, or what to ask for, instead. They are None where the fit could
+    not begin (NO_RESIDUALS or NOT_FINITE, without a step).
     """
 
     theta: FloatArray
@@ -104,15 +129,24 @@ class FitResult(ByContent):
     status: Status
     steps: int
     history: list[StepRecord] = field(repr=False)
-    H: FloatArray | None = field(repr=False)
-    rank: int
-    null_directions: FloatArray = field(repr=False)
-    null_names: list[str]
+    H: FloatArray = field(repr=False)
+    rank: int | None = field(repr=False)
+    null_directions: FloatArray | None = field(repr=False)
+    null_names: list[str] | None = field(repr=False)
     covariance: FloatArray | None = field(repr=False)
     covariance_sandwich: FloatArray | None = field(repr=False)
-    residual_variance: float
+    residual_variance: float | None = field(repr=False)
     seconds: float
     warnings: list[str] = field(default_factory=list)
+    H_rows: CompressedRows | None = field(default=None, repr=False)
+    null_rows: CompressedRows | None = field(default=None, repr=False)
+    standard_deviations: FloatArray | None = field(default=None, repr=False)
+    standard_deviations_sandwich: FloatArray | None = field(default=None, repr=False)
+
+    @property
+    def H_sparse(self) -> Any:
+        """H as a scipy.sparse.csc_array (P, P)."""
+        return None if self.H_rows is None else self.H_rows.to_scipy().T
 
 
 def fit(
@@ -132,6 +166,7 @@ def fit(
     cost_tolerance: float = 1e-10,
     initial_damping: float = 1e-4,
     levels: int = 1,
+    uncertainty: bool = True,
 ) -> FitResult:
     """Fit the free parameters of a renderer to an observed image.
 
@@ -155,6 +190,8 @@ def fit(
             size only. theta, priors and bounds are those of the full size throughout. The levels share max_steps; a
             coarse one ends when a step promises no more than an object's motion by a fifth of its pixels, or six have
             failed. The result is that of the full size. The coarsest image must be at least 8 pixels high and wide.
+        uncertainty: whether the result tells what is determined, and how well. It is computed when it is read, but
+            needs an evaluation or a few at the end; False saves those.
 
     Depths and distances below zero, where the background has no value, are left out. What makes the answer doubtful
     (numbers that nobody measured, units, a camera within the model) is in the result's `warnings`, and warned of as
@@ -195,8 +232,11 @@ def fit(
         upper,
         None if callback is None else lambda *record: _answer(callback(StepRecord(*record))),
         levels,
+        flag("uncertainty", uncertainty),
+        max(renderer.dense_limit, DENSE_LIMIT),
     )
     theta = raw["theta"]
+    H = CompressedRows(*raw["H"], (theta.size, theta.size))
     scene = renderer.scene_at(theta)
     told = fit_warnings.of_fit(renderer, theta0, theta, scene, seen, loss, raw["data_cost"], raw["count"])
     if raw["status"] != Status.NOT_SEEN.value:  # which says it of all
@@ -211,16 +251,73 @@ def fit(
         status=Status(raw["status"]),
         steps=raw["steps"],
         history=[StepRecord(*record) for record in raw["history"]],
-        H=raw["H"],
-        rank=raw["rank"],
-        null_directions=raw["null_directions"],
-        null_names=_null_names(renderer, raw["null_directions"], raw["H"]),
-        covariance=raw["covariance"],
-        covariance_sandwich=raw["covariance_sandwich"],
-        residual_variance=raw["residual_variance"],
         seconds=time.perf_counter() - begin,
         warnings=told,
+        H_rows=H,
+        H=_dense(renderer, "H", "H_rows or H_sparse", H.dense),
+        **_of_uncertainty(renderer, raw["uncertainty"], uncertainty, H),
     )
+
+
+def _dense(renderer: Renderer, name: str, instead: str, make: Callable[[], Any]) -> Deferred:
+    """A value of P x P numbers, or the refusal to make it."""
+    count, limit = len(renderer.theta0), renderer.dense_limit
+
+    def made() -> Any:
+        if count <= limit:
+            return make()
+        raise InvalidValueError(
+            f"{name}: there are {count} parameters, and dense_limit is {limit}; read {instead}, or have "
+            f"Renderer(..., dense_limit={count}), for {count * count / 125000:.0f} MB"
+        )
+
+    return Deferred(made)
+
+
+def _of_uncertainty(renderer: Renderer, core: Any, asked: bool, H: CompressedRows) -> dict[str, Any]:
+    """The fields that say what is determined, as they are when they are read."""
+    count = len(renderer.theta0)
+    if not asked:
+
+        def refused(name: str) -> Deferred:
+            def refuse() -> Any:
+                raise InvalidValueError(f"{name}: was not asked for: fit(..., uncertainty=False)")
+
+            return Deferred(refuse)
+
+        return {name: refused(name) for name in _UNCERTAINTY}
+    if core is None:  # the fit could not begin
+        return dict.fromkeys(_UNCERTAINTY)
+
+    def square(name: str, sandwich: bool) -> Deferred:
+        def make() -> FloatArray | None:
+            numbers = core.covariance(sandwich)
+            return numbers.reshape(count, count) if numbers.size == count * count else None
+
+        return _dense(renderer, name, name.replace("covariance", "standard_deviations"), make)
+
+    def deviations(sandwich: bool) -> Deferred:
+        def make() -> FloatArray | None:
+            numbers: FloatArray = core.standard_deviations(sandwich)
+            return numbers if numbers.size == count else None
+
+        return Deferred(make)
+
+    def rows() -> CompressedRows:
+        starts, columns, values = core.null_directions()
+        return CompressedRows(starts, columns, values, (len(starts) - 1, count))
+
+    return {
+        "rank": Deferred(core.rank),
+        "null_rows": Deferred(rows),
+        "null_directions": _dense(renderer, "null_directions", "null_rows", lambda: rows().dense()),
+        "null_names": Deferred(lambda: _null_names(renderer, rows(), H)),
+        "residual_variance": Deferred(core.residual_variance),
+        "standard_deviations": deviations(False),
+        "standard_deviations_sandwich": deviations(True),
+        "covariance": square("covariance", False),
+        "covariance_sandwich": square("covariance_sandwich", True),
+    }
 
 
 def _start(renderer: Renderer, theta0: npt.ArrayLike) -> FloatArray:
@@ -278,18 +375,20 @@ def _priors(renderer: Renderer, priors: Mapping[str, Any] | None) -> list[tuple[
     return result
 
 
-def _null_names(renderer: Renderer, directions: FloatArray, H: FloatArray | None) -> list[str]:
+def _null_names(renderer: Renderer, directions: CompressedRows, H: CompressedRows) -> list[str]:
     """Each null direction as a sum of named parameters, what moves the image most first.
 
     A radian and a pixel do not compare, so a parameter counts by its effect, its entry times sqrt(H_ii).
     """
     labels = free_labels(renderer.scene, renderer.free)
-    effects = np.ones(len(labels)) if H is None else np.sqrt(np.maximum(np.diag(H), 0.0))
+    effects = np.sqrt(np.maximum(H.diagonal(), 0.0))
     lines = []
-    for direction in directions:
-        sizes = np.abs(direction) * effects
+    for begin, end in zip(directions.row_starts[:-1], directions.row_starts[1:], strict=True):
+        columns, shares = directions.columns[begin:end], directions.values[begin:end]
+        sizes = np.abs(shares) * effects[columns]
         if not sizes.any():  # parameters that nothing depends on
-            sizes = np.abs(direction)
-        order = [int(i) for i in np.argsort(-sizes, kind="stable") if sizes[i] > 0.02 * sizes.max()][:6]
-        lines.append(" ".join(f"{direction[i]:+.3g} {labels[i]}" for i in order))
+            sizes = np.abs(shares)
+        least = 0.02 * sizes.max()
+        order = [int(i) for i in np.argsort(-sizes, kind="stable")[:6] if sizes[i] > least]
+        lines.append(" ".join(f"{shares[i]:+.3g} {labels[columns[i]]}" for i in order))
     return lines

@@ -16,32 +16,82 @@ from ._exchange import exchanged, stream_handle
 from ._outputs import output_names, suitable_boundary
 from ._value import ByContent
 from .device_array import DeviceArray
-from .errors import InvalidTypeError, InvalidValueError, unknown_name
+from .errors import InvalidTypeError, InvalidValueError, missing_dependency, unknown_name
 from .jacobian import Jacobian
 from .losses import Loss, check_loss
 from .scene import Scene, check_free_names, check_scene
 
 Image = npt.NDArray[np.float32]
+DENSE_LIMIT = 1000
 _MAX_THREADS, _LONGEST_NAME = 1024, 60
+_MOST_PARAMETERS = 2**31 - 1
 _RULES = ("blend", "foreground", "none")
 _NO_LOSS = (0, 1.0, 0.0)
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
+class _DenseH:
+    """Where a dense H is kept that was asked for; no field of the class below."""
+
+    __slots__ = ("_dense",)
+    _dense: FloatArray
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class NormalEquations(ByContent):
+class NormalEquations(_DenseH, ByContent):
     """The normal equations of a Gauss-Newton step at theta: H d = -g.
 
-    H       (P, P) float64, J'WJ, W = w rho'(r^2)
-    g       (P,) float64, J'Wr, the gradient of the cost
-    cost    1/2 sum w rho(r^2), r = rendered - observed
-    count   number of residuals
+    H = J'WJ, W = w rho'(r^2), is symmetric, P x P, and stored by compressed rows, which are its columns, too: row i has
+    H_values[k] in column H_columns[k] for H_row_starts[i] <= k < H_row_starts[i + 1], columns ascending. It has entries
+    where two parameters can meet: those of one primitive, and of primitives that share a pixel at this theta. `H` and
+    `H_sparse` are the same as a dense array and as scipy's.
+
+    H_row_starts   (P + 1,) integers, read-only
+    H_columns      (N,) int32, read-only
+    H_values       (N,) float64
+    g              (P,) float64, J'Wr, the gradient of the cost
+    cost           1/2 sum w rho(r^2), r = rendered - observed
+    count          number of residuals
+    dense_limit    the largest P for which there is H, the renderer's
     """
 
-    H: FloatArray
+    H_row_starts: npt.NDArray[Any]
+    H_columns: npt.NDArray[np.int32]
+    H_values: FloatArray
     g: FloatArray
     cost: float
     count: int
+    dense_limit: int = DENSE_LIMIT
+
+    @property
+    def H(self) -> FloatArray:
+        """(P, P) float64, dense, made when it is first read; for P <= dense_limit only.
+
+        Raises:
+            InvalidValueError: P is beyond dense_limit.
+        """
+        try:
+            return self._dense
+        except AttributeError:
+            pass
+        P = len(self.g)
+        if self.dense_limit < P:
+            raise InvalidValueError(
+                f"H: has no dense form, as there are {P} parameters and dense_limit is {self.dense_limit}. It would "
+                f"take {P * P / 125000:.0f} MB; use H_sparse, or Renderer(..., dense_limit={P})"
+            )
+        object.__setattr__(self, "_dense", _core.dense_matrix(self.H_row_starts, self.H_columns, self.H_values))
+        return self._dense
+
+    @property
+    def H_sparse(self) -> Any:
+        """A scipy.sparse.csc_array (P, P), float64, over the same memory as H_values."""
+        try:
+            from scipy.sparse import csc_array
+        except ImportError as error:
+            raise missing_dependency("scipy", "NormalEquations.H_sparse") from error
+        P = len(self.g)
+        return csc_array((self.H_values, self.H_columns, self.H_row_starts), shape=(P, P))
 
 
 class Renderer:
@@ -73,6 +123,8 @@ class Renderer:
         stream: with device="cuda", the stream that calls work on, after what is on it already: a handle
             (cudaStream_t, CUstream), or a stream of PyTorch, CuPy or another library; None for one of its own. It must
             live as long as it is in use.
+        dense_limit: the largest P for which `normal_equations` has a dense H, which takes 8 P^2 bytes. H_sparse is
+            always there.
 
     Raises:
         InvalidValueError, InvalidTypeError: naming the argument and the likely fix.
@@ -90,6 +142,7 @@ class Renderer:
         threads: int | None = None,
         rules: Mapping[str, str] | None = None,
         stream: Any = None,
+        dense_limit: int = DENSE_LIMIT,
     ) -> None:
         check_scene(scene)
         if not isinstance(boundary, str) or boundary not in ("auto", "exact", "none"):
@@ -101,6 +154,7 @@ class Renderer:
             raise InvalidTypeError(f"rules: must map names of shapes to rules, as {example}, got {describe(rules)}")
         if threads is not None:
             threads = whole_number("threads", threads, 1, _MAX_THREADS, advice=", or None for all")
+        self._dense_limit = whole_number("dense_limit", dense_limit, 0, _MOST_PARAMETERS)
         self._scene = scene
         self._free = check_free_names(scene, free)
         self._outputs = output_names(output)
@@ -113,7 +167,8 @@ class Renderer:
         # What makes another one like this, in another process as well; a stream is of this process.
         given = [math.nan if number is None else number for number in backgrounds] or None
         rules = dict(_rules(scene, rules, boundary))
-        self._arguments = (scene, self._free, self._outputs, given, boundary, device, threads, rules)
+        arguments = (scene, self._free, self._outputs, given, boundary, device, threads, rules)
+        self._arguments = (*arguments, None, self._dense_limit)
         self._core = _core.Renderer(
             scene,
             list(self._free),
@@ -184,6 +239,11 @@ class Renderer:
         return self._core.threads
 
     @property
+    def dense_limit(self) -> int:
+        """The largest P for which `normal_equations` has a dense H."""
+        return self._dense_limit
+
+    @property
     def warnings(self) -> list[str]:
         """What was skipped in the scene (triangles without area), in words."""
         return self._core.warnings
@@ -247,7 +307,8 @@ class Renderer:
                 image_argument("observed", observed, self._core),
                 None if weights is None else image_argument("weights", weights, self._core),
                 loss_argument(loss),
-            )
+            ),
+            self._dense_limit,
         )
 
     def cost(

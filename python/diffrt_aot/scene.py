@@ -106,14 +106,14 @@ def check_free_names(scene: Scene, free: Iterable[str]) -> tuple[str, ...]:
         given = iter(free)
     except TypeError:
         raise InvalidTypeError(f"free: must be a list of names, got {describe(free)}") from None
-    valid = valid_free_names(scene)
-    names: list[str] = []
+    valid = free_sizes(check_scene(scene))
+    names: dict[str, None] = {}
     for name in given:  # one by one: an iterator may have no end
         if not isinstance(name, str) or name not in valid:
             raise unknown_name("parameter", name, valid, where="free: ")
         if name in names:
             raise InvalidValueError(f"free: {name!r} is listed twice; name each parameter once")
-        names.append(name)
+        names[name] = None
     return tuple(names)
 
 

@@ -2,7 +2,10 @@
 // it was.
 #pragma once
 
+#include <new>
 #include <stdexcept>
+#include <string>
+#include <utility>
 
 #include "diffrt/export.hpp"
 
@@ -12,6 +15,16 @@ namespace diffrt {
 class DIFFRT_API ArgumentError : public std::invalid_argument {
  public:
   using std::invalid_argument::invalid_argument;
+};
+
+// What was asked for takes more memory than there is: how much, and what for.
+class DIFFRT_API MemoryError : public std::bad_alloc {
+ public:
+  explicit MemoryError(std::string message) : message_(std::move(message)) {}
+  const char* what() const noexcept override { return message_.c_str(); }
+
+ private:
+  std::string message_;
 };
 
 // A device, or an instruction set, that was asked for and is not there, or a device that failed. The library

@@ -19,6 +19,10 @@ class DIFFRT_API ImageProblem : public LeastSquaresProblem {
   void plus(Span<const double> theta, Span<const double> delta, Span<double> out) const override;
   void tangent_row(Span<const double> theta, std::size_t i, Span<double> row) const override;
   bool gradient_scatter(Span<const double> theta, Span<double> M) override;
+  Evaluation sparse_normal_equations(Span<const double> theta, SparseMatrix& H, Span<double> g) override;
+  bool sparse_gradient_scatter(Span<const double> theta, SparseMatrix& M) override;
+  void tangent_entries(Span<const double> theta, std::size_t i,
+                       std::vector<TangentEntry>& entries) const override;
   // A radian; the distance from the camera; the image's width for its focal lengths and principal point.
   bool magnitudes(Span<const double> theta, Span<double> sizes) const override;
   double precision() const override { return 1e-7; }
@@ -39,7 +43,7 @@ class DIFFRT_API ImageProblem : public LeastSquaresProblem {
   Observation observation_;
   Loss loss_;
   const std::vector<double> sizes_;  // magnitudes() but for normals
-  NormalEquations equations_;
+  NormalEquations equations_;        // H_sparse and g: of the theta that is remembered
   // Of the last normal_equations, with which costs are compared.
   std::vector<double> remembered_theta_;
   std::uint64_t remembered_ = 0;

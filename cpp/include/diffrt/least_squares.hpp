@@ -22,19 +22,24 @@
 // both are positive; then lambda is multiplied by max(1/3, 1 - (2 gain - 1)^3), else by 2, 4, 8, ...
 // Gauss-Newton takes every full step instead; where H is singular, the shortest one (in the norm of diag H).
 //
-// Up to `dense_limit` parameters the system is solved by Cholesky; beyond, by conjugate gradients
-// preconditioned with diagonal blocks of 12 (a multiple of 3, 4 and 6: vertices, spheres, poses), to a
-// relative residual of 1e-8.
+// H falls into parts that have nothing to do with each other, such as spheres that do not overlap. Each is
+// solved by Cholesky: a dense factor where it is small (32 parameters) or full and at most `dense_limit`
+// large; a sparse one otherwise, L D L' in an order that keeps it so (approximate minimum degree), which is
+// found when the first step is computed, and again when entries appear that were not there before. Where that
+// would take more than 1e10 multiplications, or where a part is full and larger than `dense_limit`: conjugate
+// gradients, preconditioned with diagonal blocks of 12 (a multiple of 3, 4 and 6: vertices, spheres, poses),
+// to a relative residual of 1e-8.
 //
-// Everything is serial, in double precision, and the same from run to run. No step after the first allocates
-// memory (save the eigenvectors of a singular H in Gauss-Newton, room for history beyond 1,000 steps, and
-// bounds on parameters that are not added up).
+// Everything is serial, in double precision, and the same from run to run. With dense factors no step after
+// the first allocates memory (save the eigenvectors of a singular H in Gauss-Newton, room for history beyond
+// 1,000 steps, and bounds on parameters that are not added up).
 #pragma once
 
 #include <cstddef>
 #include <functional>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -42,6 +47,7 @@
 #include "diffrt/export.hpp"
 #include "diffrt/span.hpp"
 #include "diffrt/sparse.hpp"
+#include "diffrt/uncertainty.hpp"
 
 namespace diffrt {
 
@@ -190,10 +196,14 @@ struct SolveOptions {
   double diagonal_floor = 1e-12;  // of S and D [residual^2 / theta_i^2], > 0
   double min_kept = 0.5;  // a trial that keeps a smaller fraction of the residuals is rejected: see solve()
 
-  // Eigenvalues of S^-1/2 H S^-1/2 below this times the largest count as zero; 0: 16 * precision() * sqrt(P).
+  // Eigenvalues of S^-1/2 H S^-1/2 below this times the largest (of the same part, see above) count as zero;
+  // 0: 16 * precision() * sqrt(n), n entries in the fullest row of H, P where it is dense.
   double null_threshold = 0;
-  std::size_t dense_limit = 1000;  // the largest P for Cholesky, rank, null directions and covariances
-  bool uncertainty = true;         // whether to compute rank, null directions and covariances at the end
+  // The largest P for matrices of P x P numbers (H, covariances), and the largest full part for a dense
+  // factor.
+  std::size_t dense_limit = 1000;
+  bool uncertainty = true;  // whether the result tells rank, null directions and covariances
+  bool deferred = false;    // if so, whether only SolveResult::uncertainty does, when it is asked
 
   std::vector<Prior> priors;
   // P numbers each, or empty for none; -infinity or infinity for a free side; equal to hold a parameter.
@@ -236,14 +246,23 @@ struct SolveResult {
   Status status = Status::running;
   std::size_t steps = 0;            // trials made, rejected ones included
   std::vector<StepRecord> history;  // steps + 1 records
-  std::vector<double> H, g;         // P x P row-major and P, at theta, in the tangent space, priors included
+  // P x P row-major, empty where P > dense_limit; the same sparse; and P numbers: at theta, in the tangent
+  // space, priors included.
+  std::vector<double> H;
+  SparseMatrix H_sparse;
+  std::vector<double> g;
 
-  // What follows is empty (and `analysed` false) where options.uncertainty is false, P > dense_limit, or the
-  // start has no residuals or is not finite. It is about the parameters not held at a bound; a held one
-  // counts as known.
+  // What the data say and what they do not, of any P, computed when it is asked for. Null where
+  // options.uncertainty is false, or the start has no residuals or is not finite.
+  std::shared_ptr<const Uncertainty> uncertainty;
+  std::vector<int>
+      held;  // per parameter: -1 held at its lower bound, +1 at its upper, 0 free; empty as above
+
+  // What follows is what `uncertainty` says, already computed: where there is one, P <= dense_limit, and not
+  // options.deferred; else it is empty, and `analysed` false. It is about the parameters not held at a bound;
+  // a held one counts as known.
   bool analysed = false;
-  std::vector<int> held;  // per parameter: -1 held at its lower bound, +1 at its upper, 0 free
-  std::size_t rank = 0;   // what is determined: rank + null directions = free parameters
+  std::optional<std::size_t> rank;  // what is determined: rank + null directions = free parameters
 
   // Directions, one per row (k x P, row-major), about which the fit says nothing: theta has no reason to be
   // where it is along them. First those that change neither data nor priors to first order; several span the

@@ -76,6 +76,8 @@ struct RendererOptions {
   // "cpu", "cuda", "cuda:1", "vulkan", "vulkan:0", or "auto": CUDA, else a Vulkan GPU, else the CPU.
   std::string device = "cpu";
   int threads = 0;  // 0: as many as this process may use
+  // The largest P for which there are dense matrices, of P x P numbers: see NormalEquations.
+  std::size_t dense_limit = 1000;
 };
 
 // A block of theta.
@@ -85,11 +87,14 @@ struct ParameterBlock {
   bool is_pose = false;
 };
 
-// J'WJ and J'Wr at a theta. `H` is row-major, both triangles.
+// J'WJ and J'Wr at a theta. H has entries where two parameters can meet: those of one primitive, and of
+// primitives that share a pixel at this theta.
 struct NormalEquations {
-  std::vector<double> H, g;     // P x P and P
-  double cost = 0;              // 1/2 sum w rho(r^2)
-  std::size_t count = 0;        // number of residuals
+  SparseMatrix H_sparse;  // P x P
+  std::vector<double> H;  // the same, dense and row-major, if P <= RendererOptions::dense_limit; else empty
+  std::vector<double> g;  // P
+  double cost = 0;        // 1/2 sum w rho(r^2)
+  std::size_t count = 0;  // number of residuals
   double weighted_squares = 0;  // sum w rho'(r^2) r^2
 };
 
@@ -105,6 +110,8 @@ enum class PoseDerivative {
   theta,    // by the numbers in theta: J is the derivative of render(theta)
   tangent,  // by a further increment at theta: T exp(xi) exp(delta), delta = 0
 };
+
+class ImageProblem;
 
 class DIFFRT_API Renderer {
  public:
@@ -145,8 +152,8 @@ class DIFFRT_API Renderer {
   // An image on the device, of the renderer's size, as contiguous numbers [H, W, C] on the host.
   void fetch(const ImageView& view, Span<float> out);
 
-  // J is never stored. `result` is resized as needed. `remember`: keep what each residual costs (one image),
-  // for cost().
+  // J is never stored. `result` is resized as needed, and keeps its memory. `remember`: keep what each
+  // residual costs (one image), for cost().
   void normal_equations(Span<const double> theta, const Observation& observation, const Loss& loss,
                         NormalEquations& result, PoseDerivative pose = PoseDerivative::theta,
                         bool remember = false);
@@ -162,8 +169,11 @@ class DIFFRT_API Renderer {
   void check(Span<const double> theta) const;
   // The same of an observation, as far as that is told without reading it: sizes, and where it is.
   void check(const Observation& observation) const;
-  // M = sum (w rho'(r^2) r)^2 j j', row-major, by increments of poses (PoseDerivative::tangent): the scatter
-  // of the gradient, for the sandwich form of the covariance. M: P x P.
+  // M = sum (w rho'(r^2) r)^2 j j', by increments of poses (PoseDerivative::tangent): the scatter of the
+  // gradient, for the sandwich form of the covariance. P x P: sparse as H, or dense and row-major, which
+  // throws ArgumentError if P > dense_limit.
+  void gradient_scatter(Span<const double> theta, const Observation& observation, const Loss& loss,
+                        SparseMatrix& M);
   void gradient_scatter(Span<const double> theta, const Observation& observation, const Loss& loss,
                         Span<double> M);
 
@@ -175,6 +185,7 @@ class DIFFRT_API Renderer {
   void tangent_row(Span<const double> theta, std::size_t i, Span<double> row) const;
 
  private:
+  friend class ImageProblem;  // has no use for what is dense
   std::unique_ptr<renderer::Evaluator> evaluator_;
 };
 

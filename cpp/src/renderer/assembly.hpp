@@ -2,6 +2,7 @@
 #pragma once
 
 #include "renderer/groups.hpp"
+#include "renderer/sparse_sums.hpp"
 
 namespace diffrt::renderer {
 
@@ -9,20 +10,11 @@ namespace diffrt::renderer {
 // (pipeline/normal_equations.py).
 int record_size(int slots);
 
-class Assembly {
- public:
-  // Adds a group's contribution to H (P x P, row-major) and g (P). `sums`: a record for each of its blocks.
-  void add(const Group& group, const GroupLinearization& linear, const Linearization& linearization,
-           int camera_slots, const double* sums, Span<double> H, Span<double> g);
+// Adds a group's contribution to H and g (P). `sums`: a record for each of its blocks.
+void assemble(const Group& group, const GroupLinearization& linear, const Linearization& linearization,
+              int camera_slots, const double* sums, SparseSums& H, Span<double> g);
 
- private:
-  void transform(const double* sums, int slots, const Block& block, Span<double> H, Span<double> g);
-  template <class Width>
-  void transform_by(const double* sums, int slots, const Block& block, Width given, Span<double> H,
-                    Span<double> g);
-
-  std::vector<double> product_;  // H_local S of one block, and a row of S' H_local S
-  Block scratch_;
-};
+// The pairs of nodes that one primitive couples, wherever it is.
+std::vector<std::uint64_t> pattern_of(const Linearization& linearization, const Nodes& nodes);
 
 }  // namespace diffrt::renderer

@@ -274,50 +274,57 @@ void Couplings::sum(const std::vector<int>& tiles) {
   std::sort(totals_.begin(), totals_.end(), [](const Total& a, const Total& b) { return a.key < b.key; });
 }
 
-void Couplings::add_to(const Linearization& linearization, Span<double> H, Span<double> g) {
-  const auto block_of = [&](int group, std::int32_t id, Block& scratch) -> const Block& {
+template <class F>
+void Couplings::for_each_total(const Linearization& linearization, const Nodes& nodes, F&& body) const {
+  const auto set = [&](Pieces& pieces, int group, std::int32_t id) {
     const GroupLinearization& linear = linearization.groups()[static_cast<std::size_t>(group)];
-    return linearization.block(linear, id - linear.first_id, scratch);
+    pieces.set(linearization, linear, id - linear.first_id, nodes);
   };
-  const Block* a = nullptr;
+  Pieces a, b;
   std::int32_t last_a = -1;
-  for (const auto& [key, record, start] : totals_) {
-    if (id_a(key) != last_a) a = &block_of(record->group_a, id_a(key), scratch_a_), last_a = id_a(key);
-    const bool same = id_a(key) == id_b(key);
-    const Block& b = same ? *a : block_of(record->group_b, id_b(key), scratch_b_);
-    transform(*record, same, total_sums_.data() + start, *a, b, H, g);
+  for (const Total& total : totals_) {
+    if (id_a(total.key) != last_a) set(a, total.record->group_a, id_a(total.key)), last_a = id_a(total.key);
+    const bool same = id_a(total.key) == id_b(total.key);
+    if (!same) set(b, total.record->group_b, id_b(total.key));
+    body(total, a, same ? a : b);
   }
 }
 
-void Couplings::transform(const Record& record, bool same, const double* sums, const Block& a, const Block& b,
-                          Span<double> H, Span<double> g) {
-  const std::size_t P = g.size();
-  const auto width_b = static_cast<std::size_t>(b.width());
-  const auto sum = [&](int s, int t) { return sums[s * record.stride + t]; };
-  // product = R S_b
-  product_.assign(static_cast<std::size_t>(record.slots_a) * width_b, 0.0);
-  for (int s = 0; s < record.slots_a; ++s) {
-    double* row = product_.data() + static_cast<std::size_t>(s) * width_b;
-    for (int t = 0; t < record.slots_b; ++t) {
-      const double r = same ? 0.5 * (sum(s, t) + sum(t, s)) : sum(s, t);
-      if (r == 0) continue;
-      const double* coefficients = b.coefficients.data() + static_cast<std::size_t>(t) * width_b;
-      for (std::size_t k = 0; k < width_b; ++k) row[k] += r * coefficients[k];
+void Couplings::begin(const Linearization& linearization, SparseSums& H) {
+  pairs_.clear();
+  for_each_total(linearization, H.nodes(), [&](const Total&, const Pieces& a, const Pieces& b) {
+    for (const Piece& p : a) {
+      for (const Piece& q : b) {
+        if (!H.always(p.node, q.node)) pairs_.push_back(SparseSums::pair_of(p.node, q.node));
+      }
     }
-  }
-  for (int j = 0; j < a.width(); ++j) {
-    const auto row = static_cast<std::size_t>(a.columns[static_cast<std::size_t>(j)]);
-    for (std::size_t k = same ? static_cast<std::size_t>(j) : 0; k < width_b; ++k) {
-      const auto column = static_cast<std::size_t>(b.columns[k]);
-      double h = 0;
-      for (int s = 0; s < record.slots_a; ++s)
-        h += a.at(s, j) * product_[static_cast<std::size_t>(s) * width_b + k];
-      H[row * P + column] += h;
-      if (!same || row != column) H[column * P + row] += h;  // of two primitives, their diagonal counts twice
+  });
+  std::sort(pairs_.begin(), pairs_.end());
+  pairs_.erase(std::unique(pairs_.begin(), pairs_.end()), pairs_.end());
+  H.begin(pairs_);
+}
+
+void Couplings::add_to(const Linearization& linearization, SparseSums& H, Span<double> g) {
+  double symmetric[widest * widest];
+  for_each_total(linearization, H.nodes(), [&](const Total& total, const Pieces& a, const Pieces& b) {
+    const Record& record = *total.record;
+    const double* sums = total_sums_.data() + total.start;
+    const int stride = record.stride;
+    if (&a != &b) {
+      for (const Piece& p : a) {
+        for (const Piece& q : b) H.add(p, q, sums, stride, false);
+      }
+      return;
     }
-    if (!same) continue;
-    for (int s = 0; s < record.slots_a; ++s) g[row] += a.at(s, j) * sum(record.slots_a, s);
-  }
+    for (int s = 0; s < record.slots_a; ++s) {
+      for (int t = 0; t < record.slots_a; ++t)
+        symmetric[s * stride + t] = 0.5 * (sums[s * stride + t] + sums[t * stride + s]);
+    }
+    for (const Piece& p : a) {
+      for (const Piece* q = &p; q != a.end(); ++q) H.add(p, *q, symmetric, stride, q == &p);
+    }
+    add_gradient(H.nodes(), a, sums + record.slots_a * stride, g);
+  });
 }
 
 }  // namespace diffrt::renderer

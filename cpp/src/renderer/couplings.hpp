@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "diffrt_kernels.hpp"
-#include "renderer/linearization.hpp"
+#include "renderer/sparse_sums.hpp"
 
 namespace diffrt::renderer {
 
@@ -62,14 +62,9 @@ class Couplings {
   void add_sums(int tile_index, const Entry& a, const Entry& b, const float* sums, int planes);
   // Sums those of the same pair in the given tiles, in their order, so that each is transformed once.
   void sum(const std::vector<int>& tiles);
-  // Adds what was summed to H (P x P) and g (P).
-  void add_to(const Linearization& linearization, Span<double> H, Span<double> g);
-  // Both, one after the other.
-  void assemble(const std::vector<int>& tiles, const Linearization& linearization, Span<double> H,
-                Span<double> g) {
-    sum(tiles);
-    add_to(linearization, H, g);
-  }
+  // Begins H, with blocks for all that meets in these sums; and adds them to it and to g (P).
+  void begin(const Linearization& linearization, SparseSums& H);
+  void add_to(const Linearization& linearization, SparseSums& H, Span<double> g);
 
  private:
   // The sums of w v_a v_b' of two primitives, id_a <= id_b: rows of `slots_b` numbers, padded to `stride`. If
@@ -108,19 +103,19 @@ class Couplings {
     std::size_t start;     // in total_sums_
   };
 
+  // Calls body(total, pieces of a, pieces of b) for each.
+  template <class F>
+  void for_each_total(const Linearization& linearization, const Nodes& nodes, F&& body) const;
   void add_to_totals(const TileSums& tile);
   Total& total_of(std::uint64_t key, const Record& record);
   void add_runs(TileSums& tile, const TwoEntries* pixels, int count);
   void add_run(TileSums& tile, const TwoEntries* pixels, const int* run, int count);
-  void transform(const Record& record, bool same, const double* sums, const Block& a, const Block& b,
-                 Span<double> H, Span<double> g);
-
   std::vector<TileSums> tiles_;
-  // Of sum and add_to.
+  // Of sum, begin and add_to.
   std::vector<Total> totals_;
   std::vector<int> table_;  // of keys: which total, or -1
-  std::vector<double> total_sums_, product_;
-  Block scratch_a_, scratch_b_;
+  std::vector<double> total_sums_;
+  std::vector<std::uint64_t> pairs_;
 };
 
 }  // namespace diffrt::renderer

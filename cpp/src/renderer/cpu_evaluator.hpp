@@ -25,7 +25,7 @@ class CpuEvaluator : public Evaluator {
   void start_products(const Observation& observation, const KernelLoss& loss, Products products,
                       bool remember) override;
   Totals finish_products() override { return products_totals_; }
-  void assemble(Span<double> H, Span<double> g) override;
+  void assemble(SparseSums& H, Span<double> g) override;
 
  private:
   // What is placed becomes triangles, and the tiles that it touches.

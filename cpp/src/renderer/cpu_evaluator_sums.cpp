@@ -198,7 +198,7 @@ void CpuEvaluator::add_records(std::size_t g) {
   }
 }
 
-void CpuEvaluator::assemble(Span<double> H, Span<double> g) {
+void CpuEvaluator::assemble(SparseSums& H, Span<double> g) {
   // Sums first, on two threads: that of couplings takes about as long as the others.
   local_.resize(groups_.size());
   pool_->parallel_for(exact() ? 2 : 1, 1, [&](int begin, int end, int) {
@@ -207,9 +207,10 @@ void CpuEvaluator::assemble(Span<double> H, Span<double> g) {
       if (part == 1) couplings_.sum(active_);
     }
   });
+  exact() ? couplings_.begin(linearization_, H) : H.begin({});
   for (std::size_t k = 0; k < groups_.size(); ++k)
-    assembly_.add(groups_[k], linearization_.groups()[k], linearization_, camera_slots_, local_[k].data(), H,
-                  g);
+    renderer::assemble(groups_[k], linearization_.groups()[k], linearization_, camera_slots_,
+                       local_[k].data(), H, g);
   if (exact()) couplings_.add_to(linearization_, H, g);
 }
 

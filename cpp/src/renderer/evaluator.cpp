@@ -2,15 +2,18 @@
 
 #include <algorithm>
 #include <cstring>
+#include <unordered_set>
 
 #include "check_span.hpp"
 #include "diffrt/errors.hpp"
 #include "diffrt/info.hpp"
+#include "memory.hpp"
 #include "renderer/cpu_evaluator.hpp"
 #include "renderer/device/device_evaluator.hpp"
 #include "renderer/placement.hpp"
 #include "runtime/devices.hpp"
 #include "scene/validation.hpp"
+#include "sparse.hpp"
 #include "weights.hpp"
 
 namespace diffrt::renderer {
@@ -71,15 +74,14 @@ void Evaluator::check_rules() const {
     throw ArgumentError("rules: there are none without exact boundaries; use Boundary::exact");
   std::vector<std::string> names;
   for (const auto& [name, shape] : scene_.shapes) names.push_back(name);
-  for (std::size_t i = 0; i < options_.rules.size(); ++i) {
-    const std::string& name = options_.rules[i].first;
-    if (std::find(names.begin(), names.end(), name) == names.end()) {
+  const std::unordered_set<std::string> known(names.begin(), names.end());
+  std::unordered_set<std::string> seen;
+  for (const auto& [name, rule] : options_.rules) {
+    if (known.count(name) == 0) {
       throw ArgumentError("rules: the scene has no shape '" + name + "'." + scene::suggestion(name, names) +
                           " Shapes: " + scene::joined(names) + ".");
     }
-    for (std::size_t j = 0; j < i; ++j) {
-      if (options_.rules[j].first == name) throw ArgumentError("rules: '" + name + "' is given twice");
-    }
+    if (!seen.insert(name).second) throw ArgumentError("rules: '" + name + "' is given twice");
   }
 }
 
@@ -201,31 +203,46 @@ void Evaluator::normal_equations(Span<const double> theta, const Observation& ob
   move_to(theta);
   if (remember) remembered_ = 0;
   start_products(observation, robust, Products::weighted, remember);
-  const std::size_t P = parameters_.size();
-  if (result.H.size() == P * P) {
-    if (P > 0) std::memset(result.H.data(), 0, P * P * sizeof(double));
-  } else {
-    result.H.assign(P * P, 0.0);
-  }
-  result.g.assign(P, 0.0);
   update_linearization(theta, pose);
   report(finish_products(), result);
   if (remember) remembered_ = new_revision();
-  assemble(result.H, result.g);
+  assemble_at(result.H_sparse, result.g);
 }
 
 void Evaluator::gradient_scatter(Span<const double> theta, const Observation& observation, const Loss& loss,
-                                 Span<double> M) {
-  check_span("M", M, parameters_.size() * parameters_.size(), "P x P");
+                                 SparseMatrix& M) {
   check(observation);
   const KernelLoss robust = kernel_loss(loss);
   move_to(theta);
   start_products(observation, robust, Products::scatter, false);
-  std::fill(M.begin(), M.end(), 0.0);
-  scattered_gradient_.assign(parameters_.size(), 0.0);
   update_linearization(theta, PoseDerivative::tangent);
   finish_products();
-  assemble(M, scattered_gradient_);
+  assemble_at(M, scattered_gradient_);
+}
+
+void Evaluator::gradient_scatter(Span<const double> theta, const Observation& observation, const Loss& loss,
+                                 Span<double> M) {
+  const std::size_t P = parameters_.size();
+  if (P > options_.dense_limit) {
+    throw ArgumentError("M: has no dense form, as there are " + std::to_string(P) +
+                        " parameters and dense_limit is " + std::to_string(options_.dense_limit) +
+                        ". It would take " + megabytes(P * P * sizeof(double)) +
+                        "; pass a SparseMatrix, or raise RendererOptions::dense_limit");
+  }
+  check_span("M", M, P * P, "P x P");
+  gradient_scatter(theta, observation, loss, scatter_);
+  to_dense(scatter_, M);
+}
+
+void Evaluator::assemble_at(SparseMatrix& H, std::vector<double>& g) {
+  if (!sums_.has_pattern()) {
+    Nodes nodes = make_nodes(parameters_);
+    std::vector<std::uint64_t> pairs = pattern_of(linearization_, nodes);
+    sums_.set_pattern(std::move(nodes), std::move(pairs));
+  }
+  g.assign(parameters_.size(), 0.0);
+  assemble(sums_, g);
+  sums_.write(H);
 }
 
 void Evaluator::cost(Span<const double> theta, const Observation& observation, const Loss& loss,

@@ -36,13 +36,15 @@ class Evaluator {
   // "cpu", "cuda:0": what does the work.
   virtual std::string device() const = 0;
 
-  // As in Renderer.
+  // As in Renderer; of normal equations H_sparse alone.
   void render(Span<const double> theta, Span<float> image);
   Jacobian jacobian(Span<const double> theta, Span<float> image);
   DeviceArray render_on_device(Span<const double> theta);
   Jacobian jacobian_on_device(Span<const double> theta, DeviceArray* image);
   void normal_equations(Span<const double> theta, const Observation& observation, const Loss& loss,
                         NormalEquations& result, PoseDerivative pose, bool remember);
+  void gradient_scatter(Span<const double> theta, const Observation& observation, const Loss& loss,
+                        SparseMatrix& M);
   void gradient_scatter(Span<const double> theta, const Observation& observation, const Loss& loss,
                         Span<double> M);
   void cost(Span<const double> theta, const Observation& observation, const Loss& loss,
@@ -84,8 +86,8 @@ class Evaluator {
   virtual void start_products(const Observation& observation, const KernelLoss& loss, Products products,
                               bool remember) = 0;
   virtual Totals finish_products() = 0;
-  // Adds the sums of the last products, by linearization_.
-  virtual void assemble(Span<double> H, Span<double> g) = 0;
+  // Begins H, and adds the sums of the last products to it and to g, by linearization_.
+  virtual void assemble(SparseSums& H, Span<double> g) = 0;
 
   // The edges of some mesh have become others.
   virtual void send_edges() {}
@@ -112,7 +114,6 @@ class Evaluator {
   // Of the evaluation at hand.
   scene::State state_;
   Linearization linearization_;
-  Assembly assembly_;
 
  private:
   void check_rules() const;
@@ -123,6 +124,8 @@ class Evaluator {
   void look_at_edges();
   // linearization_ at state_.
   void update_linearization(Span<const double> theta, PoseDerivative kind);
+  // The sums of the last products, and with them g.
+  void assemble_at(SparseMatrix& H, std::vector<double>& g);
   void check_view(const char* name, const ImageView& view, bool one_channel_for_all) const;
   std::shared_ptr<JacobianData> new_jacobian(Span<const double> theta);
   static void report(const Totals& totals, NormalEquations& result);
@@ -132,6 +135,8 @@ class Evaluator {
   std::shared_ptr<const void> faces_;  // of all meshes: a Jacobian refers to them
   std::size_t degenerate_ = 0;
   std::vector<std::string> warnings_;
+  SparseSums sums_;
+  SparseMatrix scatter_;
   std::vector<double> scattered_gradient_;
   std::uint64_t remembered_ = 0;
 };

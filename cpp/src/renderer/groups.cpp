@@ -1,6 +1,8 @@
 #include "renderer/groups.hpp"
 
 #include <algorithm>
+#include <string>
+#include <unordered_map>
 
 #include "renderer/placement.hpp"
 #include "scene/triangles.hpp"
@@ -60,11 +62,10 @@ void whole_image(runtime::Buffer<float>& bounds, const TileGrid& grid, int entri
 std::vector<Group> make_groups(const Scene& scene, const scene::Parameters& parameters, const TileGrid& grid,
                                const RendererOptions& options) {
   const bool exact = options.boundary == Boundary::exact;
+  const std::unordered_map<std::string, BoundaryRule> rules(options.rules.begin(), options.rules.end());
   const auto rule_of = [&](const std::string& name) {
-    for (const auto& [shape, rule] : options.rules) {
-      if (shape == name) return rule;
-    }
-    return BoundaryRule::blend;
+    const auto rule = rules.find(name);
+    return rule == rules.end() ? BoundaryRule::blend : rule->second;
   };
   const scene::CameraColumns& camera = parameters.camera_columns();
   const auto depends = [&](std::size_t shape) -> std::uint8_t {

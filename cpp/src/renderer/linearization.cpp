@@ -185,6 +185,7 @@ void Linearization::update(const Scene& scene, const scene::Parameters& paramete
           T_camera_mesh * Vector3d(Eigen::Map<const Vector3d>(state.shapes[i].vertices + v));
     }
     free.R_camera_mesh = T_camera_mesh.R;
+    Eigen::Map<Eigen::Matrix<double, 3, 3, Eigen::RowMajor>>(free.by_vertex) = T_camera_mesh.R;
     free.mesh_origin = T_camera_mesh.t;
     free.mesh_pose = mesh_pose;
     free.camera_pose = camera_pose;
@@ -228,19 +229,28 @@ void Linearization::arrange(const Scene& scene, const scene::Parameters& paramet
   }
 }
 
+using Matrix96 = Eigen::Matrix<double, 9, 6, Eigen::RowMajor>;
+
+void Linearization::triangle_by_poses(const GroupLinearization::FreeMesh& mesh, int face, double* by_mesh,
+                                      double* by_camera) const {
+  for (int corner = 0; corner < 3; ++corner) {
+    const auto v = static_cast<std::size_t>(mesh.faces[3 * face + corner]);
+    const Vector3d X = Eigen::Map<const Vector3d>(&mesh.vertices_camera[3 * v]);
+    Eigen::Map<Matrix96>(by_mesh).middleRows<3>(3 * corner) =
+        point_by_mesh(X, mesh.R_camera_mesh, mesh.mesh_origin) * mesh.mesh_pose;
+    Eigen::Map<Matrix96>(by_camera).middleRows<3>(3 * corner) = point_by_camera(X) * mesh.camera_pose;
+  }
+}
+
 void Linearization::free_triangle(const GroupLinearization::FreeMesh& mesh, int face, Block& block) const {
   BlockBuilder builder(9, camera_);
-  Eigen::Matrix<double, 9, 6> by_mesh, by_camera;
   for (int corner = 0; corner < 3; ++corner) {
-    const std::int32_t v = mesh.faces[3 * face + corner];
-    const Vector3d X = Eigen::Map<const Vector3d>(&mesh.vertices_camera[3 * static_cast<std::size_t>(v)]);
     Eigen::Matrix<double, 9, 3> by_vertex = Eigen::Matrix<double, 9, 3>::Zero();
     by_vertex.middleRows<3>(3 * corner) = mesh.R_camera_mesh;
-    builder.add(mesh.vertices_column + 3 * v, by_vertex);
-    by_mesh.middleRows<3>(3 * corner) =
-        point_by_mesh(X, mesh.R_camera_mesh, mesh.mesh_origin) * mesh.mesh_pose;
-    by_camera.middleRows<3>(3 * corner) = point_by_camera(X) * mesh.camera_pose;
+    builder.add(mesh.vertices_column + 3 * mesh.faces[3 * face + corner], by_vertex);
   }
+  Matrix96 by_mesh, by_camera;
+  triangle_by_poses(mesh, face, by_mesh.data(), by_camera.data());
   builder.add(mesh.mesh_column, by_mesh);
   builder.add(camera_.pose, by_camera);
   builder.build(block);

@@ -40,6 +40,7 @@ struct GroupLinearization {
     const std::int32_t* faces = nullptr;
     std::vector<double> vertices_camera;  // [V, 3]
     Eigen::Matrix3d R_camera_mesh = Eigen::Matrix3d::Identity();
+    double by_vertex[9] = {};  // the same by rows: d (corner's slots) / d (its vertex)
     scene::Matrix6 mesh_pose = scene::Matrix6::Identity(),
                    camera_pose = scene::Matrix6::Identity();  // pose derivatives
     Eigen::Vector3d mesh_origin = Eigen::Vector3d::Zero();    // in the camera frame
@@ -58,6 +59,10 @@ class Linearization {
   // The block of a primitive of a group; `scratch` holds it where it has to be made. Slots: slots_of(kind),
   // and the camera's after them.
   const Block& block(const GroupLinearization& group, int index, Block& scratch) const;
+  // d (a free triangle's 9 slots) / d (its mesh's pose), and by the camera's: 9 x 6, by rows.
+  void triangle_by_poses(const GroupLinearization::FreeMesh& mesh, int face, double* by_mesh,
+                         double* by_camera) const;
+  const scene::CameraColumns& camera() const { return camera_; }
   bool camera_slots() const { return camera_.intrinsics(); }
 
  private:

@@ -3,7 +3,9 @@
 
 #include <utility>
 
+#include "memory.hpp"
 #include "renderer/evaluator.hpp"
+#include "sparse.hpp"
 
 namespace diffrt {
 
@@ -42,12 +44,23 @@ void Renderer::fetch(const ImageView& view, Span<float> out) { evaluator_->fetch
 void Renderer::normal_equations(Span<const double> theta, const Observation& observation, const Loss& loss,
                                 NormalEquations& result, PoseDerivative pose, bool remember) {
   evaluator_->normal_equations(theta, observation, loss, result, pose, remember);
+  const std::size_t P = parameters();
+  if (P > options().dense_limit) {
+    result.H.clear();
+  } else {
+    resize(result.H, P * P, "a dense H");
+    to_dense(result.H_sparse, result.H);
+  }
 }
 void Renderer::cost(Span<const double> theta, const Observation& observation, const Loss& loss,
                     NormalEquations& result, SharedCost* shared) {
   evaluator_->cost(theta, observation, loss, result, shared);
 }
 std::uint64_t Renderer::remembered() const { return evaluator_->remembered(); }
+void Renderer::gradient_scatter(Span<const double> theta, const Observation& observation, const Loss& loss,
+                                SparseMatrix& M) {
+  evaluator_->gradient_scatter(theta, observation, loss, M);
+}
 void Renderer::gradient_scatter(Span<const double> theta, const Observation& observation, const Loss& loss,
                                 Span<double> M) {
   evaluator_->gradient_scatter(theta, observation, loss, M);

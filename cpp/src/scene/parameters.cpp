@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "check_span.hpp"
 #include "diffrt/errors.hpp"
@@ -15,13 +16,6 @@ Eigen::Vector3d vector3(const double* p) { return {p[0], p[1], p[2]}; }
 Vector3 array3(const double* p) { return {p[0], p[1], p[2]}; }
 Vector6 vector6(const double* p) { return Eigen::Map<const Vector6>(p); }
 
-std::size_t find_shape(const Scene& scene, const std::string& name) {
-  for (std::size_t i = 0; i < scene.shapes.size(); ++i) {
-    if (scene.shapes[i].first == name) return i;
-  }
-  return scene.shapes.size();
-}
-
 // The number that a positive or nonzero parameter has, for messages.
 [[noreturn]] void refuse(const std::string& what) { throw ArgumentError("theta: " + what); }
 
@@ -30,9 +24,12 @@ std::size_t find_shape(const Scene& scene, const std::string& name) {
 Parameters::Parameters(const Scene& scene, const std::vector<std::string>& free)
     : scene_(scene), shape_columns_(scene.shapes.size()) {
   const std::vector<std::string> valid = valid_free_names(scene);
-  std::set<std::string> seen;
+  const std::unordered_set<std::string> known(valid.begin(), valid.end());
+  std::unordered_map<std::string, std::size_t> places;
+  for (const auto& [name, shape] : scene.shapes) places.emplace(name, places.size());
+  std::unordered_set<std::string> seen;
   for (const std::string& name : free) {
-    if (std::find(valid.begin(), valid.end(), name) == valid.end()) {
+    if (known.count(name) == 0) {
       throw ArgumentError("free: unknown name '" + name + "'." + suggestion(name, valid) +
                           " Valid names: " + joined(valid) + ".");
     }
@@ -52,7 +49,7 @@ Parameters::Parameters(const Scene& scene, const std::vector<std::string>& free)
       if (field == "focal") camera_columns_.focal = offset, append(focal, 2);
       if (field == "principal") camera_columns_.principal = offset, append(principal, 2);
     } else {
-      const std::size_t i = find_shape(scene, owner);
+      const std::size_t i = places.at(owner);
       ShapeColumns& columns = shape_columns_[i];
       const Shape& shape = scene.shapes[i].second;
       if (field == "center") columns.center = offset, append(std::get<Sphere>(shape).center.data(), 3);
@@ -191,16 +188,21 @@ void Parameters::tangent_row(Span<const double> theta, std::size_t i, Span<doubl
   if (i >= size())
     throw ArgumentError("i: is " + std::to_string(i) + ", and there are " + std::to_string(size()) + " rows");
   std::fill(row.begin(), row.end(), 0.0);
-  for (const ParameterBlock& block : blocks_) {
-    if (!block.is_pose || i < block.offset || i >= block.offset + block.size) continue;
-    const Matrix6 inverse = right_jacobian(vector6(theta.data() + block.offset)).inverse();
-    for (std::size_t k = 0; k < 6; ++k) {
-      row[block.offset + k] =
-          inverse(static_cast<Eigen::Index>(i - block.offset), static_cast<Eigen::Index>(k));
-    }
-    return;
-  }
+  const ParameterBlock* pose = pose_with(i);
+  if (pose != nullptr) return pose_row(theta, *pose, i, row.data() + pose->offset);
   row[i] = 1;
+}
+
+const ParameterBlock* Parameters::pose_with(std::size_t i) const {
+  const auto next = std::upper_bound(blocks_.begin(), blocks_.end(), i,
+                                     [](std::size_t i, const ParameterBlock& b) { return i < b.offset; });
+  return next != blocks_.begin() && std::prev(next)->is_pose ? &*std::prev(next) : nullptr;
+}
+
+void Parameters::pose_row(Span<const double> theta, const ParameterBlock& pose, std::size_t i,
+                          double* row) const {
+  const Matrix6 inverse = right_jacobian(vector6(theta.data() + pose.offset)).inverse();
+  for (int k = 0; k < 6; ++k) row[k] = inverse(static_cast<Eigen::Index>(i - pose.offset), k);
 }
 
 Matrix6 Parameters::pose_derivative(Span<const double> theta, int column, PoseDerivative kind) const {

@@ -54,6 +54,10 @@ class Parameters {
 
   void plus(Span<const double> theta, Span<const double> delta, Span<double> out) const;
   void tangent_row(Span<const double> theta, std::size_t i, Span<double> row) const;
+  // The block that parameter i is of if that is a pose, or null; and the six numbers of its tangent_row
+  // there.
+  const ParameterBlock* pose_with(std::size_t i) const;
+  void pose_row(Span<const double> theta, const ParameterBlock& pose, std::size_t i, double* row) const;
   // d (increment of the pose at column) / d theta: right_jacobian, or the identity for
   // PoseDerivative::tangent.
   Matrix6 pose_derivative(Span<const double> theta, int column, PoseDerivative kind) const;

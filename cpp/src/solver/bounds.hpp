@@ -6,7 +6,7 @@
 #include <limits>
 #include <vector>
 
-#include "solver/model.hpp"
+#include "solver/eigen.hpp"
 
 namespace diffrt::solver {
 

@@ -1,96 +1,69 @@
 // Carrying the model between the tangent space and theta.
 #include "solver/chart.hpp"
 
+#include <map>
+#include <numeric>
+
 namespace diffrt::solver {
 
-void Chart::update(const LeastSquaresProblem& problem, const Bounds& bounds, const Vector& theta) {
-  curved_.clear();
-  if (!bounds.any()) return;
-  row_.resize(theta.size());
+// Into rows_ and block_. Whether a bound is on any parameter that is not added up.
+bool Chart::find_blocks(const LeastSquaresProblem& problem, const Bounds& bounds, const Vector& theta) {
   const std::size_t size = count(theta.size());
-  is_curved_.assign(size, 0);
+  rows_.clear();
+  block_.resize(size);
+  std::iota(block_.begin(), block_.end(), 0);
+  const auto first = [&](std::size_t i) {
+    while (block_[i] != static_cast<int>(i)) i = static_cast<std::size_t>(block_[i]);
+    return static_cast<int>(i);
+  };
   bool bounded = false;
   for (std::size_t i = 0; i < size; ++i) {
-    problem.tangent_row(view(theta), i, view(row_));
-    for (std::size_t j = 0; j < size; ++j) {
-      if (row_[index(j)] == (i == j ? 1.0 : 0.0)) continue;
-      is_curved_[i] = is_curved_[j] = true;
+    problem.tangent_entries(view(theta), i, entries_);
+    if (entries_.size() == 1 && entries_[0].index == i && entries_[0].value == 1) continue;
+    for (const auto& [j, value] : entries_) {
+      const int a = first(i), b = first(j);
+      block_[count(std::max(a, b))] = std::min(a, b);
+      rows_.emplace_back(static_cast<int>(i), static_cast<int>(j), value);
       bounded = bounded || bounds.on(i) || bounds.on(j);
     }
   }
-  if (!bounded) return;
-  for (std::size_t i = 0; i < size; ++i) {
-    if (is_curved_[i]) curved_.push_back(index(i));
+  for (std::size_t i = 0; i < size; ++i) block_[i] = first(i);
+  return bounded;
+}
+
+void Chart::update(const LeastSquaresProblem& problem, const Bounds& bounds, const Vector& theta) {
+  flat_ = !bounds.any() || !find_blocks(problem, bounds, theta);
+  if (flat_) return;
+  const Index size = theta.size();
+  std::map<int, std::vector<int>> members;
+  for (const Triplet& entry : rows_) members[block_[count(entry.row())]];
+  for (Index i = 0; i < size; ++i) {
+    const auto found = members.find(block_[count(i)]);
+    if (found != members.end()) found->second.push_back(static_cast<int>(i));
   }
-  const Index n = index(curved_.size());
-  A_.resize(n, n);
-  for (Index i = 0; i < n; ++i) {
-    problem.tangent_row(view(theta), count(curved_[count(i)]), view(row_));
-    for (Index j = 0; j < n; ++j) A_(i, j) = row_[curved_[count(j)]];
+  A_.resize(size, size);
+  std::vector<Triplet> entries = rows_, inverse;
+  std::vector<char> has_row(count(size), 0);
+  for (const Triplet& entry : rows_) has_row[count(entry.row())] = 1;
+  for (Index i = 0; i < size; ++i) {
+    if (!has_row[count(i)]) entries.emplace_back(static_cast<int>(i), static_cast<int>(i), 1.0);
+    if (members.count(block_[count(i)]) == 0)
+      inverse.emplace_back(static_cast<int>(i), static_cast<int>(i), 1.0);
   }
-  inverse_.compute(A_);
-}
-
-// The rows of a matrix (or components of a vector) that are curved, and back.
-void Chart::gather(const Matrix& from) {
-  rows_.resize(index(curved_.size()), from.cols());
-  for (std::size_t i = 0; i < curved_.size(); ++i) rows_.row(index(i)) = from.row(curved_[i]);
-}
-
-void Chart::scatter(Matrix& to) const {
-  for (std::size_t i = 0; i < curved_.size(); ++i) to.row(curved_[i]) = rows_.row(index(i));
-}
-
-void Chart::to_theta(Model& model) {
-  if (flat()) return;
-  for (int side = 0; side < 2; ++side) {  // A^-T from the left, then, H being symmetric, from the other side
-    gather(model.H);
-    rows_ = inverse_.transpose().solve(rows_).eval();
-    scatter(model.H);
-    model.H.transposeInPlace();
+  A_.setFromTriplets(entries.begin(), entries.end());
+  for (const auto& [first, block] : members) {
+    const Index n = index(block.size());
+    Matrix dense(n, n);
+    for (Index i = 0; i < n; ++i) {
+      for (Index j = 0; j < n; ++j) dense(i, j) = A_.coeff(block[count(i)], block[count(j)]);
+    }
+    const Matrix inverted = dense.partialPivLu().inverse();
+    for (Index i = 0; i < n; ++i) {
+      for (Index j = 0; j < n; ++j) inverse.emplace_back(block[count(i)], block[count(j)], inverted(i, j));
+    }
   }
-  Matrix g = model.g;
-  gather(g);
-  rows_ = inverse_.transpose().solve(rows_).eval();
-  scatter(g);
-  model.g = g;
-}
-
-void Chart::to_tangent(Matrix& H, Vector& g) {
-  if (flat()) return;
-  for (int side = 0; side < 2; ++side) {
-    gather(H);
-    rows_ = (A_.transpose() * rows_).eval();
-    scatter(H);
-    H.transposeInPlace();
-  }
-  Matrix column = g;
-  gather(column);
-  rows_ = (A_.transpose() * rows_).eval();
-  scatter(column);
-  g = column;
-}
-
-void Chart::step_to_tangent(Vector& d) {
-  if (flat()) return;
-  Matrix column = d;
-  directions_to_tangent(column);
-  d = column;
-}
-
-void Chart::directions_to_tangent(Matrix& columns) {
-  if (flat() || columns.cols() == 0) return;
-  gather(columns);
-  rows_ = inverse_.solve(rows_).eval();
-  scatter(columns);
-}
-
-void Chart::covariance_to_tangent(Matrix& C) {
-  if (flat()) return;
-  for (int side = 0; side < 2; ++side) {
-    directions_to_tangent(C);
-    C.transposeInPlace();
-  }
+  inverse_.resize(size, size);
+  inverse_.setFromTriplets(inverse.begin(), inverse.end());
 }
 
 }  // namespace diffrt::solver

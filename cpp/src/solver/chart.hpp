@@ -11,7 +11,7 @@
 
 #include "diffrt/least_squares.hpp"
 #include "solver/bounds.hpp"
-#include "solver/model.hpp"
+#include "solver/eigen.hpp"
 
 namespace diffrt::solver {
 
@@ -20,24 +20,27 @@ class Chart {
   // Looks at A at theta, if there are bounds. Afterwards the functions below speak of this theta.
   void update(const LeastSquaresProblem& problem, const Bounds& bounds, const Vector& theta);
 
-  bool flat() const { return curved_.empty(); }
+  bool flat() const { return flat_; }
 
-  void to_theta(Model& model);                  // H and g from delta to d
-  void to_tangent(Matrix& H, Vector& g);        // and back
-  void step_to_tangent(Vector& d);              // delta = A^-1 d
-  void directions_to_tangent(Matrix& columns);  // the same for each column
-  void covariance_to_tangent(Matrix& C);        // A^-1 C A^-T
+  // From delta to d, and back.
+  Sparse to_theta(const Sparse& H) const { return inverse_.transpose() * H * inverse_; }
+  Sparse to_tangent(const Sparse& H) const { return A_.transpose() * H * A_; }
+  void gradient_to_theta(Vector& g) const { g = (inverse_.transpose() * g).eval(); }
+  void gradient_to_tangent(Vector& g) const { g = (A_.transpose() * g).eval(); }
+  void step_to_tangent(Vector& d) const {
+    if (!flat_) d = (inverse_ * d).eval();
+  }
+  // A^-1, unless flat.
+  const Sparse& inverse() const { return inverse_; }
 
  private:
-  void gather(const Matrix& from);
-  void scatter(Matrix& to) const;
+  bool find_blocks(const LeastSquaresProblem& problem, const Bounds& bounds, const Vector& theta);
 
-  std::vector<Index> curved_;  // the parameters where A differs from the identity
-  Matrix A_;                   // A restricted to those
-  Eigen::PartialPivLU<Matrix> inverse_;
-  Matrix rows_;  // scratch, as the two below
-  Vector row_;
-  Mask is_curved_;
+  bool flat_ = true;
+  Sparse A_, inverse_;
+  std::vector<Triplet> rows_;  // of A, where it is not the identity
+  std::vector<int> block_;     // the first parameter of those that A mixes with this one
+  std::vector<LeastSquaresProblem::TangentEntry> entries_;
 };
 
 }  // namespace diffrt::solver

@@ -7,24 +7,18 @@
 namespace diffrt::solver {
 
 ConjugateGradients::ConjugateGradients(Index size)
-    : blocks_(size, kBlock),
-      residual_(size),
-      direction_(size),
-      preconditioned_(size),
-      product_(size),
-      scaled_(size) {}
+    : blocks_(size, kBlock), residual_(size), direction_(size), preconditioned_(size), product_(size) {}
 
-void ConjugateGradients::factor_blocks(const Model& model, const Mask& frozen, double lambda) {
-  for (Index start = 0; start < model.size(); start += kBlock) {
-    const Index n = std::min(kBlock, model.size() - start);
+void ConjugateGradients::factor_blocks(const Sparse& A) {
+  for (Index start = 0; start < A.cols(); start += kBlock) {
+    const Index n = std::min(kBlock, A.cols() - start);
     auto block = blocks_.block(start, 0, n, n);
+    block.setZero();
     for (Index j = 0; j < n; ++j) {
-      for (Index i = j; i < n; ++i) {
-        const bool fixed = frozen[count(start + i)] || frozen[count(start + j)];
-        block(i, j) =
-            fixed ? 0 : model.scale[start + i] * model.H(start + i, start + j) * model.scale[start + j];
+      for (Sparse::InnerIterator entry(A, start + j); entry; ++entry) {
+        if (entry.row() >= start + j && entry.row() < start + n)
+          block(entry.row() - start, j) = entry.value();
       }
-      block(j, j) = frozen[count(start + j)] ? 1 : block(j, j) + lambda * model.damping[start + j];
     }
     // Cholesky, in place. A block that is singular but for rounding gets pivots of that size.
     for (Index j = 0; j < n; ++j) {
@@ -51,26 +45,16 @@ void ConjugateGradients::precondition(const Vector& r, Vector& z) const {
   }
 }
 
-void ConjugateGradients::solve(const Model& model, const Mask& frozen, double lambda, Vector& y) {
-  lambda = std::max(lambda, 1e-14);  // keeps a singular system from running off along its rounding errors
-  factor_blocks(model, frozen, lambda);
+void ConjugateGradients::solve(const Sparse& A, Vector& y) {
+  factor_blocks(A);
+  residual_ = y;
   y.setZero();
-  residual_ = -model.gradient;
-  for (Index i = 0; i < model.size(); ++i) {
-    if (frozen[count(i)]) residual_[i] = 0;
-  }
   precondition(residual_, preconditioned_);
   direction_ = preconditioned_;
   double energy = residual_.dot(preconditioned_);
   const double target = kTolerance * kTolerance * energy;
-  for (Index k = 0; k < 2 * model.size() && energy > target; ++k) {
-    scaled_ = model.scale.array() * direction_.array();
-    product_.noalias() = model.H.selfadjointView<Eigen::Lower>() * scaled_;
-    product_.array() =
-        product_.array() * model.scale.array() + lambda * model.damping.array() * direction_.array();
-    for (Index i = 0; i < model.size(); ++i) {
-      if (frozen[count(i)]) product_[i] = 0;
-    }
+  for (Index k = 0; k < 2 * y.size() && energy > target; ++k) {
+    product_.noalias() = A.selfadjointView<Eigen::Lower>() * direction_;
     const double curvature = direction_.dot(product_);
     if (!(curvature > 0)) return;
     const double length = energy / curvature;

@@ -9,9 +9,9 @@ namespace diffrt::solver {
 
 class Damping {
  public:
-  // `smallest`: lambda stays above it. The system is scaled to a unit diagonal: below the rounding of its
-  // entries, damping would not keep a singular matrix definite.
-  explicit Damping(double smallest) : smallest_(smallest) {}
+  // Lambda stays above it, from the next change on. The system is scaled to a unit diagonal: below the
+  // rounding of its entries, damping would not keep a singular matrix definite.
+  void keep_above(double smallest) { smallest_ = smallest; }
 
   void start(double lambda) {
     lambda_ = std::max(lambda, smallest_);
@@ -33,7 +33,7 @@ class Damping {
   bool rejected_before() const { return growth_ > 2; }  // since the last accepted step
 
  private:
-  double smallest_;
+  double smallest_ = 0;
   double lambda_ = 1;
   double growth_ = 2;
 };

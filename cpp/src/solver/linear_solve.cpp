@@ -1,74 +1,219 @@
-// Cholesky where it can, eigenvectors where H is singular and nothing damps it, conjugate gradients where P
-// is large.
+// Cholesky where it can, eigenvectors where H is singular and nothing damps it, conjugate gradients where the
+// factor is too large.
 #include "solver/linear_solve.hpp"
 
 namespace diffrt::solver {
+namespace {
 
-LinearSolver::LinearSolver(Index size, bool dense, double null_threshold) : null_threshold_(null_threshold) {
-  if (dense) {
-    work_.resize(size, size);
-    v_.resize(size);
-    w_.resize(size);
-  } else {
-    iterative_.emplace(size);
-  }
-}
+// A part that is smaller, or fuller, than these is dense.
+constexpr Index kSmall = 32;
+constexpr double kFull = 0.15;
 
-void LinearSolver::assemble(const Model& model, const Mask& frozen, double lambda) {
-  for (Index j = 0; j < model.size(); ++j) {
-    for (Index i = j; i < model.size(); ++i) {
-      work_(i, j) =
-          frozen[count(i)] || frozen[count(j)] ? 0 : model.scale[i] * model.H(i, j) * model.scale[j];
+// Multiplications of a sparse factor beyond which conjugate gradients are faster: some ten seconds.
+constexpr double kMostOperations = 1e10;
+
+// What keeps conjugate gradients from running off along the rounding errors of a singular matrix.
+constexpr double kLeast = 1e-14;
+
+}  // namespace
+
+LinearSolver::LinearSolver(Index size, Index dense_limit)
+    : dense_limit_(dense_limit), right_(size), v_(size), w_(size) {}
+
+void LinearSolver::arrange(const Sparse& H) {
+  const int *outer = H.outerIndexPtr(), *inner = H.innerIndexPtr();
+  const auto starts = count(H.cols()) + 1, entries = count(H.nonZeros());
+  if (outer_.size() == starts && inner_.size() == entries &&
+      std::equal(outer_.begin(), outer_.end(), outer) && std::equal(inner_.begin(), inner_.end(), inner))
+    return;
+  outer_.assign(outer, outer + starts);
+  inner_.assign(inner, inner + entries);
+
+  const Parts parts(
+      H, [](int, int) { return true; }, [](int) { return true; });
+  dense_.clear();
+  std::vector<int> rest;
+  std::size_t largest = 0;
+  bool too_full = false;
+  fullest_ = static_cast<double>(fullest_column(H));
+  for (std::size_t k = 0; k < parts.size(); ++k) {
+    const Span<const int> part = parts[k];
+    double stored = 0;
+    for (const int i : part) stored += outer[i + 1] - outer[i];
+    const auto n = index(part.size());
+    const bool full = stored > kFull * static_cast<double>(n * n);
+    if (n <= std::min(kSmall, dense_limit_) || (n <= dense_limit_ && full)) {
+      dense_.emplace_back(part.begin(), part.end());
+      largest = std::max(largest, part.size());
+    } else {
+      rest.insert(rest.end(), part.begin(), part.end());
+      too_full = too_full || (full && n > dense_limit_);
     }
-    work_(j, j) = frozen[count(j)] ? 1 : work_(j, j) + lambda * model.damping[j];
+  }
+  work_.resize(largest * largest);
+  arrange_rest(H, rest);
+  iterative_.reset();
+  if (rest_.empty()) return;
+  if (!too_full) factor_.arrange(A_);
+  if (too_full || factor_.operations() > kMostOperations) iterative_.emplace(index(rest_.size()));
+}
+
+void LinearSolver::arrange_rest(const Sparse& H, const std::vector<int>& members) {
+  rest_ = members;
+  places_.clear();
+  std::vector<int> local(count(H.cols()), -1), starts{0}, rows;
+  for (std::size_t i = 0; i < rest_.size(); ++i) local[count(rest_[i])] = static_cast<int>(i);
+  for (std::size_t j = 0; j < rest_.size(); ++j) {
+    // The members of a part ascend, so that these rows do, too.
+    for (int k = H.outerIndexPtr()[rest_[j]]; k < H.outerIndexPtr()[rest_[j] + 1]; ++k) {
+      const int i = local[count(H.innerIndexPtr()[k])];
+      if (i < static_cast<int>(j)) continue;
+      rows.push_back(i);
+      places_.push_back(k);
+    }
+    starts.push_back(static_cast<int>(rows.size()));
+  }
+  const Index n = index(rest_.size());
+  std::vector<double> zeros(rows.size(), 0.0);
+  A_ = Eigen::Map<const Sparse>(n, n, index(rows.size()), starts.data(), rows.data(), zeros.data());
+  rest_y_.resize(n);
+}
+
+LinearSolver::Block LinearSolver::assemble(Span<const int> part, const Model& model, const Mask& frozen,
+                                           double lambda) {
+  const Index n = index(part.size());
+  Block A(work_.data(), n, n);
+  const Sparse& H = *model.H;
+  const int *outer = H.outerIndexPtr(), *inner = H.innerIndexPtr();
+  const double* values = H.valuePtr();
+  for (Index j = 0; j < n; ++j) {
+    const int column = part[count(j)];
+    A.col(j).tail(n - j).setZero();
+    if (frozen[count(column)]) {
+      A(j, j) = 1;
+      continue;
+    }
+    // The rows of a column are members of its part, and both ascend.
+    Index i = j;
+    for (int k = outer[column]; k < outer[column + 1]; ++k) {
+      const int row = inner[k];
+      if (row < column) continue;
+      while (part[count(i)] < row) ++i;
+      if (!frozen[count(row)]) A(i, j) = model.scale[row] * values[k] * model.scale[column];
+    }
+    A(j, j) += lambda * model.damping[column];
+  }
+  return A;
+}
+
+void LinearSolver::assemble_rest(const Model& model, const Mask& frozen, double lambda) {
+  const double* values = model.H->valuePtr();
+  std::size_t k = 0;
+  for (Index j = 0; j < A_.cols(); ++j) {
+    const int column = rest_[count(j)];
+    for (Sparse::InnerIterator entry(A_, j); entry; ++entry, ++k) {
+      const int row = rest_[count(entry.row())];
+      const bool fixed = frozen[count(row)] || frozen[count(column)];
+      double& value = entry.valueRef();
+      value = fixed ? 0 : model.scale[row] * values[places_[k]] * model.scale[column];
+      if (row == column) value = fixed ? 1 : value + lambda * model.damping[column];
+    }
   }
 }
 
-void LinearSolver::right_hand_side(const Model& model, const Mask& frozen, Vector& y) const {
+void LinearSolver::start(const Model& model, const Mask& frozen, Vector& y) {
+  arrange(*model.H);
   for (Index i = 0; i < model.size(); ++i) y[i] = frozen[count(i)] ? 0 : -model.gradient[i];
 }
 
-bool LinearSolver::factor() {
-  const Eigen::LLT<Eigen::Ref<Matrix>> cholesky(work_);
-  return cholesky.info() == Eigen::Success;
+void LinearSolver::gather(Span<const int> part, const Vector& y) {
+  for (std::size_t i = 0; i < part.size(); ++i) right_[index(i)] = y[part[i]];
+}
+
+void LinearSolver::scatter(Span<const int> part, Vector& y) const {
+  for (std::size_t i = 0; i < part.size(); ++i) y[part[i]] = right_[index(i)];
+}
+
+bool LinearSolver::damp_part(Span<const int> part, const Model& model, const Mask& frozen, double lambda,
+                             Vector& y) {
+  Eigen::Ref<Matrix> A = assemble(part, model, frozen, lambda);
+  if (Eigen::LLT<Eigen::Ref<Matrix>>(A).info() != Eigen::Success) return false;
+  gather(part, y);
+  auto right = right_.head(A.cols());
+  A.triangularView<Eigen::Lower>().solveInPlace(right);
+  A.triangularView<Eigen::Lower>().transpose().solveInPlace(right);
+  scatter(part, y);
+  return true;
 }
 
 bool LinearSolver::damped(const Model& model, const Mask& frozen, double lambda, Vector& y) {
-  if (iterative_) {
-    iterative_->solve(model, frozen, lambda, y);
-    return true;
+  start(model, frozen, y);
+  for (const std::vector<int>& part : dense_) {
+    if (!damp_part(part, model, frozen, lambda, y)) return false;
   }
-  assemble(model, frozen, lambda);
-  if (!factor()) return false;
-  right_hand_side(model, frozen, y);
-  work_.triangularView<Eigen::Lower>().solveInPlace(y);
-  work_.triangularView<Eigen::Lower>().transpose().solveInPlace(y);
+  if (!rest_.empty()) {
+    assemble_rest(model, frozen, iterative_ ? std::max(lambda, kLeast) : lambda);
+    for (std::size_t i = 0; i < rest_.size(); ++i) rest_y_[index(i)] = y[rest_[i]];
+    if (iterative_) {
+      iterative_->solve(A_, rest_y_);
+    } else {
+      if (!factor_.compute(A_)) return false;
+      factor_.solve(rest_y_);
+    }
+    for (std::size_t i = 0; i < rest_.size(); ++i) y[rest_[i]] = rest_y_[index(i)];
+  }
   return y.allFinite();
 }
 
-void LinearSolver::undamped(const Model& model, const Mask& frozen, Vector& y) {
-  if (iterative_) return iterative_->solve(model, frozen, 0, y);
-  assemble(model, frozen, 0);
-  // No eigenvalue of a matrix with a diagonal of at most 1 exceeds its size.
-  const double clearly_regular = 10 * null_threshold_ * static_cast<double>(model.size());
-  const bool regular = factor() && smallest_eigenvalue(work_, v_, w_) > clearly_regular;
-  right_hand_side(model, frozen, y);
-  if (regular) {
-    work_.triangularView<Eigen::Lower>().solveInPlace(y);
-    work_.triangularView<Eigen::Lower>().transpose().solveInPlace(y);
-  } else {
-    assemble(model, frozen, 0);
-    shortest(y);
-  }
+void LinearSolver::undamped(const Model& model, const Mask& frozen, double null_threshold, Vector& y) {
+  start(model, frozen, y);
+  for (const std::vector<int>& part : dense_) solve_part(part, model, frozen, null_threshold, y);
+  if (rest_.empty()) return;
+  assemble_rest(model, frozen, iterative_ ? kLeast : 0);
+  for (std::size_t i = 0; i < rest_.size(); ++i) rest_y_[index(i)] = y[rest_[i]];
+  iterative_ ? iterative_->solve(A_, rest_y_) : solve_rest(null_threshold);
+  for (std::size_t i = 0; i < rest_.size(); ++i) y[rest_[i]] = rest_y_[index(i)];
 }
 
-void LinearSolver::shortest(Vector& y) {
-  decompose(work_, eigen_);
+void LinearSolver::solve_part(Span<const int> part, const Model& model, const Mask& frozen,
+                              double null_threshold, Vector& y) {
+  Eigen::Ref<Matrix> A = assemble(part, model, frozen, 0);
+  const Index n = A.cols();
+  auto right = right_.head(n), v = v_.head(n), w = w_.head(n);
+  const bool regular = Eigen::LLT<Eigen::Ref<Matrix>>(A).info() == Eigen::Success &&
+                       smallest_eigenvalue(A, v, w) > 10 * null_threshold * fullest_;
+  gather(part, y);
+  if (regular) {
+    A.triangularView<Eigen::Lower>().solveInPlace(right);
+    A.triangularView<Eigen::Lower>().transpose().solveInPlace(right);
+  } else {
+    shortest(assemble(part, model, frozen, 0), null_threshold, right);
+  }
+  scatter(part, y);
+}
+
+void LinearSolver::shortest(const Block& A, double null_threshold, Eigen::Ref<Vector> y) {
+  const Index n = A.cols();
+  decompose(A, eigen_);
   const Vector& values = eigen_.eigenvalues();
-  const double smallest = null_threshold_ * values[values.size() - 1];
-  v_.noalias() = eigen_.eigenvectors().transpose() * y;
-  for (Index i = 0; i < v_.size(); ++i) v_[i] = values[i] > smallest ? v_[i] / values[i] : 0;
-  y.noalias() = eigen_.eigenvectors() * v_;
+  const double smallest = null_threshold * values[n - 1];
+  auto v = v_.head(n);
+  v.noalias() = eigen_.eigenvectors().transpose() * y;
+  for (Index i = 0; i < n; ++i) v[i] = values[i] > smallest ? v[i] / values[i] : 0;
+  y.noalias() = eigen_.eigenvectors() * v;
+}
+
+// A singular matrix is damped by what counts as zero: what it determines hardly moves, and nothing else runs
+// off.
+void LinearSolver::solve_rest(double null_threshold) {
+  const bool regular =
+      factor_.compute(A_) && smallest_eigenvalue(factor_, rest_y_.size()) > 10 * null_threshold * fullest_;
+  for (double added = null_threshold; !regular;) {
+    for (Index j = 0; j < A_.cols(); ++j) A_.coeffRef(j, j) += added;
+    if (factor_.compute(A_) || !(added < 1)) break;
+    added *= 10;
+  }
+  factor_.solve(rest_y_);
 }
 
 }  // namespace diffrt::solver

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "solver/analysis.hpp"
 #include "solver/priors.hpp"
-#include "solver/uncertainty.hpp"
 
 namespace diffrt::solver {
 namespace {
@@ -23,30 +23,22 @@ constexpr double kRoundedStep = 4;
 // never is.
 constexpr double kHopeless = 1e100;
 
-// How far rounding of its entries moves an eigenvalue of a matrix of unit diagonal, with a margin.
-double eigenvalue_noise(double precision, std::size_t size) {
-  return 16 * precision * std::sqrt(static_cast<double>(size));
-}
-
 }  // namespace
 
 Loop::Loop(std::size_t size, double precision, const SolveOptions& options)
     : options_(options),
       precision_(precision),
-      null_threshold_(options.null_threshold > 0 ? options.null_threshold
-                                                 : eigenvalue_noise(precision, size)),
       theta_(index(size)),
       trial_(index(size)),
       best_theta_(index(size)),
       sizes_(index(size)),
+      H_(size, options.dense_limit),
       model_(index(size)),
       bounds_(options.lower, options.upper, size),
       frozen_(size, 0),
       frozen_step_(size, 0),
-      solver_(index(size), size <= options.dense_limit, null_threshold_),
-      damping_(eigenvalue_noise(precision, size)),
-      delta_(index(size)),
-      row_(index(size)) {
+      solver_(index(size), index(options.dense_limit)),
+      delta_(index(size)) {
   for (Proposal* proposal : {&step_, &full_step_}) {
     proposal->y.resize(index(size));
     proposal->d.resize(index(size));
@@ -66,13 +58,22 @@ Point Loop::evaluate(const Vector& theta) {
 }
 
 bool Loop::build_model() {
-  point_.data = problem_->normal_equations(view(theta_), view(model_.H), view(model_.g));
+  point_.data = problem_->sparse_normal_equations(view(theta_), given_, view(model_.g));
   point_.prior_cost = prior_cost(options_.priors, theta_);
+  add_priors(options_.priors, *problem_, theta_, prior_products_, model_.g, row_);
+  H_.assign(given_, prior_products_);
+  model_.H = &H_.value();
   if (!point_.finite() || !model_.finite()) return false;
-  add_priors(options_.priors, *problem_, theta_, model_.H, model_.g, row_);
   problem_->magnitudes(view(theta_), view(sizes_));
   chart_.update(*problem_, bounds_, theta_);
-  chart_.to_theta(model_);
+  if (!chart_.flat()) {
+    H_theta_ = chart_.to_theta(H_.value());
+    chart_.gradient_to_theta(model_.g);
+    model_.H = &H_theta_;
+  }
+  const double noise = eigenvalue_noise(precision_, fullest_column(*model_.H));
+  null_threshold_ = options_.null_threshold > 0 ? options_.null_threshold : noise;
+  damping_.keep_above(noise);
   model_.rescale(options_.diagonal_floor);
 
   bounds_.hold(theta_, model_.g, frozen_);
@@ -93,12 +94,13 @@ void Loop::start(LeastSquaresProblem& problem, Span<const double> theta0) {
   status_ = Status::running;
   analysable_ = full_step_failed_ = false;
   history_.clear();
-  damping_.start(options_.initial_damping);
   stagnation_.start();
+  H_.forget();
   model_.forget();
   gradient_norm_ = 0;
 
   const bool finite = build_model();
+  damping_.start(options_.initial_damping);
   start_cost_ = point_.cost();
   cheapest_.start(point_);
   best_ = point_;
@@ -131,7 +133,7 @@ void Loop::propose(bool damped, Proposal& proposal) {
         break;
       }
     } else {
-      solver_.undamped(model_, frozen_step_, proposal.y);
+      solver_.undamped(model_, frozen_step_, null_threshold_, proposal.y);
     }
     proposal.d = model_.scale.array() * proposal.y.array();
   } while (bounds_.hold_leaving(theta_, proposal.d, frozen_step_));
@@ -300,16 +302,44 @@ SolveResult Loop::result_at_theta() {
   result.status = status_;
   result.steps = steps_;
   result.history = history_;
-  if (options_.uncertainty && analysable_ && size() <= options_.dense_limit) {
-    result.held = bounds_.sides(theta_, frozen_);
-    analyse(*problem_, options_, null_threshold_, model_, point_, frozen_, chart_, result);
-  }
-  Matrix H = model_.H;
+  if (options_.uncertainty && analysable_) analyse(result);
+  if (!model_.H) return result;
+  const Sparse H = chart_.flat() ? *model_.H : chart_.to_tangent(*model_.H);
   Vector g = model_.g;
-  chart_.to_tangent(H, g);
-  result.H.assign(H.data(), H.data() + H.size());
+  if (!chart_.flat()) chart_.gradient_to_tangent(g);
   result.g.assign(g.data(), g.data() + g.size());
+  result.H_sparse.row_starts.assign(H.outerIndexPtr(), H.outerIndexPtr() + H.cols() + 1);
+  result.H_sparse.columns.assign(H.innerIndexPtr(), H.innerIndexPtr() + H.nonZeros());
+  result.H_sparse.values.assign(H.valuePtr(), H.valuePtr() + H.nonZeros());
+  if (size() <= options_.dense_limit) {
+    const Matrix dense = H;
+    result.H.assign(dense.data(), dense.data() + dense.size());
+  }
   return result;
+}
+
+void Loop::analyse(SolveResult& result) {
+  result.held = bounds_.sides(theta_, frozen_);
+  const auto analysis =
+      std::make_shared<Analysis>(*problem_, options_, null_threshold_, model_, frozen_, chart_, result);
+  // Elsewhere the cost has a slope.
+  if (converged(status_) || status_ == Status::stalled) analysis->test(*problem_, options_, point_, theta_);
+  result.uncertainty = std::make_shared<const Uncertainty>(analysis);
+  if (options_.deferred || size() > options_.dense_limit) return;
+  result.analysed = true;
+  result.rank = analysis->rank();
+  const SparseMatrix& directions = analysis->null_directions();
+  result.null_directions.assign(directions.rows() * size(), 0.0);
+  for (std::size_t k = 0; k < directions.rows(); ++k) {
+    for (auto e = directions.row_starts[k]; e < directions.row_starts[k + 1]; ++e) {
+      const auto entry = static_cast<std::size_t>(e);
+      result.null_directions[k * size() + static_cast<std::size_t>(directions.columns[entry])] =
+          directions.values[entry];
+    }
+  }
+  result.residual_variance = analysis->residual_variance();
+  result.covariance = analysis->covariance(false);
+  result.covariance_sandwich = analysis->covariance(true);
 }
 
 }  // namespace diffrt::solver

@@ -10,6 +10,7 @@
 #include "solver/damping.hpp"
 #include "solver/linear_solve.hpp"
 #include "solver/model.hpp"
+#include "solver/normal_matrix.hpp"
 #include "solver/point.hpp"
 #include "solver/stagnation.hpp"
 
@@ -53,15 +54,21 @@ class Loop {
   bool stop(Status status);
   void return_to_best();
   SolveResult result_at_theta();
+  void analyse(SolveResult& result);
 
   const SolveOptions& options_;
-  double precision_, null_threshold_;
+  double precision_, null_threshold_ = 0;
   LeastSquaresProblem* problem_ = nullptr;
 
   Vector theta_, trial_, best_theta_, sizes_;
   Point point_, trial_point_, best_;
   Cheapest cheapest_;
   double start_cost_ = 0, gradient_norm_ = 0;
+  SparseMatrix given_;  // H as the problem gives it
+  std::vector<Triplet> prior_products_;
+  std::vector<LeastSquaresProblem::TangentEntry> row_;
+  NormalMatrix H_;  // with the priors, in the tangent space
+  Sparse H_theta_;  // the same in the coordinates of the chart, unless it is flat
   Model model_;
   Chart chart_;
   Bounds bounds_;
@@ -70,7 +77,7 @@ class Loop {
   Damping damping_;
   Stagnation stagnation_;
   Proposal step_, full_step_;
-  Vector delta_, row_;
+  Vector delta_;
 
   Status status_ = Status::running;
   std::size_t steps_ = 0;

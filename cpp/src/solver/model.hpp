@@ -14,42 +14,51 @@
 namespace diffrt::solver {
 
 struct Model {
-  Matrix H;  // both triangles; only the lower one is read
+  const Sparse* H = nullptr;  // lives elsewhere
   Vector g;
   Vector scale;     // S^-1/2: d = scale * y
   Vector damping;   // D in scaled coordinates, scale^2 D: at least 1
   Vector gradient;  // g in scaled coordinates: scale * g
 
   explicit Model(Index size)
-      : H(size, size),
-        g(size),
+      : g(size),
         scale(size),
         damping(size),
         gradient(size),
+        diagonal_(size),
         remembered_(size),
         product_(size) {}
 
   Index size() const { return g.size(); }
-  bool finite() const { return H.allFinite() && g.allFinite(); }
+  bool finite() const {
+    return Eigen::Map<const Vector>(H->valuePtr(), H->nonZeros()).allFinite() && g.allFinite();
+  }
 
   void forget() { remembered_.setZero(); }
 
   // Call after H or g has changed.
   void rescale(double floor) {
-    scale = H.diagonal().array().max(floor).rsqrt();
-    remembered_ = (kMemory * remembered_.array()).max(H.diagonal().array()).max(floor);
+    diagonal_ = H->diagonal();
+    scale = diagonal_.array().max(floor).rsqrt();
+    remembered_ = (kMemory * remembered_.array()).max(diagonal_.array()).max(floor);
     damping = remembered_.array() * scale.array().square();
     gradient = scale.array() * g.array();
   }
 
   // What a step d (unscaled) is promised to save: -g'd - d'Hd/2.
   double predicted_decrease(const Vector& d) {
-    product_.noalias() = H.selfadjointView<Eigen::Lower>() * d;
+    if (H->nonZeros() == size() * size()) {
+      product_.noalias() =
+          Eigen::Map<const Matrix>(H->valuePtr(), size(), size()).selfadjointView<Eigen::Lower>() * d;
+    } else {
+      product_.noalias() = *H * d;
+    }
     return -d.dot(g) - 0.5 * d.dot(product_);
   }
 
  private:
   static constexpr double kMemory = 1.0 / 3.0;
+  Vector diagonal_;
   Vector remembered_;  // D
   Vector product_;
 };

@@ -13,16 +13,19 @@ double prior_cost(const std::vector<Prior>& priors, const Vector& theta) {
 }
 
 void add_priors(const std::vector<Prior>& priors, const LeastSquaresProblem& problem, const Vector& theta,
-                Matrix& H, Vector& g, Vector& row) {
+                std::vector<Triplet>& products, Vector& g,
+                std::vector<LeastSquaresProblem::TangentEntry>& row) {
+  products.clear();
   for (const Prior& prior : priors) {
-    problem.tangent_row(view(theta), prior.index, view(row));
-    row /= prior.sigma;
+    // A row has few entries: one, or six where the parameter belongs to a pose.
+    problem.tangent_entries(view(theta), prior.index, row);
     const double r = (theta[index(prior.index)] - prior.mean) / prior.sigma;
-    // A row has few entries that are not zero: one, or six where the parameter belongs to a pose.
-    for (Index j = 0; j < row.size(); ++j) {
-      if (row[j] == 0) continue;
-      g[j] += row[j] * r;
-      for (Index i = 0; i < row.size(); ++i) H(i, j) += row[i] * row[j];
+    for (const auto& [j, b] : row) {
+      g[index(j)] += b / prior.sigma * r;
+      for (const auto& [i, a] : row) {
+        products.emplace_back(static_cast<int>(i), static_cast<int>(j),
+                              (a / prior.sigma) * (b / prior.sigma));
+      }
     }
   }
 }

@@ -8,8 +8,10 @@ namespace diffrt::solver {
 
 double prior_cost(const std::vector<Prior>& priors, const Vector& theta);
 
-// Adds the rows' a a' to H and a r to g, where a = row k of d theta / d delta, over sigma. `row` is scratch.
+// The rows' a a' into `products` (replaced), and a r added to g, where a = row k of d theta / d delta, over
+// sigma. `row` is scratch.
 void add_priors(const std::vector<Prior>& priors, const LeastSquaresProblem& problem, const Vector& theta,
-                Matrix& H, Vector& g, Vector& row);
+                std::vector<Triplet>& products, Vector& g,
+                std::vector<LeastSquaresProblem::TangentEntry>& row);
 
 }  // namespace diffrt::solver

@@ -5,7 +5,22 @@
 
 namespace diffrt::solver {
 
-double smallest_eigenvalue(const Eigen::Ref<const Matrix>& L, Vector& v, Vector& w) {
+double eigenvalue_noise(double precision, Index fullest) {
+  return 16 * precision * std::sqrt(static_cast<double>(fullest));
+}
+
+Index fullest_column(const Sparse& A) {
+  Index most = 0;
+  for (Index j = 0; j < A.cols(); ++j)
+    most = std::max<Index>(most, A.outerIndexPtr()[j + 1] - A.outerIndexPtr()[j]);
+  return most;
+}
+
+namespace {
+
+// `apply`: v = A^-1 v.
+template <class V, class Apply>
+double inverse_iteration(V& v, Apply&& apply) {
   // An irregular start (multiples of the golden ratio, modulo 1), so that no plausible null direction is
   // orthogonal to it.
   for (Index i = 0; i < v.size(); ++i) {
@@ -14,25 +29,41 @@ double smallest_eigenvalue(const Eigen::Ref<const Matrix>& L, Vector& v, Vector&
   v.normalize();
   double growth = 1;
   for (int k = 0; k < 4; ++k) {
-    w = v;
-    L.triangularView<Eigen::Lower>().solveInPlace(w);
-    L.triangularView<Eigen::Lower>().transpose().solveInPlace(w);
-    growth = w.norm();
+    apply();
+    growth = v.norm();
     if (!std::isfinite(growth)) return 0;
-    v = w / growth;
+    v /= growth;
   }
   return 1 / growth;
 }
 
-void decompose(const Matrix& A, EigenSolver& solver) { solver.compute(A); }
+}  // namespace
 
-void sparsify(Matrix& basis) {
+double smallest_eigenvalue(const Eigen::Ref<const Matrix>& L, Eigen::Ref<Vector> v, Eigen::Ref<Vector> w) {
+  return inverse_iteration(v, [&] {
+    w = v;
+    L.triangularView<Eigen::Lower>().solveInPlace(w);
+    L.triangularView<Eigen::Lower>().transpose().solveInPlace(w);
+    v = w;
+  });
+}
+
+double smallest_eigenvalue(const Factor& factor, Index n) {
+  Vector v(n);
+  return inverse_iteration(v, [&] { factor.solve(v); });
+}
+
+void decompose(const Eigen::Ref<const Matrix>& A, EigenSolver& solver) { solver.compute(A); }
+
+std::vector<int> sparsify(Matrix& basis) {
+  std::vector<int> rows;
   // Reduce: in turn, the largest entry of the columns not yet used becomes the only one of its row.
   for (Index used = 0; used < basis.cols(); ++used) {
     Index row = 0, column = 0;
     basis.rightCols(basis.cols() - used).cwiseAbs().maxCoeff(&row, &column);
     basis.col(used).swap(basis.col(used + column));
     basis.col(used) /= basis(row, used);
+    rows.push_back(static_cast<int>(row));
     for (Index j = 0; j < basis.cols(); ++j) {
       if (j != used) basis.col(j) -= basis(row, j) * basis.col(used);
     }
@@ -41,6 +72,7 @@ void sparsify(Matrix& basis) {
     const double largest = basis.col(j).cwiseAbs().maxCoeff();
     basis.col(j) = (basis.col(j).array().abs() < 1e-6 * largest).select(0, basis.col(j));
   }
+  return rows;
 }
 
 void orient(Matrix& basis) {

@@ -126,7 +126,7 @@ std::string summary(const SolveResult& result, Span<const std::string> names) {
   const std::size_t nulls = size == 0 ? 0 : result.null_directions.size() / size;
   if (nulls > 0) {
     text += format("\nNot determined by the data (rank %zu of %zu): the cost does not change along",
-                   result.rank, result.rank + nulls);
+                   result.rank.value_or(0), result.rank.value_or(0) + nulls);
     const Span<const double> directions(result.null_directions);
     for (std::size_t k = 0; k < nulls; ++k) {
       text += "\n  " + describe(directions.subspan(k * size, size), names);

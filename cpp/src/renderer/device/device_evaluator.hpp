@@ -40,7 +40,7 @@ class DeviceEvaluator : public Evaluator {
   void start_products(const Observation& observation, const KernelLoss& loss, Products products,
                       bool remember) override;
   Totals finish_products() override;
-  void assemble(Span<double> H, Span<double> g) override;
+  void assemble(SparseSums& H, Span<double> g) override;
   void send_edges() override;
 
  private:

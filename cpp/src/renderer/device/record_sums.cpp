@@ -106,7 +106,14 @@ Evaluator::Totals DeviceEvaluator::finish_products() {
   return totals();
 }
 
-void DeviceEvaluator::assemble(Span<double> H, Span<double> g) {
+void DeviceEvaluator::assemble(SparseSums& H, Span<double> g) {
+  if (couples()) {
+    crossed_->fetch_couplings(couplings_);
+    couplings_.sum(all_tiles_);
+    couplings_.begin(linearization_, H);
+  } else {
+    H.begin({});
+  }
   for (std::size_t k = 0; k < groups_.size(); ++k) {
     // A sum is two numbers, of which the second is small.
     const float* sums = group_sums_.host(group_pieces_[k]);
@@ -119,11 +126,10 @@ void DeviceEvaluator::assemble(Span<double> H, Span<double> g) {
           local_[i] += static_cast<double>(sums[0]) + static_cast<double>(sums[1]);
       }
     }
-    assembly_.add(groups_[k], linearization_.groups()[k], linearization_, camera_slots_, local_.data(), H, g);
+    renderer::assemble(groups_[k], linearization_.groups()[k], linearization_, camera_slots_, local_.data(),
+                       H, g);
   }
-  if (!couples()) return;
-  crossed_->fetch_couplings(couplings_);
-  couplings_.assemble(all_tiles_, linearization_, H, g);
+  if (couples()) couplings_.add_to(linearization_, H, g);
 }
 
 void DeviceEvaluator::record_residuals(Recording& recording, int loss, runtime::DeviceBuffer<float>& costs) {

@@ -1,0 +1,157 @@
+#include "solver/determined.hpp"
+
+#include "solver/null_space.hpp"
+
+namespace diffrt::solver {
+namespace {
+
+// Parts up to this size, or so full, are dense.
+constexpr Index kSmall = 256;
+constexpr double kFull = 0.15;
+
+class DensePart : public DeterminedPart {
+ public:
+  DensePart(Span<const int> part, const Matrix& A, double null_threshold, double largest)
+      : DeterminedPart(part) {
+    const Index n = A.rows();
+    null.resize(n, 0);
+    const Eigen::LLT<Matrix> cholesky(A);
+    Vector v(n), w(n);
+    const double clearly_regular = 10 * null_threshold * static_cast<double>(n);
+    if (cholesky.info() == Eigen::Success &&
+        smallest_eigenvalue(cholesky.matrixLLT(), v, w) > clearly_regular) {
+      inverse_ = cholesky.solve(Matrix::Identity(n, n));
+      return;
+    }
+    EigenSolver eigen;
+    decompose(A, eigen);
+    const Vector& values = eigen.eigenvalues();
+    const double zero = null_threshold * std::max(values[n - 1], largest);
+    Index nulls = 0;
+    while (nulls < n && !(values[nulls] > zero)) ++nulls;
+    null = eigen.eigenvectors().leftCols(nulls);
+    const auto rest = eigen.eigenvectors().rightCols(n - nulls);
+    inverse_ = rest * values.tail(n - nulls).cwiseInverse().asDiagonal() * rest.transpose();
+    sparsify(null);
+    orient(null);
+  }
+  double entry(Index i, Index j) const override { return inverse_(i, j); }
+  Matrix apply(const Matrix& X) const override { return inverse_ * X; }
+
+ private:
+  Matrix inverse_;
+};
+
+// A^+ of a large part, from the factor of a part of it that is regular. With V an orthonormal basis of the
+// null space and L its eigenvalues, A - V L V' is singular exactly; as many rows and columns are left out of
+// it as V has, so that the rest can be inverted, Z' = Z + Y K Y' (Woodbury), and then A^+ = (1 - V V') Z' (1
+// - V V').
+class SparsePart : public DeterminedPart {
+ public:
+  SparsePart(Span<const int> part, const Sparse& A, double null_threshold, double largest)
+      : DeterminedPart(part) {
+    NullSpace space = null_space(A, null_threshold, largest);
+    const Index n = A.cols(), k = space.vectors.cols();
+    V_ = space.vectors;
+    null = V_;
+    std::vector<char> left_out(count(n), 0);
+    for (const int row : sparsify(null)) left_out[count(row)] = 1;
+    orient(null);
+    local_.assign(count(n), -1);
+    for (Index i = 0; i < n; ++i) {
+      if (left_out[count(i)]) continue;
+      local_[count(i)] = static_cast<int>(kept_.size());
+      kept_.push_back(static_cast<int>(i));
+    }
+    std::vector<Triplet> entries;
+    for (Index column = 0; column < n; ++column) {
+      for (Sparse::InnerIterator entry(A, column); entry; ++entry) {
+        const int i = local_[count(entry.row())], j = local_[count(column)];
+        if (i >= j && j >= 0) entries.emplace_back(i, j, entry.value());
+      }
+    }
+    regular_.resize(index(kept_.size()), index(kept_.size()));
+    regular_.setFromTriplets(entries.begin(), entries.end());
+    factor_.arrange(regular_);
+    if (!factor_.compute(regular_)) {  // rounding: the least that makes it definite
+      for (Index j = 0; j < regular_.cols(); ++j) regular_.coeffRef(j, j) += null_threshold;
+      factor_.compute(regular_);
+    }
+    Y_ = solve(V_);
+    const Matrix L = space.values.asDiagonal(), Q = V_.transpose() * Y_;
+    K_ = L * (Matrix::Identity(k, k) - Q * L).partialPivLu().inverse();
+    G_ = Y_ + Y_ * (K_ * Q);
+    W_ = V_.transpose() * G_;
+  }
+
+  double entry(Index i, Index j) const override {
+    if (at_.cols() == 0 && regular_.cols() > 0) at_ = factor_.inverse_at(regular_);
+    const int a = local_[count(i)], b = local_[count(j)];
+    const double z = a < 0 || b < 0 ? 0 : at_.coeff(std::max(a, b), std::min(a, b));
+    const auto Yi = Y_.row(i), Yj = Y_.row(j), Vi = V_.row(i), Vj = V_.row(j);
+    return z + Yi.dot(Yj * K_.transpose()) - Vi.dot(G_.row(j)) - G_.row(i).dot(Vj) +
+           Vi.dot(Vj * W_.transpose());
+  }
+
+  Matrix apply(const Matrix& X) const override {
+    const Matrix Yx = Y_.transpose() * X, Vx = V_.transpose() * X, Gx = G_.transpose() * X;
+    return solve(X) + Y_ * (K_ * Yx) - V_ * Gx - G_ * Vx + V_ * (W_ * Vx);
+  }
+
+ private:
+  // Z X: what is left out is zero.
+  Matrix solve(const Matrix& X) const {
+    Matrix kept(index(kept_.size()), X.cols()), out = Matrix::Zero(X.rows(), X.cols());
+    for (std::size_t i = 0; i < kept_.size(); ++i) kept.row(index(i)) = X.row(kept_[i]);
+    factor_.solve(kept);
+    for (std::size_t i = 0; i < kept_.size(); ++i) out.row(kept_[i]) = kept.row(index(i));
+    return out;
+  }
+
+  Matrix V_, Y_, K_, G_, W_;
+  std::vector<int> kept_, local_;
+  Sparse regular_;
+  Factor factor_;
+  mutable Sparse at_;  // Z where A has entries, made when it is first asked for
+};
+
+}  // namespace
+
+Determined::Determined(const Sparse& A, const Mask& free, double null_threshold, Index dense_limit) {
+  const Vector diagonal = A.diagonal();
+  double largest = 0;
+  for (Index i = 0; i < A.cols(); ++i) {
+    if (free[count(i)]) largest = std::max(largest, diagonal[i]);
+  }
+  // What moves nothing is connected with nothing.
+  const auto moves = [&](int i) { return free[count(i)] && diagonal[i] > 0; };
+  const Parts connected(
+      A, [&](int i, int k) { return moves(i) && moves(A.innerIndexPtr()[k]); },
+      [&](int i) { return free[count(i)] != 0; });
+  std::vector<int> local(count(A.cols()), -1);
+  for (std::size_t k = 0; k < connected.size(); ++k) {
+    const Span<const int> part = connected[k];
+    const Index n = index(part.size());
+    for (Index i = 0; i < n; ++i) local[count(part[count(i)])] = static_cast<int>(i);
+    std::vector<Triplet> entries;
+    for (Index j = 0; j < n; ++j) {
+      for (Sparse::InnerIterator entry(A, part[count(j)]); entry; ++entry) {
+        const int i = local[count(entry.row())];
+        if (i >= 0) entries.emplace_back(i, static_cast<int>(j), entry.value());
+      }
+    }
+    Sparse own(n, n);
+    own.setFromTriplets(entries.begin(), entries.end());
+    const bool full =
+        static_cast<double>(own.nonZeros()) > kFull * static_cast<double>(n) * static_cast<double>(n);
+    if (n == 1 || n <= std::min(kSmall, dense_limit) || (n <= dense_limit && full)) {
+      parts_.push_back(std::make_unique<DensePart>(part, Matrix(own), null_threshold, largest));
+    } else {
+      parts_.push_back(std::make_unique<SparsePart>(part, own, null_threshold, largest));
+    }
+    rank_ += n - parts_.back()->null.cols();
+    for (const int i : part) local[count(i)] = -1;
+  }
+}
+
+}  // namespace diffrt::solver
