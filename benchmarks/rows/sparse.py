@@ -52,7 +52,7 @@ print(json.dumps([made - begin, done - made, (peak() - before) / 1e6]))
 UNCERTAINTY = """
 import json, time
 from benchmarks import large
-result = large.vertices(1000).fit(max_steps=2)
+result = large.vertices(1000).fit(max_steps=2, uncertainty=True)
 begin = time.perf_counter()
 result.rank, result.null_names, result.standard_deviations
 print(json.dumps([time.perf_counter() - begin]))
