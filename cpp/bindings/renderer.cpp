@@ -387,11 +387,12 @@ py::dict result_dict(SolveResult&& result) {
     history.append(py::make_tuple(r.step, r.cost, r.count, r.gradient_norm, r.step_norm, r.lambda,
                                   r.gain_ratio, r.accepted, r.seconds, r.level));
   }
-  return py::dict(
-      "theta"_a = to_array(std::move(result.theta), {P}), "cost"_a = result.cost,
-      "data_cost"_a = result.data_cost, "count"_a = result.count, "status"_a = name(result.status),
-      "steps"_a = result.steps, "history"_a = history, "H"_a = sparse_arrays(result.H_sparse),
-      "held"_a = result.held, "uncertainty"_a = std::const_pointer_cast<Uncertainty>(result.uncertainty), "unseen"_a = result.unseen);
+  return py::dict("theta"_a = to_array(std::move(result.theta), {P}), "cost"_a = result.cost,
+                  "data_cost"_a = result.data_cost, "count"_a = result.count,
+                  "status"_a = name(result.status), "steps"_a = result.steps, "history"_a = history,
+                  "H"_a = sparse_arrays(result.H_sparse), "held"_a = result.held,
+                  "uncertainty"_a = std::const_pointer_cast<Uncertainty>(result.uncertainty),
+                  "unseen"_a = result.unseen);
 }
 
 py::dict fit_image(LockedRenderer& self, const py::object& observed, const py::object& weights,

@@ -51,8 +51,7 @@ void bind_uncertainty(py::module_& module) {
              }));
            })
       .def("covariance", [](const Uncertainty& self, bool sandwich) {
-        return array_of(
-            computed([&] { return sandwich ? self.covariance_sandwich() : self.covariance(); }));
+        return array_of(computed([&] { return sandwich ? self.covariance_sandwich() : self.covariance(); }));
       });
 }
 

@@ -24,9 +24,9 @@
 //
 // H falls into parts that have nothing to do with each other, such as spheres that do not overlap. Each is
 // solved by Cholesky: a dense factor where it is small (32 parameters) or full and at most `dense_limit`
-// large; a sparse one otherwise, L D L' in an order that keeps it so (approximate minimum degree), which is
+// large; a sparse one otherwise, in an order that keeps it so (approximate minimum degree), which is
 // found when the first step is computed, and again when entries appear that were not there before. Where that
-// would take more than 1e10 multiplications, or where a part is full and larger than `dense_limit`: conjugate
+// would take more than 1e11 operations, or where a part is full and larger than `dense_limit`: conjugate
 // gradients, preconditioned with diagonal blocks of 12 (a multiple of 3, 4 and 6: vertices, spheres, poses),
 // to a relative residual of 1e-8.
 //

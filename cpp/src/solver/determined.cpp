@@ -1,5 +1,6 @@
 #include "solver/determined.hpp"
 
+#include "solver/factor.hpp"
 #include "solver/null_space.hpp"
 
 namespace diffrt::solver {
@@ -85,7 +86,12 @@ class SparsePart : public DeterminedPart {
   }
 
   double entry(Index i, Index j) const override {
-    if (at_.cols() == 0 && regular_.cols() > 0) at_ = factor_.inverse_at(regular_);
+    if (at_.cols() == 0 && regular_.cols() > 0) {
+      Factor factor;
+      factor.arrange(regular_);
+      factor.compute(regular_);
+      at_ = factor.inverse_at(regular_);
+    }
     const int a = local_[count(i)], b = local_[count(j)];
     const double z = a < 0 || b < 0 ? 0 : at_.coeff(std::max(a, b), std::min(a, b));
     const auto Yi = Y_.row(i), Yj = Y_.row(j), Vi = V_.row(i), Vj = V_.row(j);
@@ -111,7 +117,7 @@ class SparsePart : public DeterminedPart {
   Matrix V_, Y_, K_, G_, W_;
   std::vector<int> kept_, local_;
   Sparse regular_;
-  Factor factor_;
+  Cholesky factor_;
   mutable Sparse at_;  // Z where A has entries, made when it is first asked for
 };
 

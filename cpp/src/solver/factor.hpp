@@ -1,4 +1,5 @@
-// The factor L D L' of a sparse symmetric matrix, whose ordering and structure are found once.
+// The factor L D L' of a sparse symmetric matrix, for what L L' does not tell: how many eigenvalues are
+// negative, and entries of the inverse.
 #pragma once
 
 #include "solver/eigen.hpp"
@@ -9,8 +10,6 @@ class Factor {
  public:
   // The structure of A, of which the lower triangle is read here and below.
   void arrange(const Sparse& A) { cholesky_.analyzePattern(A); }
-  // Multiplications of a factorization.
-  double operations() const { return cholesky_.operations(); }
   // False if A is not positive definite, or not finite. Then only pivots() may be asked for.
   bool compute(const Sparse& A) {
     cholesky_.factorize(A);
@@ -18,15 +17,11 @@ class Factor {
   }
   // D. As many are negative as A has negative eigenvalues (Sylvester's law of inertia).
   Vector pivots() const { return cholesky_.vectorD(); }
-  void solve(Vector& x) const { x = cholesky_.solve(x).eval(); }
-  void solve(Matrix& X) const { X = cholesky_.solve(X).eval(); }
-
   // Of the inverse: the entries of its diagonal, and those at the places of A's lower triangle.
   Sparse inverse_at(const Sparse& A) const;
 
  private:
   struct Cholesky : Eigen::SimplicialLDLT<Sparse, Eigen::Lower, Eigen::AMDOrdering<int>> {
-    double operations() const { return m_nonZerosPerCol.cast<double>().squaredNorm(); }
     const CholMatrixType& factor() const { return m_matrix; }
   };
   Cholesky cholesky_;

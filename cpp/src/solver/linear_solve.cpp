@@ -9,8 +9,8 @@ namespace {
 constexpr Index kSmall = 32;
 constexpr double kFull = 0.15;
 
-// Multiplications of a sparse factor beyond which conjugate gradients are faster: some ten seconds.
-constexpr double kMostOperations = 1e10;
+// Operations of a sparse factor beyond which conjugate gradients are tried: some ten seconds.
+constexpr double kMostOperations = 1e11;
 
 // What keeps conjugate gradients from running off along the rounding errors of a singular matrix.
 constexpr double kLeast = 1e-14;

@@ -8,8 +8,8 @@
 
 #include <optional>
 
+#include "solver/cholesky.hpp"
 #include "solver/conjugate_gradients.hpp"
-#include "solver/factor.hpp"
 #include "solver/model.hpp"
 #include "solver/parts.hpp"
 #include "solver/spectrum.hpp"
@@ -58,7 +58,7 @@ class LinearSolver {
   Sparse A_;                 // lower triangle
   std::vector<int> places_;  // of its entries, in H
   Vector rest_y_;
-  Factor factor_;
+  Cholesky factor_;
   std::optional<ConjugateGradients> iterative_;
 };
 

@@ -18,18 +18,23 @@ int NormalMatrix::place(int row, int column) const {
   return found != end && *found == column ? static_cast<int>(found - value_.innerIndexPtr()) : -1;
 }
 
-bool NormalMatrix::is_full(const SparseMatrix& given) const {
-  return given.rows() > dense_limit_ && given.values.size() == given.rows() * given.rows();
+bool NormalMatrix::keeps_zeros(const SparseMatrix& given) const {
+  return given.rows() <= dense_limit_ && given.values.size() == given.rows() * given.rows();
+}
+
+bool NormalMatrix::has_place_for(const SparseMatrix& given, const std::vector<Triplet>& more) const {
+  if ((forgotten_ && (grown_ || !keeps_zeros(given))) || given.row_starts != row_starts_ ||
+      given.columns != columns_)
+    return false;
+  for (std::size_t k = 0; k < places_.size(); ++k) {
+    if (places_[k] < 0 && given.values[k] != 0) return false;
+  }
+  return std::all_of(more.begin(), more.end(),
+                     [&](const Triplet& entry) { return place(entry.row(), entry.col()) >= 0; });
 }
 
 void NormalMatrix::assign(const SparseMatrix& given, const std::vector<Triplet>& more) {
-  const auto all_there = [&] {
-    return std::all_of(more.begin(), more.end(),
-                       [&](const Triplet& entry) { return place(entry.row(), entry.col()) >= 0; });
-  };
-  if (is_full(given) || (forgotten_ && grown_) || given.row_starts != row_starts_ ||
-      given.columns != columns_ || !all_there())
-    grow(given, more);
+  if (!has_place_for(given, more)) grow(given, more);
   forgotten_ = false;
   double* const values = value_.valuePtr();
   if (whole_) {
@@ -65,7 +70,7 @@ void NormalMatrix::check(const SparseMatrix& given) const {
 void NormalMatrix::grow(const SparseMatrix& given, const std::vector<Triplet>& more) {
   check(given);
   const std::size_t size = count(value_.cols());
-  const bool search = is_full(given);
+  const bool keeps = keeps_zeros(given);
   if (forgotten_) value_.setZero();
   std::vector<std::vector<int>> extra(size);
   for (const Triplet& entry : more) extra[count(entry.row())].push_back(entry.col());
@@ -76,7 +81,7 @@ void NormalMatrix::grow(const SparseMatrix& given, const std::vector<Triplet>& m
     line = std::move(extra[i]);
     line.push_back(static_cast<int>(i));
     for (auto k = count(given.row_starts[i]); k < count(given.row_starts[i + 1]); ++k) {
-      if (!search || given.values[k] != 0) line.push_back(given.columns[k]);
+      if (keeps || given.values[k] != 0) line.push_back(given.columns[k]);
     }
     std::sort(line.begin(), line.end());
     line.erase(std::unique(line.begin(), line.end()), line.end());
@@ -100,9 +105,11 @@ void NormalMatrix::grow(const SparseMatrix& given, const std::vector<Triplet>& m
   columns_ = given.columns;
   places_.resize(columns_.size());
   whole_ = columns_.size() == columns.size();
-  for (std::size_t i = 0; i < size && !whole_; ++i) {
-    for (auto k = count(given.row_starts[i]); k < count(given.row_starts[i + 1]); ++k)
+  for (std::size_t i = 0; i < size; ++i) {
+    for (auto k = count(given.row_starts[i]); k < count(given.row_starts[i + 1]); ++k) {
       places_[k] = place(static_cast<int>(i), given.columns[k]);
+      whole_ = whole_ && places_[k] == static_cast<int>(k);
+    }
   }
 }
 

@@ -12,7 +12,7 @@ namespace diffrt::solver {
 
 class NormalMatrix {
  public:
-  // `dense_limit`: a larger matrix that is given without zeros in its structure is searched for them.
+  // `dense_limit`: of small ones.
   NormalMatrix(std::size_t size, std::size_t dense_limit);
 
   // Begins anew: the structure becomes that of what is assigned next.
@@ -23,8 +23,8 @@ class NormalMatrix {
   const Sparse& value() const { return value_; }
 
  private:
-  // Whether its structure, that of a large matrix, says nothing.
-  bool is_full(const SparseMatrix& given) const;
+  bool keeps_zeros(const SparseMatrix& given) const;
+  bool has_place_for(const SparseMatrix& given, const std::vector<Triplet>& more) const;
   void check(const SparseMatrix& given) const;
   void grow(const SparseMatrix& given, const std::vector<Triplet>& more);
   int place(int row, int column) const;  // in the values, or -1

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "solver/factor.hpp"
+
 namespace diffrt::solver {
 namespace {
 
@@ -49,12 +51,15 @@ void orthonormalise(Matrix& X) {
 NullSpace null_space(const Sparse& A, double null_threshold, double largest) {
   const Index n = A.cols();
   const double zero = null_threshold * std::max(largest_eigenvalue(A), largest);
-  Factor factor;
-  factor.arrange(A);
   NullSpace space;
   space.vectors.resize(n, 0);
+  Cholesky factor;
+  factor.arrange(A);
   if (factor.compute(shifted(A, -zero))) return space;
-  const Index nulls = (factor.pivots().array() <= 0).count();
+  Factor pivots;
+  pivots.arrange(A);
+  pivots.compute(shifted(A, -zero));
+  const Index nulls = (pivots.pivots().array() <= 0).count();
   const Index width = std::min(n, nulls + std::max<Index>(8, std::min<Index>(nulls, 100)));
 
   // Where rounding has made A indefinite, by a little, a little more makes it definite again.

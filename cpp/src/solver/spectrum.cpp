@@ -48,7 +48,7 @@ double smallest_eigenvalue(const Eigen::Ref<const Matrix>& L, Eigen::Ref<Vector>
   });
 }
 
-double smallest_eigenvalue(const Factor& factor, Index n) {
+double smallest_eigenvalue(const Cholesky& factor, Index n) {
   Vector v(n);
   return inverse_iteration(v, [&] { factor.solve(v); });
 }

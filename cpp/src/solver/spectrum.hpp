@@ -1,7 +1,7 @@
 // Eigenvalues near zero of a scaled normal matrix, and the directions that belong to them.
 #pragma once
 
-#include "solver/factor.hpp"
+#include "solver/cholesky.hpp"
 
 namespace diffrt::solver {
 
@@ -15,7 +15,7 @@ Index fullest_column(const Sparse& A);
 // fixed start. `v` and `w` are scratch of the same size.
 double smallest_eigenvalue(const Eigen::Ref<const Matrix>& L, Eigen::Ref<Vector> v, Eigen::Ref<Vector> w);
 // The same of what has been factored, n x n.
-double smallest_eigenvalue(const Factor& factor, Index n);
+double smallest_eigenvalue(const Cholesky& factor, Index n);
 
 // The eigenvalues of a symmetric matrix, ascending, and its eigenvectors. The only place that instantiates
 // Eigen's solver: each takes several seconds to compile.
