@@ -26,8 +26,13 @@ COSINE = [(-1.0) ** n / factorial(2 * n) for n in range(10)]
 RESIDUE = [(-1.0) ** n / factorial(2 * n + 3) for n in range(7)]
 
 
-def cross_ellipse(conic):
-    """The Crossing of a pixel and an ellipse: conic.hessian must be negative definite."""
+def cross_ellipse(conic, with_nodes=True):
+    """The Crossing of a pixel and an ellipse: conic.hessian must be negative definite.
+
+    Args:
+        conic: the Conic.
+        with_nodes: whether the points of the boundary integrals are wanted.
+    """
     (gx, gy), (hxx, hxy, hyy) = conic.gradient, conic.hessian
     determinant = hxx * hyy - hxy * hxy
     x0, y0 = (hxy * gy - hyy * gx) / determinant, (hxy * gx - hxx * gy) / determinant
@@ -54,16 +59,16 @@ def cross_ellipse(conic):
     found = [(start, end, present & _apart(start, end)) for start, end, present in arcs(sides)]
     first, last, *others = ends_and_others(found)
     result = Crossing(area, (moment_x, moment_y), [], (0.0, 0.0), (1.0, 0.0), 0.0)
-    result = add_arc(result, ellipse, first, whole)
-    result = add_arc(result, ellipse, last, None)
+    result = add_arc(result, ellipse, first, whole, with_nodes)
+    result = add_arc(result, ellipse, last, None, with_nodes)
 
     def with_others():
         more = result
         for arc in others:
-            more = add_arc(more, ellipse, arc, None)
+            more = add_arc(more, ellipse, arc, None, with_nodes)
         return more.numbers
 
-    nowhere = [0.0] * (2 * POINTS * 3)
+    nowhere = [0.0] * (2 * POINTS * 3 if with_nodes else 0)
     return Crossing.of(rarely(others[0][2] | others[1][2], with_others, result.numbers + nowhere))
 
 
@@ -119,7 +124,7 @@ def sine_and_cosine(angle):
     return polynomial(COSINE, square), -t * polynomial(SINE, square)
 
 
-def add_arc(crossing, ellipse, arc, whole):
+def add_arc(crossing, ellipse, arc, whole, with_nodes):
     """The Crossing with one arc more; the whole ellipse where `whole` holds."""
     start, end, present = arc
     (px, py), (qx, qy) = ellipse.to_circle(start), ellipse.to_circle(end)
@@ -151,7 +156,8 @@ def add_arc(crossing, ellipse, arc, whole):
             x, y = ellipse.x + (mx * c + nx * s), ellipse.y + (my * c + ny * s)
             swept = (x * (ny * c - my * s) - y * (nx * c - mx * s)) * weighed * (1.0 / 3.0)
             moment_x, moment_y = moment_x + swept * x, moment_y + swept * y
-            nodes.append((x, y, weighed * ellipse.weight))
+            if with_nodes:
+                nodes.append((x, y, weighed * ellipse.weight))
     speed = sqrt(nx * nx + ny * ny)
     longer = angle > crossing.longest
     return Crossing(
