@@ -114,6 +114,22 @@ ROTATED = CAMERA.replace(T_world_camera=looking_at((0.4, -0.2, 6.0), (7.0, -3.0,
 INTRINSICS = ["camera.focal", "camera.principal"]
 
 
+def sheet(cells: int, half: float) -> tuple[np.ndarray, np.ndarray]:
+    """A square of cells x cells squares, from -half to half in x and y."""
+    x = np.linspace(-half, half, cells + 1)
+    vertices = np.array([(u, v, 0.0) for v in x for u in x])
+    corners = [i * (cells + 1) + j for i in range(cells) for j in range(cells)]
+    faces = [(a, a + 1, a + cells + 1) for a in corners]
+    return vertices, np.array(faces + [(a + 1, a + cells + 2, a + cells + 1) for a in corners])
+
+
+def many_meshes() -> list[dr.Mesh]:
+    """Nine that overlap in the image, of three kinds."""
+    kinds = [(CUBE[0] * 0.35, CUBE[1]), (OCTAHEDRON[0] * 0.6, OCTAHEDRON[1]), ball_mesh(1, 0.5)]
+    places = [(0.9 * (k % 3 - 1), 0.7 * (k // 3 - 1), 4.5 + 0.3 * (k % 4)) for k in range(9)]
+    return [dr.Mesh(*kinds[k % 3], pose((0.3 * k, 0.7, -0.2 * k), place)) for k, place in enumerate(places)]
+
+
 def everything(scene: dr.Scene) -> list[str]:
     """Every free name, but no vertices: there are many, and they turn a rigid mesh into a free one."""
     return [name for name in dr.valid_free_names(scene) if not name.endswith(".vertices")]
@@ -172,6 +188,19 @@ def _cases() -> dict[str, Case]:
             gem_free,
         ),
         "camera inside a mesh": case(CAMERA, {"cube": dr.Mesh(*CUBE, pose((0.5, 0.7, -0.2), (0.3, -0.2, 0.1)))}),
+        "camera inside a fine mesh, near its wall": case(
+            CAMERA, {"pebble": dr.Mesh(*ball_mesh(2), pose((0.5, 0.7, -0.2), (0.2, -0.85, 0.05)))}
+        ),
+        "sheet through the camera plane": case(
+            CAMERA,
+            {"sheet": dr.Mesh(*sheet(8, 8.0), pose((1.75, 0.2, 0.3), (0.3, 0.7, 0.0)))},
+            ["sheet.pose", "camera.pose", *INTRINSICS],
+        ),
+        "many meshes": case(
+            CAMERA,
+            {f"b{k}": body for k, body in enumerate(many_meshes())} | {"ball": dr.Sphere((-1.0, 0.4, 4.5), 0.8)},
+            ["b0.pose", "b3.vertices", "b3.pose", "b4.pose", "b7.pose", "ball.center", "camera.pose"],
+        ),
         "overlapping shapes": case(CAMERA, crowd),
         "overlapping shapes, camera rotated, free vertices": case(
             ROTATED.replace(width=48, height=32, cx=23.0),

@@ -10,7 +10,7 @@ import pytest
 import diffrt_aot as dr
 
 LIBRARY = pathlib.Path(dr.cmake_dir()).parents[1] / "libdiffrt.so"
-ERRORS = ["ArgumentError", "DeviceError", "DeviceMemoryError", "DeviceLostError", "SolverArgumentError"]
+ERRORS = ["ArgumentError", "MemoryError", "DeviceError", "DeviceMemoryError", "DeviceLostError", "SolverArgumentError"]
 CLASSES = ["Renderer", "Jacobian", "DeviceArray", "Scene", "ImageProblem", r"LeastSquares\w+", *ERRORS]
 FUNCTIONS = ["version", "isa_level", "kernel_count", "new_revision", "valid_free_names", "name", "message", "summary"]
 FUNCTIONS += [

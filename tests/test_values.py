@@ -40,7 +40,8 @@ def test_results_are_compared_by_content(renderer, result):
     assert dataclasses.replace(result, cost=result.cost + 1) != result
     assert dataclasses.replace(result, theta=result.theta + 1) != result
     assert dataclasses.replace(result, covariance=None) != result
-    assert dataclasses.replace(equations, H_values=equations.H_values + 1) != equations
+    other = renderer.normal_equations([1.05, 0, 0, 5], renderer.render())
+    assert dataclasses.replace(equations, matrix=other.matrix) != equations
     assert dataclasses.replace(result, cost=np.nan) == dataclasses.replace(result, cost=float("nan"))
     with pytest.raises(TypeError, match="unhashable type: 'FitResult'"):
         hash(result)

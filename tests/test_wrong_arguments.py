@@ -176,7 +176,7 @@ def calls():
     options += ["gradient_tolerance", "step_tolerance", "cost_tolerance", "initial_damping"]
     for name in options:
         found[f"fit({name})"] = (name, lambda r, x, name=name: dr.fit(r, IMAGE, **{"max_steps": 1, name: x}))
-    for name in ("free", "output", "background", "boundary", "device", "threads", "rules", "stream"):
+    for name in ("free", "output", "background", "boundary", "device", "threads", "rules", "stream", "dense_limit"):
         found[f"Renderer({name})"] = (name, lambda _, x, name=name: dr.Renderer(SCENE, **{name: x}))
     for method in ("cost", "normal_equations"):
         for place, name in enumerate(("theta", "observed", "weights", "loss")):

@@ -20,6 +20,7 @@ void bind_errors(py::module_& module);
 void bind_foreign_array(py::module_& module);
 void bind_info(py::module_& module);
 void bind_jacobian(py::module_& module);
+void bind_normal_matrix(py::module_& module);
 void bind_renderer(py::module_& module);
 void bind_uncertainty(py::module_& module);
 
@@ -40,10 +41,6 @@ py::array_t<T> to_array(std::vector<T>&& values, std::vector<py::ssize_t> shape)
   const py::capsule keep(owned, [](void* p) { delete static_cast<std::vector<T>*>(p); });
   return py::array_t<T>(std::move(shape), owned->data(), keep);
 }
-
-// Where the rows of a sparse matrix start. scipy wants both index arrays of one type: int32 where it
-// suffices.
-py::array index_array(const std::vector<std::int64_t>& row_starts);
 
 // Python's wrapper of a Jacobian with its image.
 py::object wrap_jacobian(Jacobian jacobian);

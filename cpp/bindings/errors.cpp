@@ -19,6 +19,8 @@ void bind_errors(py::module_&) {
       raise("InvalidValueError", error.what());
     } catch (const SolverArgumentError& error) {
       raise("InvalidValueError", error.what());
+    } catch (const MemoryError& error) {
+      raise("OutOfMemoryError", error.what());
     } catch (const DeviceMemoryError& error) {
       raise("DeviceMemoryError", error.what());
     } catch (const DeviceLostError& error) {

@@ -67,8 +67,16 @@ py::tuple to_sparse(const Jacobian& J) {
     const DriverCall call;
     sparse = J.to_sparse();
   }
-  const auto entries = static_cast<py::ssize_t>(sparse.values.size());
-  const py::array row_starts = index_array(sparse.row_starts);
+  const auto rows = static_cast<py::ssize_t>(sparse.row_starts.size()),
+             entries = static_cast<py::ssize_t>(sparse.values.size());
+  py::array row_starts;
+  // scipy wants both index arrays of one type; int32 where it suffices.
+  if (entries < (py::ssize_t{1} << 31)) {
+    row_starts =
+        to_array(std::vector<std::int32_t>(sparse.row_starts.begin(), sparse.row_starts.end()), {rows});
+  } else {
+    row_starts = to_array(std::move(sparse.row_starts), {rows});
+  }
   return py::make_tuple(to_array(std::move(sparse.values), {entries}),
                         to_array(std::move(sparse.columns), {entries}), row_starts);
 }
@@ -83,13 +91,6 @@ py::array primitive_ids(const std::shared_ptr<Jacobian>& J) {
 }
 
 }  // namespace
-
-py::array index_array(const std::vector<std::int64_t>& row_starts) {
-  const auto rows = static_cast<py::ssize_t>(row_starts.size());
-  if (row_starts.empty() || row_starts.back() < (std::int64_t{1} << 31))
-    return to_array(std::vector<std::int32_t>(row_starts.begin(), row_starts.end()), {rows});
-  return to_array(std::vector<std::int64_t>(row_starts), {rows});
-}
 
 py::object wrap_jacobian(Jacobian jacobian) {
   return py::cast(std::make_shared<Jacobian>(std::move(jacobian)));

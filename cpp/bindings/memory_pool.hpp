@@ -22,6 +22,10 @@ class MemoryPool : public std::enable_shared_from_this<MemoryPool<Memory>> {
     return memory;
   }
 
+  void put(Memory memory) {
+    if (idle_.size() < 2) idle_.push_back(std::move(memory));
+  }
+
   // An array of the numbers at `data`, which `memory` owns. It may outlive the pool.
   template <class T>
   py::array_t<T> array(Memory memory, T* data, std::vector<py::ssize_t> shape) {
@@ -37,10 +41,6 @@ class MemoryPool : public std::enable_shared_from_this<MemoryPool<Memory>> {
     std::weak_ptr<MemoryPool> pool;
     Memory memory;
   };
-
-  void put(Memory memory) {
-    if (idle_.size() < 2) idle_.push_back(std::move(memory));
-  }
 
   std::vector<Memory> idle_;
 };

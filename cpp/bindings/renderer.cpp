@@ -1,13 +1,12 @@
 #include <cstdlib>
-#include <cstring>
 #include <memory>
 #include <new>
 #include <optional>
 
 #include "driver_call.hpp"
 #include "foreign_array.hpp"
-#include "memory.hpp"
 #include "memory_pool.hpp"
+#include "normal_matrix.hpp"
 #include "turns.hpp"
 
 namespace diffrt::bindings {
@@ -188,9 +187,10 @@ class LockedRenderer {
   LockedRenderer(const py::object& scene, std::vector<std::string> free,
                  const std::vector<std::string>& outputs, std::vector<std::optional<double>> background,
                  bool exact, const std::vector<std::pair<std::string, std::string>>& rules,
-                 std::string device, int threads)
+                 std::string device, int threads, std::size_t dense_limit)
       : renderer_(make(scene, std::move(free), outputs, std::move(background), exact, rules,
-                       std::move(device), threads)) {}
+                       std::move(device), threads)),
+        dense_limit_(dense_limit) {}
 
   ~LockedRenderer() {
     if (!whole_ || turns_.left_behind()) leave();
@@ -219,24 +219,8 @@ class LockedRenderer {
     return images_->array(std::move(image), data, std::move(shape));
   }
 
-  // Of H.
-  MemoryPool<std::vector<double>>& entries() { return *entries_; }
-  SparseMatrix take_structure() { return std::move(structure_); }
-  // Arrays of row_starts and columns: those of the last call, if they are the same.
-  std::pair<py::array, py::array> structure_arrays(SparseMatrix&& H) {
-    const auto same = [](const py::array& array, const auto& numbers) {
-      return array.nbytes() == static_cast<py::ssize_t>(numbers.size() * sizeof(numbers[0])) &&
-             std::memcmp(array.data(), numbers.data(), numbers.size() * sizeof(numbers[0])) == 0;
-    };
-    if (!columns_ || !same(columns_, H.columns) || H.row_starts != structure_row_starts_) {
-      structure_row_starts_ = H.row_starts;
-      row_starts_ = index_array(H.row_starts);
-      columns_ = py::array_t<std::int32_t>(static_cast<py::ssize_t>(H.columns.size()), H.columns.data());
-      for (py::array* array : {&row_starts_, &columns_}) array->attr("setflags")(py::arg("write") = false);
-    }
-    structure_ = std::move(H);
-    return {row_starts_, columns_};
-  }
+  const std::shared_ptr<MemoryPool<SparseMatrix>>& matrices() const { return matrices_; }
+  std::size_t dense_limit() const { return dense_limit_; }
 
  private:
   static Renderer make(const py::object& scene, std::vector<std::string> free,
@@ -273,11 +257,8 @@ class LockedRenderer {
   Turns turns_;
   bool whole_ = true;
   const std::shared_ptr<MemoryPool<ImageMemory>> images_ = std::make_shared<MemoryPool<ImageMemory>>();
-  const std::shared_ptr<MemoryPool<std::vector<double>>> entries_ =
-      std::make_shared<MemoryPool<std::vector<double>>>();
-  SparseMatrix structure_;
-  std::vector<std::int64_t> structure_row_starts_;
-  py::array row_starts_, columns_;
+  const std::shared_ptr<MemoryPool<SparseMatrix>> matrices_ = std::make_shared<MemoryPool<SparseMatrix>>();
+  const std::size_t dense_limit_;
 };
 
 Span<float> span_of(py::array_t<float>& image) {
@@ -322,30 +303,11 @@ py::tuple normal_equations(LockedRenderer& self, const py::object& theta, const 
   const Span<const double> in = bindings::span_of(values);
   const Observation observation = observation_of(self.get(), observed, weights);
   NormalEquations result;
-  result.H_sparse = self.take_structure();
-  result.H_sparse.values = self.entries().take();
+  result.H_sparse = self.matrices()->take();
   self.alone([&](Renderer& renderer) { renderer.normal_equations(in, observation, loss_of(loss), result); });
-  const auto P = static_cast<py::ssize_t>(result.g.size()),
-             entries = static_cast<py::ssize_t>(result.H_sparse.values.size());
-  double* H = result.H_sparse.values.data();
-  py::array_t<double> H_values = self.entries().array(std::move(result.H_sparse.values), H, {entries});
-  auto [row_starts, columns] = self.structure_arrays(std::move(result.H_sparse));
-  return py::make_tuple(std::move(row_starts), std::move(columns), std::move(H_values),
+  const auto P = static_cast<py::ssize_t>(result.g.size());
+  return py::make_tuple(wrap_matrix(std::move(result.H_sparse), self.dense_limit(), self.matrices()),
                         to_array(std::move(result.g), {P}), result.cost, result.count);
-}
-
-// The dense form of a square matrix, of the arrays that normal_equations returns.
-py::array dense_matrix(const py::array_t<std::int64_t, py::array::c_style | py::array::forcecast>& row_starts,
-                       const py::array_t<std::int32_t, py::array::c_style | py::array::forcecast>& columns,
-                       const DoubleArray& values) {
-  const py::ssize_t P = row_starts.size() - 1;
-  std::vector<double> dense;
-  resize(dense, static_cast<std::size_t>(P * P), "a dense H");
-  for (py::ssize_t i = 0; i < P; ++i) {
-    for (std::int64_t k = row_starts.data()[i]; k < row_starts.data()[i + 1]; ++k)
-      dense[static_cast<std::size_t>(i * P + columns.data()[k])] = values.data()[k];
-  }
-  return to_array(std::move(dense), {P, P});
 }
 
 py::tuple cost(LockedRenderer& self, const py::object& theta, const py::object& observed,
@@ -445,8 +407,9 @@ void bind_renderer(py::module_& module) {
   py::class_<LockedRenderer>(module, "Renderer")
       .def(py::init<const py::object&, std::vector<std::string>, const std::vector<std::string>&,
                     std::vector<std::optional<double>>, bool,
-                    const std::vector<std::pair<std::string, std::string>>&, std::string, int>(),
-           "scene"_a, "free"_a, "outputs"_a, "background"_a, "exact"_a, "rules"_a, "device"_a, "threads"_a)
+                    const std::vector<std::pair<std::string, std::string>>&, std::string, int, std::size_t>(),
+           "scene"_a, "free"_a, "outputs"_a, "background"_a, "exact"_a, "rules"_a, "device"_a, "threads"_a,
+           "dense_limit"_a)
       .def("render", &render)
       .def("jacobian", &jacobian)
       .def("render_on_device", &render_on_device)
@@ -477,7 +440,6 @@ void bind_renderer(py::module_& module) {
       .def_property_readonly("degenerate_triangles",
                              [](LockedRenderer& self) { return self.get().degenerate_triangles(); })
       .def_property_readonly("warnings", [](LockedRenderer& self) { return self.get().warnings(); });
-  module.def("dense_matrix", &dense_matrix);
   module.def("status_message", [](const std::string& status) {
     for (int k = 0; k < status_count; ++k) {
       if (status == name(static_cast<Status>(k))) return std::string(message(static_cast<Status>(k)));

@@ -239,7 +239,11 @@ std::uint64_t new_revision() {
 }
 
 ImageProblem::ImageProblem(Renderer& renderer, Observation observation, Loss loss)
-    : renderer_(renderer), observation_(observation), loss_(loss), sizes_(sizes_in(renderer)) {
+    : renderer_(renderer),
+      observation_(observation),
+      loss_(loss),
+      sizes_(sizes_in(renderer)),
+      diagonal_(size(), 0.0) {
   renderer.check(observation);
   // The arrays stay as they are while the problem is solved.
   if (observation_.revision == 0) observation_.revision = new_revision();
@@ -314,8 +318,10 @@ Evaluation ImageProblem::sparse_normal_equations(Span<const double> theta, Spars
   }
   if (!measured_) measure_rounding(theta);
   remembered_theta_.assign(theta.begin(), theta.end());
+  std::swap(H, equations_.H_sparse);  // whose memory is used again
   remember(theta);
-  H = equations_.H_sparse;
+  std::swap(H, equations_.H_sparse);
+  for (std::size_t i = 0; i < size(); ++i) diagonal_[i] = entry(H, i, i);
   std::copy(equations_.g.begin(), equations_.g.end(), g.begin());
   return evaluation();
 }
@@ -370,8 +376,7 @@ std::vector<int> ImageProblem::unseen(Span<const double> theta) const {
   std::vector<int> flags(size(), 0);
   for (const ParameterBlock& block : renderer_.blocks()) {
     bool moves = false;
-    for (std::size_t i = block.offset; i < block.offset + block.size; ++i)
-      moves = moves || entry(equations_.H_sparse, i, i) > 0;
+    for (std::size_t i = block.offset; i < block.offset + block.size; ++i) moves = moves || diagonal_[i] > 0;
     if (!moves || shows[owner_of(block)] == 0)
       std::fill_n(flags.begin() + static_cast<std::ptrdiff_t>(block.offset), block.size, 1);
   }

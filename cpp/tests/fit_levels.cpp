@@ -115,6 +115,21 @@ TEST_CASE("the coarse gradient is that of the coarse cost, by the full size's th
     theta[2] += 0.1, theta[3] += 2, theta[4] -= 1, theta[6] += 0.05, theta[9] += 0.02;
     if (principal) theta[P - 1] += 3;
     problem.normal_equations(theta, H, g);
+    SparseMatrix sparse;
+    std::vector<LeastSquaresProblem::TangentEntry> entries;
+    problem.sparse_normal_equations(theta, sparse, g);
+    REQUIRE(sparse.rows() == P);
+    for (std::size_t i = 0; i < P; ++i) {
+      std::vector<double> row(P, 0);
+      for (auto k = sparse.row_starts[i]; k < sparse.row_starts[i + 1]; ++k)
+        row[static_cast<std::size_t>(sparse.columns[k])] = sparse.values[k];
+      CHECK(row == std::vector<double>(H.begin() + i * P, H.begin() + (i + 1) * P));
+      problem.tangent_row(theta, i, row);
+      problem.tangent_entries(theta, i, entries);
+      for (const auto& entry : entries) tangent[entry.index] = entry.value;
+      CHECK(row == tangent);
+      tangent.assign(P, 0);
+    }
     for (std::size_t i = 0; i < P; ++i) {
       std::vector<double> delta(P, 0), forward(P), backward(P);
       const double h = free.size() > 1 && i >= 3 && (i < 5 || i >= 11) ? 0.05 : 1e-3;

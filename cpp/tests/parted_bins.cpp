@@ -5,7 +5,6 @@
 #include <random>
 
 #include "renderer/bins.hpp"
-#include "runtime/isa.hpp"
 
 using diffrt::renderer::TileGrid;
 using diffrt::renderer::TileLists;
@@ -74,8 +73,7 @@ TEST_CASE("tile lists of two parts: first what centres of the tile see, both in 
     for (const int threads : {1, 2, 3}) {
       diffrt::runtime::ThreadPool pool(threads);
       TileLists lists;
-      lists.update(*diffrt::runtime::active_level().kernels, pool, grid, touched.data(), count, stride,
-                   centres.data());
+      lists.update(pool, grid, touched.data(), count, stride, centres.data());
       int beside = 0;
       for (int t = 0; t < grid.tiles(); ++t) {
         std::vector<int> expected[2];
@@ -91,6 +89,30 @@ TEST_CASE("tile lists of two parts: first what centres of the tile see, both in 
         beside += end - part;
       }
       if (count > 100) CHECK(beside > 0);
+    }
+  }
+}
+
+TEST_CASE("tile lists of one part: what touches the tile, in order, for any threads") {
+  const TileGrid grid(203, 75);
+  for (const int count : {1, 5, 2047, 9001}) {
+    const Boxes boxes = random_boxes(count, grid, static_cast<unsigned>(count));
+    const int stride = (count + 15) / 16 * 16;
+    const std::vector<float> touched = Boxes::table(boxes.touched, static_cast<std::size_t>(stride));
+    for (const int threads : {1, 2, 3}) {
+      diffrt::runtime::ThreadPool pool(threads);
+      TileLists lists;
+      lists.update(pool, grid, touched.data(), count, stride);
+      for (int t = 0; t < grid.tiles(); ++t) {
+        std::vector<int> expected;
+        for (int i = 0; i < count; ++i) {
+          if (boxes.touched[static_cast<std::size_t>(i)].touches(t % grid.across, t / grid.across))
+            expected.push_back(i);
+        }
+        CHECK(std::vector<int>(lists.candidates() + lists.begin(t), lists.candidates() + lists.end(t)) ==
+              expected);
+        CHECK(lists.centre_ends()[t] == lists.end(t));
+      }
     }
   }
 }

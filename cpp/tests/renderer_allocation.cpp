@@ -39,7 +39,7 @@ namespace {
 
 using namespace diffrt;
 
-Mesh ribbon() {
+Mesh ribbon(double x = 0) {
   std::vector<double> vertices;
   std::vector<std::int32_t> faces;
   for (int i = 0; i < 40; ++i) {
@@ -48,14 +48,18 @@ Mesh ribbon() {
     if (i >= 2) faces.insert(faces.end(), {i - 2, i - 1, i});
   }
   Matrix4 T = identity4;
-  T[11] = 5;
+  T[3] = x, T[11] = 5;
   return {std::make_shared<const std::vector<double>>(vertices),
           std::make_shared<const std::vector<std::int32_t>>(faces), T};
 }
 
 Renderer renderer_of(Boundary boundary, bool free_vertices, int threads) {
   Scene scene{{100, 80, 90, 90, 50, 40},
-              {{"ball", Sphere{{1, 0, 5}, 0.5}}, {"wall", Plane{{0, 0, 9}, {0, 0, -1}}}, {"mesh", ribbon()}}};
+              {{"ball", Sphere{{1, 0, 5}, 0.5}},
+               {"wall", Plane{{0, 0, 9}, {0, 0, -1}}},
+               {"left", ribbon(-1)},
+               {"right", ribbon(1.5)},
+               {"mesh", ribbon()}}};
   RendererOptions options;
   options.free = {"ball.center", "ball.radius", "wall.normal", "mesh.pose", "camera.focal", "camera.pose"};
   if (free_vertices) options.free.emplace_back("mesh.vertices");

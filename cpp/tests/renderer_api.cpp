@@ -139,6 +139,81 @@ TEST_CASE("normal equations are those of the dense Jacobian") {
   }
 }
 
+namespace {
+
+std::vector<double> dense_of(const SparseMatrix& M) {
+  std::vector<double> dense(M.rows() * M.rows(), 0.0);
+  for (std::size_t i = 0; i < M.rows(); ++i) {
+    for (auto k = M.row_starts[i]; k < M.row_starts[i + 1]; ++k)
+      dense[i * M.rows() + static_cast<std::size_t>(M.columns[k])] = M.values[k];
+  }
+  return dense;
+}
+
+}  // namespace
+
+TEST_CASE("what is sparse is what is dense, which there is up to a limit") {
+  Scene with_another = scene();
+  with_another.shapes.emplace_back("apart", Sphere{{1.6, -1.2, 5}, 0.2});
+  RendererOptions with_limit = options({"ball.center", "ball.radius", "pyramid.pose", "apart.center"});
+  with_limit.boundary = Boundary::exact;
+  Renderer below(with_another, with_limit);
+  const std::size_t P = below.parameters();
+  with_limit.dense_limit = P - 1;
+  Renderer above(with_another, with_limit);
+  std::vector<float> observed(below.pixels() * 4, 0.5f);
+  const Observation observation{ImageView::contiguous(observed.data(), height, width, 4), {}};
+  NormalEquations dense, sparse;
+  below.normal_equations(below.theta0(), observation, huber(0.1), dense);
+  sparse.H.resize(3);  // of another renderer's
+  above.normal_equations(above.theta0(), observation, huber(0.1), sparse);
+  CHECK(sparse.H.empty());
+  CHECK(dense.H == dense_of(sparse.H_sparse));
+  CHECK(dense.H == dense_of(dense.H_sparse));
+  CHECK(dense.H_sparse.values.size() < P * P);
+
+  std::vector<double> M(P * P);
+  SparseMatrix sparse_M;
+  below.gradient_scatter(below.theta0(), observation, huber(0.1), M);
+  above.gradient_scatter(above.theta0(), observation, huber(0.1), sparse_M);
+  CHECK(M == dense_of(sparse_M));
+  CHECK_THROWS_WITH_AS(above.gradient_scatter(above.theta0(), observation, huber(0.1), M),
+                       doctest::Contains(("dense_limit is " + std::to_string(P - 1)).c_str()), ArgumentError);
+}
+
+TEST_CASE("an image as a problem says the same sparsely") {
+  RendererOptions with_poses = options({"ball.center", "pyramid.pose", "ball.radius", "camera.pose"});
+  with_poses.dense_limit = 0;
+  Renderer renderer(scene(), with_poses);
+  std::vector<float> observed(renderer.pixels() * 4, 0.5f);
+  ImageProblem problem(renderer, {ImageView::contiguous(observed.data(), height, width, 4), {}}, huber(0.1));
+  const std::size_t P = problem.size();
+  std::vector<double> theta = renderer.theta0(), H(P * P), M(P * P), g(P), sparse_g(P), row(P);
+  for (std::size_t i = 0; i < P; ++i) theta[i] += 0.02 * std::sin(1.0 + static_cast<double>(i));
+  SparseMatrix sparse;
+  CHECK(problem.sparse_normal_equations(theta, sparse, sparse_g).cost ==
+        problem.normal_equations(theta, H, g).cost);
+  CHECK(H == dense_of(sparse));
+  CHECK(g == sparse_g);
+  CHECK(problem.gradient_scatter(theta, M));
+  CHECK(problem.sparse_gradient_scatter(theta, sparse));
+  CHECK(M == dense_of(sparse));
+  std::vector<LeastSquaresProblem::TangentEntry> entries;
+  for (std::size_t i = 0; i < P; ++i) {
+    problem.tangent_row(theta, i, row);
+    problem.tangent_entries(theta, i, entries);
+    for (const auto& entry : entries) {
+      CHECK(entry.value == row[entry.index]);
+      row[entry.index] = 0;
+    }
+    CHECK(row == std::vector<double>(P, 0.0));
+  }
+  theta[9] = -1;  // a radius
+  CHECK(std::isinf(problem.sparse_normal_equations(theta, sparse, g).cost));
+  CHECK(sparse.rows() == P);
+  CHECK(sparse.values.empty());
+}
+
 TEST_CASE("the gradient's scatter is the sum over residuals, and gives a fit its sandwich covariance") {
   Renderer renderer(scene(), options({"ball.center", "ball.radius"}));
   const std::size_t P = renderer.parameters(), C = 4, pixels = renderer.pixels();

@@ -26,8 +26,6 @@ from kernels.pipeline import crossings, edges
 from kernels.pipeline import samples as sampling
 from kernels.pipeline.bin import (
     SPAN,
-    bin_count,
-    bin_fill,
     chunk_boxes,
     count_candidates,
     fill_candidates,
@@ -79,7 +77,7 @@ from kernels.silhouettes.edge import NICK
 from kernels.silhouettes.rules import RULES
 
 # Families of one kind of target only; so are those of crossed pixels, `_boundary_kernels` and `crossed_kernels`.
-ON_CPU = (bin_count, bin_fill, visible_discs, visible_triangles)
+ON_CPU = (visible_discs, visible_triangles)
 ON_GPU = (
     begin_evaluation,
     visible_spheres,
@@ -114,8 +112,6 @@ def all_kernels(target):
     families = (
         prepare_vertices,
         prepare_triangles,
-        bin_count,
-        bin_fill,
         clear_visibility,
         visible_discs,
         visible_planes,

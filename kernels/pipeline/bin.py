@@ -1,15 +1,15 @@
-"""Bin primitives into tiles: count, scan (by the runtime), fill. Inside a tile they keep the order of their indices.
+"""Bin primitives into tiles on a GPU: count, scan, fill. Inside a tile they keep the order of their indices.
 
-The range of primitives is cut into chunks, each with a row of counters, one per tile. The scan turns the counters into
-the places where a chunk writes, tile by tile and chunk by chunk, so that the lists are the same for any chunks. Where a
-tile has two lists, one after the other, cpp/src/renderer/parted_bins.cpp does it.
+On the CPU cpp/src/renderer/bins.cpp does it. The range of primitives is cut into chunks, each with a row of counters,
+one per tile. The scan turns the counters into the places where a chunk writes, tile by tile and chunk by chunk, so that
+the lists are the same for any chunks.
 
-On a GPU chunks are short and each pair of chunk and tile is a thread: `chunk_boxes`, `count_candidates`,
+Chunks are short and each pair of chunk and tile is a thread: `chunk_boxes`, `count_candidates`,
 `place_chunks` and `place_tiles` side by side, `fill_candidates`. Each looks at all bounds of its chunk, of which
 neighbouring threads read the same at the same time; or only at the box around them, where the tile lies outside. The
 sums that places follow from are whole numbers, added atomically: lists are the same, in the same order, as on the CPU.
 
-`totals` there are sums of counters, one level after another: for each SPAN chunks of each tile, for each tile, for each
+`totals` are sums of counters, one level after another: for each SPAN chunks of each tile, for each tile, for each
 SPAN tiles, for each SPAN * SPAN tiles. They are 0 before.
 """
 
@@ -25,65 +25,6 @@ SPAN_BITS = SPAN.bit_length() - 1
 BEYOND = 1 << 24
 # Numbers that a thread loads before it looks at them, so that it waits once for all.
 TOGETHER = 8
-
-
-@ti.func
-def tiles_touched(bounds: ti.template(), stride, i):
-    """First and last column and row of the tiles that the bounds of primitive i touch."""
-    x0 = ti.cast(bounds[i], ti.i32) // TILE
-    y0 = ti.cast(bounds[stride + i], ti.i32) // TILE
-    x1 = ti.cast(bounds[2 * stride + i], ti.i32) // TILE
-    y1 = ti.cast(bounds[3 * stride + i], ti.i32) // TILE
-    return x0, y0, x1, y1
-
-
-def bin_count(target):
-    """counters[chunk * tiles + tile] += 1 for each tile that the bounds of a primitive touch."""
-    scalars, indices = target.scalars, target.indices
-
-    @ti.kernel
-    def kernel(
-        begin: ti.i32, end: ti.i32, tiles_x: ti.i32, stride: ti.i32, counter: ti.i32, bounds: scalars, counters: indices
-    ):
-        ti.loop_config(serialize=target.serial)
-        for i in range(begin, end):
-            if bounds[i] <= bounds[2 * stride + i]:
-                x0, y0, x1, y1 = tiles_touched(bounds, stride, i)
-                for y in range(y0, y1 + 1):
-                    for x in range(x0, x1 + 1):
-                        tile = counter + y * tiles_x + x
-                        counters[tile] = counters[tile] + 1  # not +=, which would be atomic
-
-    return kernel
-
-
-def bin_fill(target):
-    """candidates[counters[chunk * tiles + tile]++] = primitive, in the order of the primitives."""
-    scalars, indices = target.scalars, target.indices
-
-    @ti.kernel
-    def kernel(
-        begin: ti.i32,
-        end: ti.i32,
-        tiles_x: ti.i32,
-        stride: ti.i32,
-        counter: ti.i32,
-        bounds: scalars,
-        counters: indices,
-        candidates: indices,
-    ):
-        ti.loop_config(serialize=target.serial)
-        for i in range(begin, end):
-            if bounds[i] <= bounds[2 * stride + i]:
-                x0, y0, x1, y1 = tiles_touched(bounds, stride, i)
-                for y in range(y0, y1 + 1):
-                    for x in range(x0, x1 + 1):
-                        tile = counter + y * tiles_x + x
-                        place = counters[tile]
-                        candidates[place] = i
-                        counters[tile] = place + 1
-
-    return kernel
 
 
 def touching(bounds, stride, first, count, least, left, top):

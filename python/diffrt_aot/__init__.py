@@ -19,6 +19,7 @@ from .errors import DiffrtError as DiffrtError
 from .errors import FitWarning as FitWarning
 from .errors import InvalidTypeError as InvalidTypeError
 from .errors import InvalidValueError as InvalidValueError
+from .errors import OutOfMemoryError as OutOfMemoryError
 from .fit import FitResult as FitResult
 from .fit import Status as Status
 from .fit import StepRecord as StepRecord

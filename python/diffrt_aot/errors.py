@@ -41,6 +41,10 @@ class FitWarning(UserWarning):
     """An observation or a fit whose answer may be wrong, and why; `FitResult.warnings` has those of a fit."""
 
 
+class OutOfMemoryError(DiffrtError, MemoryError):
+    """What was asked for takes more memory than there is; the message says how much, and what for."""
+
+
 class MissingDependencyError(DiffrtError, ImportError):
     """An optional package that this call needs is not installed; the message says how to install it."""
 

@@ -20,6 +20,7 @@ from .errors import InvalidTypeError, InvalidValueError, missing_dependency, unk
 from .jacobian import Jacobian
 from .losses import Loss, check_loss
 from .scene import Scene, check_free_names, check_scene
+from .sparse import CompressedRows
 
 Image = npt.NDArray[np.float32]
 DENSE_LIMIT = 1000
@@ -30,68 +31,49 @@ _NO_LOSS = (0, 1.0, 0.0)
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-class _DenseH:
-    """Where a dense H is kept that was asked for; no field of the class below."""
-
-    __slots__ = ("_dense",)
-    _dense: FloatArray
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class NormalEquations(_DenseH, ByContent):
+class NormalEquations(ByContent):
     """The normal equations of a Gauss-Newton step at theta: H d = -g.
 
-    H = J'WJ, W = w rho'(r^2), is symmetric, P x P, and stored by compressed rows, which are its columns, too: row i has
-    H_values[k] in column H_columns[k] for H_row_starts[i] <= k < H_row_starts[i + 1], columns ascending. It has entries
-    where two parameters can meet: those of one primitive, and of primitives that share a pixel at this theta. `H` and
-    `H_sparse` are the same as a dense array and as scipy's.
+    H = J'WJ, W = w rho'(r^2), is a symmetric (P, P) matrix of float64. It has entries where two parameters can meet:
+    those of one primitive, and of primitives that share a pixel at this theta. It is kept sparse, and read as `H_rows`
+    (arrays), `H_sparse` (scipy's) or `H` (dense).
 
-    H_row_starts   (P + 1,) integers, read-only
-    H_columns      (N,) int32, read-only
-    H_values       (N,) float64
-    g              (P,) float64, J'Wr, the gradient of the cost
-    cost           1/2 sum w rho(r^2), r = rendered - observed
-    count          number of residuals
-    dense_limit    the largest P for which there is H, the renderer's
+    matrix  H as the library holds it
+    g       (P,) float64, J'Wr, the gradient of the cost
+    cost    1/2 sum w rho(r^2), r = rendered - observed
+    count   number of residuals
     """
 
-    H_row_starts: npt.NDArray[Any]
-    H_columns: npt.NDArray[np.int32]
-    H_values: FloatArray
+    matrix: _core.NormalMatrix
     g: FloatArray
     cost: float
     count: int
-    dense_limit: int = DENSE_LIMIT
 
     @property
     def H(self) -> FloatArray:
-        """(P, P) float64, dense, made when it is first read; for P <= dense_limit only.
+        """(P, P), made when it is first read; there is none where P is beyond the renderer's `dense_limit`.
 
         Raises:
             InvalidValueError: P is beyond dense_limit.
         """
-        try:
-            return self._dense
-        except AttributeError:
-            pass
-        P = len(self.g)
-        if self.dense_limit < P:
-            raise InvalidValueError(
-                f"H: has no dense form, as there are {P} parameters and dense_limit is {self.dense_limit}. It would "
-                f"take {P * P / 125000:.0f} MB; use H_sparse, or Renderer(..., dense_limit={P})"
-            )
-        object.__setattr__(self, "_dense", _core.dense_matrix(self.H_row_starts, self.H_columns, self.H_values))
-        return self._dense
+        return self.matrix.dense()
+
+    @property
+    def H_rows(self) -> CompressedRows:
+        """H by compressed rows, over the memory that it lies in: read-only."""
+        P, matrix = len(self.g), self.matrix
+        return CompressedRows(matrix.row_starts, matrix.columns, matrix.values, (P, P))
 
     @property
     def H_sparse(self) -> Any:
-        """A scipy.sparse.csc_array (P, P), float64, over the same memory as H_values."""
+        """A scipy.sparse.csc_array (P, P), a copy."""
         try:
             from scipy.sparse import csc_array
         except ImportError as error:
             raise missing_dependency("scipy", "NormalEquations.H_sparse") from error
-        P = len(self.g)
-        return csc_array((self.H_values, self.H_columns, self.H_row_starts), shape=(P, P))
+        P, matrix = len(self.g), self.matrix
+        return csc_array((matrix.values, matrix.columns, matrix.row_starts), shape=(P, P), copy=True)
 
 
 class Renderer:
@@ -178,6 +160,7 @@ class Renderer:
             list(rules.items()),
             device,
             threads or 0,
+            self._dense_limit,
         )
         if stream is not None:
             self.stream = stream
@@ -307,8 +290,7 @@ class Renderer:
                 image_argument("observed", observed, self._core),
                 None if weights is None else image_argument("weights", weights, self._core),
                 loss_argument(loss),
-            ),
-            self._dense_limit,
+            )
         )
 
     def cost(

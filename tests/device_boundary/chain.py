@@ -1,5 +1,7 @@
 """The kernels of devices in the order in which a device runs them, with all buffers: images, rows and sums."""
 
+from itertools import product
+
 import numpy as np
 
 from kernels.outputs import OUTPUTS
@@ -273,15 +275,19 @@ class Chain:
         t, n = self.t, self.capacities[1]
         shared = {"entry_capacity": n, "entries": self.entries, "crossings": self.crossings}
         count = self.length(self.at.list_entries)
-        for m, mesh in enumerate(t.meshes):
+
+        def of_mesh(mesh):
             g = mesh["group"]
-            mesh_arguments = t.rays | {"entry_capacity": n} | {"first_id": g.first_id, "stride": g.stride}
-            mesh_arguments |= {"triangles": g.table, "bounds": g.wide_bounds}
+            sizes = {"entry_capacity": n, "first_id": g.first_id, "stride": g.stride}
+            return g, t.rays | sizes | {"triangles": g.table, "bounds": g.wide_bounds}
+
+        for m, mesh in enumerate(t.meshes):
+            g, arguments = of_mesh(mesh)
             self.launch(
                 "see_large_triangles",
                 0,
                 count,
-                **mesh_arguments,
+                **arguments,
                 first=int(m == 0),
                 entries=self.entries,
                 crossings=self.crossings,
@@ -289,22 +295,24 @@ class Chain:
                 candidates=g.candidates,
                 inverse_depth=self.seen_inverse,
             )
-            for turn in range(2):
-                self.launch(
-                    "see_small_triangles",
-                    0,
-                    self.at.triangle_quarters * g.stride,
-                    **mesh_arguments,
-                    turn=turn,
-                    tiles_x=t.across,
-                    crossed_capacity=self.capacities[0],
-                    pixel_places=self.pixel_places,
-                    crossed=self.crossed,
-                    crossings=self.crossings,
-                    small_inverse=self.small_inverse.view(np.int32),
-                    largest=self.small_inverse.view(np.int32),
-                    small_ids=self.small_ids,
-                )
+        # The nearest of all meshes is known before any is asked whether it has it.
+        for turn, mesh in product(range(2), t.meshes):
+            g, arguments = of_mesh(mesh)
+            self.launch(
+                "see_small_triangles",
+                0,
+                self.at.triangle_quarters * g.stride,
+                **arguments,
+                turn=turn,
+                tiles_x=t.across,
+                crossed_capacity=self.capacities[0],
+                pixel_places=self.pixel_places,
+                crossed=self.crossed,
+                crossings=self.crossings,
+                small_inverse=self.small_inverse.view(np.int32),
+                largest=self.small_inverse.view(np.int32),
+                small_ids=self.small_ids,
+            )
         slots = self.slots + 3 if with_rows else 0
         results = {"samples": self.samples, "partials": self.partials, "reference": self.reference}
         self.launch(

@@ -22,15 +22,16 @@ LEFT_OUT = ("cross_", "lines_", "see_", "samples_", "rule_", "silhouette_", "det
 
 
 def wanted(target, families):
-    """{name: kernel}: of these families that only devices have; or, for none, those that work on lists of crossed
-    pixels, and of the others those that come before.
+    """{name: kernel}: of these families, prepare_triangles or those that only devices have; or, for none, those that
+    work on lists of crossed pixels, and of the others those that come before.
     """
-    from kernels.pipeline import ON_GPU, Entry, all_kernels
+    from kernels.pipeline import ON_GPU, Entry, all_kernels, prepare_triangles
     from kernels.pipeline.crossed import crossed_kernels
     from kernels.pipeline.visibility import visible_spheres
 
     if families:
-        return {f.__name__: Entry(f(target), f.__name__) for f in ON_GPU if f.__name__ in families}
+        known = (prepare_triangles, *ON_GPU)
+        return {f.__name__: Entry(f(target), f.__name__) for f in known if f.__name__ in families}
     kernels = {name: entry for name, entry in all_kernels(target).items() if not name.startswith(LEFT_OUT)}
     kernels["visible_spheres"] = Entry(visible_spheres(target), "visible_spheres")
     return kernels | crossed_kernels(target)

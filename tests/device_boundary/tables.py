@@ -254,6 +254,8 @@ class Tables:
             0,
             stride,
             stride=stride,
+            first=0,
+            camera_stride=stride,
             T_camera_mesh=f32(np.column_stack([R, pivot])),
             vertices=f32(positions),
             vertices_camera=result,
@@ -278,13 +280,12 @@ class Tables:
         self.components = np.zeros(self.at.edge_components * self.edge_stride, dtype=np.float32)
 
     def _bin(self, group, bounds, count, stride):
-        counters = np.zeros(self.tiles, dtype=np.int32)
-        arguments = {"tiles_x": self.across, "stride": stride, "counter": 0, "bounds": bounds, "counters": counters}
-        self.kernels.launch("bin_count", 0, count, **arguments)
-        group.offsets = i32(np.concatenate([[0], np.cumsum(counters)]))
-        counters[:] = group.offsets[:-1]
-        group.candidates = np.zeros(max(int(group.offsets[-1]), 1), dtype=np.int32)
-        self.kernels.launch("bin_fill", 0, count, **arguments, candidates=group.candidates)
+        x0, y0, x1, y1 = (np.asarray(bounds).reshape(4, stride)[:, :count].astype(int)) // 16
+        tile = np.arange(self.tiles)[:, None]
+        column, row = tile % self.across, tile // self.across
+        touches = (x0 <= column) & (column <= x1) & (y0 <= row) & (row <= y1)
+        group.offsets = i32(np.concatenate([[0], np.cumsum(touches.sum(axis=1))]))
+        group.candidates = i32(np.append(np.nonzero(touches)[1], 0))
 
     # --- S
 

@@ -43,7 +43,8 @@ class DIFFRT_API ImageProblem : public LeastSquaresProblem {
   Observation observation_;
   Loss loss_;
   const std::vector<double> sizes_;  // magnitudes() but for normals
-  NormalEquations equations_;        // H_sparse and g: of the theta that is remembered
+  NormalEquations equations_;
+  std::vector<double> diagonal_;  // of H where normal_equations was called last
   // Of the last normal_equations, with which costs are compared.
   std::vector<double> remembered_theta_;
   std::uint64_t remembered_ = 0;

@@ -20,9 +20,7 @@ void assemble(const Group& group, const GroupLinearization& linear, const Linear
       for (int b = a; b < slots; ++b) M[a * slots + b] = M[b * slots + a] = *upper++;
     }
     pieces.set(linearization, linear, i, H.nodes());
-    for (const Piece& p : pieces) {
-      for (const Piece* q = &p; q != pieces.end(); ++q) H.add(p, *q, M, slots, q == &p);
-    }
+    H.add(pieces, M, slots);
     add_gradient(H.nodes(), pieces, upper, g);
   }
 }

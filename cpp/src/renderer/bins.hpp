@@ -4,10 +4,9 @@
 #include <algorithm>
 #include <vector>
 
+#include "diffrt_kernels.hpp"
 #include "renderer/parted_bins.hpp"
 #include "runtime/buffer.hpp"
-#include "runtime/isa.hpp"
-#include "runtime/launch.hpp"
 #include "runtime/thread_pool.hpp"
 
 namespace diffrt::renderer {
@@ -47,11 +46,11 @@ class TileLists {
   // bounds: components x0, y0, x1, y1 [px, inclusive], component c of primitive i at c * stride + i.
   // `centres`: the same, of pixel centres; if given, primitives that none of a tile's may see come last
   // there.
-  void update(const kernels::Table& kernels, runtime::ThreadPool& pool, const TileGrid& grid,
-              const float* bounds, int count, int stride, const float* centres = nullptr) {
+  void update(runtime::ThreadPool& pool, const TileGrid& grid, const float* bounds, int count, int stride,
+              const float* centres = nullptr) {
     // Several chunks so that threads can share the work; the lists do not depend on how many.
     const int chunks = std::min(pool.threads(), std::max(1, count / 2048));
-    const int per_chunk = ((count + chunks - 1) / chunks + 3) / 4 * 4;  // count_parted takes four at a time
+    const int per_chunk = ((count + chunks - 1) / chunks + 3) / 4 * 4;  // count_bins takes four at a time
     const int tiles = grid.tiles(), parts = centres == nullptr ? 1 : 2, counters = parts * tiles;
     counters_.resize(static_cast<std::size_t>(chunks) * static_cast<std::size_t>(counters));
     offsets_.resize(static_cast<std::size_t>(tiles) + 1);
@@ -65,24 +64,11 @@ class TileLists {
                chunk * counters);
       });
     };
-    const auto launch = [&](auto kernel, auto a) {
-      a.tiles_x = grid.across, a.stride = stride;
-      a.bounds = runtime::array(bounds), a.counters = runtime::array(counters_.data());
-      over_chunks([&](int begin, int end, int counter) {
-        auto mine = a;
-        mine.counter = counter;
-        runtime::launch(kernel, mine, begin, end);
-      });
-    };
     const PartedBounds parted{bounds, centres, stride, grid.across};
-    if (parts == 1) {
-      launch(kernels.bin_count, kernels::bin_count_arguments());
-    } else {
-      places_.resize(static_cast<std::size_t>(stride));
-      over_chunks([&](int begin, int end, int counter) {
-        count_parted(parted, begin, end, counters_.data() + counter, places_.data());
-      });
-    }
+    places_.resize(static_cast<std::size_t>(stride));
+    over_chunks([&](int begin, int end, int counter) {
+      count_bins(parted, begin, end, counters_.data() + counter, places_.data());
+    });
     int total = 0;
     for (int tile = 0; tile < tiles; ++tile) {
       offsets_[static_cast<std::size_t>(tile)] = total;
@@ -96,15 +82,9 @@ class TileLists {
     }
     offsets_[static_cast<std::size_t>(tiles)] = total;
     candidates_.resize(static_cast<std::size_t>(total));
-    if (parts == 1) {
-      kernels::bin_fill_arguments a;
-      a.candidates = runtime::array(candidates_.data());
-      launch(kernels.bin_fill, a);
-    } else {
-      over_chunks([&](int begin, int end, int counter) {
-        fill_parted(parted, begin, end, places_.data(), counters_.data() + counter, candidates_.data());
-      });
-    }
+    over_chunks([&](int begin, int end, int counter) {
+      fill_bins(parted, begin, end, places_.data(), counters_.data() + counter, candidates_.data());
+    });
   }
 
   // One entry per tile, number 0: for a group whose primitives are summed together.

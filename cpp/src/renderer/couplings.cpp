@@ -310,19 +310,12 @@ void Couplings::add_to(const Linearization& linearization, SparseSums& H, Span<d
     const Record& record = *total.record;
     const double* sums = total_sums_.data() + total.start;
     const int stride = record.stride;
-    if (&a != &b) {
-      for (const Piece& p : a) {
-        for (const Piece& q : b) H.add(p, q, sums, stride, false);
-      }
-      return;
-    }
+    if (&a != &b) return H.add(a, b, sums, stride);
     for (int s = 0; s < record.slots_a; ++s) {
       for (int t = 0; t < record.slots_a; ++t)
         symmetric[s * stride + t] = 0.5 * (sums[s * stride + t] + sums[t * stride + s]);
     }
-    for (const Piece& p : a) {
-      for (const Piece* q = &p; q != a.end(); ++q) H.add(p, *q, symmetric, stride, q == &p);
-    }
+    H.add(a, symmetric, stride);
     add_gradient(H.nodes(), a, sums + record.slots_a * stride, g);
   });
 }

@@ -1,10 +1,13 @@
 #include "renderer/cpu_evaluator.hpp"
 
+#include "runtime/isa.hpp"
+
 namespace diffrt::renderer {
 
 CpuEvaluator::CpuEvaluator(Scene scene, RendererOptions options)
     : Evaluator(std::move(scene), std::move(options)),
       kernels_(*runtime::active_level().kernels),
+      batches_(make_batches(groups_)),
       workspaces_(static_cast<std::size_t>(pool_->threads())) {
   all_tiles_.resize(static_cast<std::size_t>(grid_.tiles()));
   for (std::size_t i = 0; i < all_tiles_.size(); ++i) all_tiles_[i] = static_cast<int>(i);
@@ -19,7 +22,14 @@ CpuEvaluator::CpuEvaluator(Scene scene, RendererOptions options)
 
 void CpuEvaluator::prepare() {
   const Frame frame{kernels_, *pool_, grid_};
-  for (Group& group : groups_) renderer::prepare(group, state_, frame);
+  for (std::size_t g = 0; g < context().smooth_groups(); ++g) renderer::prepare(groups_[g], state_, frame);
+  for (MeshBatch& batch : batches_) renderer::prepare(batch, groups_, state_, frame);
+}
+
+void CpuEvaluator::send_edges() {
+  for (MeshBatch& batch : batches_) {
+    if (batch.kind == GroupKind::free_mesh) collect_edges(batch, groups_);
+  }
 }
 
 int CpuEvaluator::cut_runs(const TileContext& context, const std::vector<int>& tiles) {
@@ -33,17 +43,11 @@ int CpuEvaluator::cut_runs(const TileContext& context, const std::vector<int>& t
 }
 
 int CpuEvaluator::cut_runs(const TileContext& context, const std::vector<int>& tiles, int most) {
-  const auto has_mesh = [&](int t) {
-    for (const Group& group : groups_) {
-      if (group.mesh != nullptr && group.touches(t)) return true;
-    }
-    return false;
-  };
   runs_.clear();
   int busy = 0;
   bool open = false;  // whether the last run may go on
   for (const int t : tiles) {
-    const bool there = touched(context, t), alone = has_mesh(t);
+    const bool there = touched(context, t), alone = touched_by_mesh(context, t);
     busy += there ? 1 : 0;
     if (open && !alone && runs_.back().touched == there && runs_.back().count < most &&
         runs_.back().first + runs_.back().count == t && t % grid_.across != 0) {

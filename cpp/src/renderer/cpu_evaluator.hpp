@@ -26,12 +26,14 @@ class CpuEvaluator : public Evaluator {
                       bool remember) override;
   Totals finish_products() override { return products_totals_; }
   void assemble(SparseSums& H, Span<double> g) override;
+  void send_edges() override;
 
  private:
   // What is placed becomes triangles, and the tiles that it touches.
   void prepare();
   TileContext context() const {
-    return {kernels_, grid_, state_, groups_, blocks_, pairs_, outputs_, channels_, camera_slots_, widest_};
+    return {kernels_, grid_,    state_,    groups_,       batches_, blocks_,
+            pairs_,   outputs_, channels_, camera_slots_, widest_};
   }
 
   // Calls body(tile, whether it is touched, workspace of its thread) for each of the tiles, which are in
@@ -94,6 +96,7 @@ class CpuEvaluator : public Evaluator {
   void add_records(std::size_t g);
 
   const kernels::Table& kernels_;
+  std::vector<MeshBatch> batches_;
   std::vector<Workspace> workspaces_;
   std::vector<int> all_tiles_;
   std::vector<TileRun> runs_;

@@ -58,9 +58,8 @@ void CpuEvaluator::store_rows(const TileContext& context, int t, bool touched, W
   }
   dirty = 1;
   std::fill_n(work.rows.data(), static_cast<std::size_t>(channels_ * widest_ * tile_pixels), 0.0f);
-  for (const Group& group : groups_) {
-    if (group.touches(t)) differentiate(context, group, widest_, t, work);
-  }
+  context.over_groups(t,
+                      [&](int, const Group& group, int) { differentiate(context, group, widest_, t, work); });
   if (!dense_rows_) {
     store_ids(grid_, t, work.ids.data(), rows.ids.data());
     for (int plane = 0; plane < widest_ * channels_; ++plane)
@@ -108,9 +107,9 @@ void CpuEvaluator::patch_rows(const TileContext& context, int t, Workspace& work
         });
     extras.add(static_cast<std::size_t>((record - first) / size));
   }
-  for (const Group& group : groups_) {
-    if (group.touches(t)) work.silhouettes.patch(context, group, widest_, work, target);
-  }
+  context.over_groups(t, [&](int, const Group& group, int) {
+    work.silhouettes.patch(context, group, widest_, work, target);
+  });
   store_extras(context, corner, work, extras);
 }
 

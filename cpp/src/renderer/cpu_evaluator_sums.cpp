@@ -7,6 +7,19 @@
 
 namespace diffrt::renderer {
 
+namespace {
+
+// Records of a group, or of the batch whose first it is.
+int sum_entries(const TileContext& context, std::size_t g) {
+  const Group& group = context.groups[g];
+  if (group.mesh == nullptr) return group.sum_entries().entries();
+  const MeshBatch& batch = context.batch_of(group);
+  if (group.kind == GroupKind::free_mesh) return batch.tiles.entries();
+  return static_cast<int>(g) == batch.first_group ? batch.pairs() : 0;
+}
+
+}  // namespace
+
 template <class F>
 Evaluator::Totals CpuEvaluator::evaluate_cost(const Observation& observation, const KernelLoss& loss,
                                               bool with_rows, F&& after) {
@@ -24,7 +37,7 @@ Evaluator::Totals CpuEvaluator::evaluate_cost(const Observation& observation, co
   records_.resize(groups_.size());
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     const auto size = static_cast<std::size_t>(record_size(groups_[g].slots + camera_slots_));
-    records_[g].resize(static_cast<std::size_t>(groups_[g].sum_entries().entries()) * size);
+    records_[g].resize(static_cast<std::size_t>(sum_entries(context, g)) * size);
   }
 
   std::atomic<bool> weights_valid{true};
@@ -46,18 +59,18 @@ Evaluator::Totals CpuEvaluator::evaluate_cost(const Observation& observation, co
 
 void CpuEvaluator::sum_tile(const TileContext& context, int t, Workspace& work) {
   if (exact()) couplings_.start_tile(t);
-  for (std::size_t g = 0; g < groups_.size(); ++g) {
-    const Group& group = groups_[g];
-    if (!group.touches(t)) continue;
+  context.over_groups(t, [&](int g, const Group& group, int pair) {
     const int planes = group.slots + camera_slots_;
     differentiate(context, group, planes, t, work);
     if (exact()) {
       const int twos = pairs_ ? couple_alone(context, work) : 0;
       work.silhouettes.patch(context, group, planes, work, work.row_target());
-      couple(context, static_cast<int>(g), planes, t, twos, work);
+      couple(context, g, planes, t, twos, work);
     }
-    accumulate(context, group, t, work, records_[g].data());
-  }
+    // Those of rigid meshes are in the first of their batch's.
+    const int owner = group.kind == GroupKind::rigid_mesh ? context.batch_of(group).first_group : g;
+    accumulate(context, group, pair, t, work, records_[static_cast<std::size_t>(owner)].data());
+  });
 }
 
 // The rows of crossed pixels that have one entry: patches them, and begins work.twos. Returns how many it
@@ -183,18 +196,31 @@ void CpuEvaluator::start_products(const Observation& observation, const KernelLo
 void CpuEvaluator::add_records(std::size_t g) {
   const Group& group = groups_[g];
   const auto size = static_cast<std::size_t>(record_size(group.slots + camera_slots_));
-  runtime::Buffer<double>& totals = local_[g];
-  totals.resize(static_cast<std::size_t>(group.blocks()) * size);
-  std::fill_n(totals.data(), totals.size(), 0.0);
-  const TileLists& entries = group.sum_entries();
-  const bool together = group.kind == GroupKind::rigid_mesh;
-  for (const int t : active_) {
-    if (!group.touches(t)) continue;  // its records were not written
-    for (int entry = entries.begin(t); entry < entries.end(t); ++entry) {
-      const float* record = records_[g].data() + static_cast<std::size_t>(entry) * size;
-      double* sums = totals.data() + static_cast<std::size_t>(together ? 0 : entries.candidate(entry)) * size;
-      for (std::size_t k = 0; k < size; ++k) sums[k] += static_cast<double>(record[k]);
+  const auto clear = [&](std::size_t k) {
+    local_[k].resize(static_cast<std::size_t>(groups_[k].blocks()) * size);
+    std::fill_n(local_[k].data(), local_[k].size(), 0.0);
+  };
+  const auto add = [&](double* sums, int entry) {
+    const float* record = records_[g].data() + static_cast<std::size_t>(entry) * size;
+    for (std::size_t k = 0; k < size; ++k) sums[k] += static_cast<double>(record[k]);
+  };
+  if (group.kind == GroupKind::rigid_mesh) {
+    const MeshBatch& batch = batches_[static_cast<std::size_t>(group.batch)];
+    if (static_cast<int>(g) > batch.first_group) return;  // added with the first
+    for (int k = batch.first_group; k < batch.last_group; ++k) clear(static_cast<std::size_t>(k));
+    for (const int t : active_) {
+      int pair = batch.first_pair(t);
+      for (const int k : batch.groups_in(t)) add(local_[static_cast<std::size_t>(k)].data(), pair++);
     }
+    return;
+  }
+  clear(g);
+  const TileLists& entries = group.kind == GroupKind::free_mesh
+                                 ? batches_[static_cast<std::size_t>(group.batch)].tiles
+                                 : group.sum_entries();
+  for (const int t : active_) {
+    for (int entry = entries.begin(t); entry < entries.end(t); ++entry)
+      add(local_[g].data() + static_cast<std::size_t>(entries.candidate(entry)) * size, entry);
   }
 }
 

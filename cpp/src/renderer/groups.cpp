@@ -24,7 +24,6 @@ void upload_mesh(Group& group) {
   group.centroid = 0.5 * low + 0.5 * high;
   group.vertex_stride = whole_packets(vertices.size() / 3);
   group.vertices.resize(3 * static_cast<std::size_t>(group.vertex_stride));
-  group.vertices_camera.resize(group.vertices.size());
   copy_vertices(group, vertices.data());
 
   const auto stride = static_cast<std::size_t>(group.stride);
@@ -43,7 +42,6 @@ void upload_mesh(Group& group) {
       group.faces[corner * stride + f] = faces[3 * f + (collapsed ? 0 : corner)];
     }
   }
-  group.table.resize(static_cast<std::size_t>(kernels::triangle_components) * stride);
 }
 
 // Bounds of a single entry: the whole image.
@@ -123,8 +121,6 @@ std::vector<Group> make_groups(const Scene& scene, const scene::Parameters& para
     group.first_id = next_id;
     group.count = static_cast<int>(mesh->faces->size() / 3);
     group.stride = whole_packets(static_cast<std::size_t>(group.count));
-    group.bounds.resize(4 * static_cast<std::size_t>(group.stride));
-    group.wide_bounds.resize(group.bounds.size());
     upload_mesh(group);
     group.rules.push_back(rule_of(scene.shapes[i].first));
     group.depends.push_back(depends(i));
@@ -135,7 +131,6 @@ std::vector<Group> make_groups(const Scene& scene, const scene::Parameters& para
     if (!free) {
       group.own_sums = true;
       group.sum_span = group.count;
-      group.sums.one_entry_each(grid);
       whole_image(group.sum_bounds, grid, 1);
     }
     next_id += group.count;
@@ -162,8 +157,6 @@ void set_edges(Group& group, Span<const double> vertices) {
     s.first_faces.push_back(s.edges.half_edges[first] / 3);
     s.second_faces.push_back(pair ? s.edges.half_edges[first + 1] / 3 : -1);
   }
-  s.found.resize(static_cast<std::size_t>(kernels::edge_components * s.edges.count()));
-  s.found_edges.resize(static_cast<std::size_t>(s.edges.count()));
 }
 
 std::vector<PrimitiveBlock> make_blocks(const std::vector<Group>& groups) {

@@ -22,7 +22,7 @@ struct Frame {
   const TileGrid& grid;
 };
 
-// The silhouette edges of a mesh: those of its edges that are silhouettes at some theta, and their tiles.
+// The edges of a mesh, of which some are silhouettes at some theta.
 struct Silhouettes {
   scene::MeshEdges edges;
   scene::MovingEdges moving;        // of a mesh with free vertices
@@ -30,14 +30,6 @@ struct Silhouettes {
   // The face of the first half-edge, and that of the second if there are two, directed against each other;
   // else -1.
   std::vector<std::int32_t> first_faces, second_faces;
-  // Of those that are silhouettes, in the order of the edges:
-  int count = 0, stride = 0;
-  runtime::Buffer<float> components;           // [edge_components, stride]
-  std::vector<std::int32_t> half_edges, ends;  // the first half-edge; [count, 2] welded vertices
-  TileLists tiles;
-  // What the kernels write, chunk by chunk.
-  runtime::Buffer<float> found;
-  runtime::Buffer<std::int32_t> found_edges, found_counts;
 };
 
 // Where the lines between the rows of pixels meet what lies within the silhouettes of spheres or planes.
@@ -58,25 +50,24 @@ struct Group {
   int surface = 0;  // index of the kernels' surface
   int slots = 0;    // its own, without the intrinsics'
 
-  TileLists tiles;  // for visibility
-  TileLists sums;   // for normal equations where entries are not the tile's candidates (planes, rigid meshes)
-  bool own_sums = false;  // whether `sums` is in use
+  TileLists tiles;        // of spheres
+  TileLists sums;         // for normal equations where entries are not the tile's candidates: planes
+  bool own_sums = false;  // whether entries are others than the tile's candidates; a rigid mesh has one
   int sum_span = 1;       // ids per entry
 
-  runtime::Buffer<float> table;        // spheres and planes by rows, triangles by components
-  runtime::Buffer<float> bounds;       // [4, stride] px, of the pixel centres that may see it
-  runtime::Buffer<float> wide_bounds;  // of a mesh with exact boundaries: of the pixels that it may touch
-  runtime::Buffer<float> sum_bounds;   // of the entries of `sums`
-  int stride = 0;                      // of `bounds`, and of a mesh's table and faces
+  runtime::Buffer<float> table;       // of spheres and planes, by rows
+  runtime::Buffer<float> bounds;      // of spheres: [4, stride] px, of the pixel centres that may see it
+  runtime::Buffer<float> sum_bounds;  // of the entries of sums that are its own
+  int stride = 0;                     // of `bounds`, and of a mesh's faces
 
-  // Meshes.
+  // Meshes. What is made of them at theta is in their MeshBatch, or in their DeviceGroup.
   const Mesh* mesh = nullptr;
   int shape = -1;
+  int batch = -1;
   int vertex_stride = 0;
   Eigen::Vector3d centroid = Eigen::Vector3d::Zero();  // mesh frame: the kernels' vertices are relative to it
   Eigen::Vector3f pivot = Eigen::Vector3f::Zero();     // the centroid in the camera frame
   runtime::Buffer<float> vertices;                     // [3, vertex_stride]
-  runtime::Buffer<float> vertices_camera;              // [3, vertex_stride]
   runtime::Buffer<std::int32_t> faces;                 // [3, stride]; degenerate ones collapsed to a vertex
   std::size_t degenerate = 0;
   float T_camera_mesh[12] = {};  // of vertices relative to the centroid, by rows
@@ -94,17 +85,15 @@ struct Group {
   bool owns(std::int32_t id) const { return id >= first_id && id < first_id + count; }
   // How many of them have slots of their own.
   int blocks() const { return kind == GroupKind::rigid_mesh ? 1 : count; }
-  // Whether any of its primitives may touch a tile. Planes have no bounds.
+  // Whether any of its spheres or planes may touch a tile. Planes have no bounds.
   bool touches(int tile_index) const { return kind == GroupKind::planes || !tiles.empty(tile_index); }
   const TileLists& sum_entries() const { return own_sums ? sums : tiles; }
   bool depends_on_theta(int primitive) const {
     return depends[mesh != nullptr ? 0 : static_cast<std::size_t>(primitive)] != 0;
   }
-  // Bounds of the pixels that may depend on each primitive.
-  const float* reach() const { return exact && mesh != nullptr ? wide_bounds.data() : bounds.data(); }
 };
 
-// The edges of a mesh with its vertices at `vertices` [V, 3], and room for its silhouettes.
+// The edges of a mesh with its vertices at `vertices` [V, 3].
 void set_edges(Group& group, Span<const double> vertices);
 
 // The block of S that a primitive's slots belong to: the first id that has it, all of a rigid mesh's; -1 if
@@ -120,7 +109,7 @@ std::vector<PrimitiveBlock> make_blocks(const std::vector<Group>& groups);
 std::vector<Group> make_groups(const Scene& scene, const scene::Parameters& parameters, const TileGrid& grid,
                                const RendererOptions& options);
 
-// On the CPU, after place(): triangles, silhouettes, and the tiles that its primitives touch.
+// On the CPU, after place(), of spheres and planes: silhouettes, and the tiles that they touch.
 void prepare(Group& group, const scene::State& state, const Frame& frame);
 
 }  // namespace diffrt::renderer

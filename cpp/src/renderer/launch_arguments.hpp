@@ -26,17 +26,28 @@ void set_camera(Arguments& a, const scene::State& state) {
   a.cx = static_cast<float>(state.cx), a.cy = static_cast<float>(state.cy);
 }
 
+// Triangles of a batch, from number `first` on.
 template <class Arguments>
-void set_tables(Arguments& a, const Group& group) {
-  a.first_id = group.first_id, a.count = group.count;
-  a.stride = group.stride, a.vertex_stride = group.vertex_stride;
-  a.table = runtime::array(group.table.data()), a.faces = runtime::array(group.faces.data());
-  a.vertices_camera = runtime::array(group.vertices_camera.data());
+void set_tables(Arguments& a, const MeshBatch& batch, int first, int count) {
+  a.first_id = batch.first_id + first, a.count = count;
+  a.stride = batch.stride, a.vertex_stride = batch.vertex_stride;
+  a.table = runtime::array(batch.table.data() + first), a.faces = runtime::array(batch.faces.data() + first);
+  a.vertices_camera = runtime::array(batch.vertices_camera.data());
 }
 
 template <class Arguments>
-void set_group(Arguments& a, const Group& group, const Workspace& work) {
-  set_tables(a, group);
+void set_tables(Arguments& a, const TileContext& context, const Group& group) {
+  if (group.mesh != nullptr) {
+    const MeshBatch& batch = context.batch_of(group);
+    return set_tables(a, batch, group.first_id - batch.first_id, group.count);
+  }
+  a.first_id = group.first_id, a.count = group.count;
+  a.stride = group.stride, a.table = runtime::array(group.table.data());
+}
+
+template <class Arguments>
+void set_group(Arguments& a, const TileContext& context, const Group& group, const Workspace& work) {
+  set_tables(a, context, group);
   a.inverse_depth = runtime::array(work.inverse_depth.data()), a.ids = runtime::array(work.ids.data());
 }
 

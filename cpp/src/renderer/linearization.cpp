@@ -1,9 +1,5 @@
 #include "renderer/linearization.hpp"
 
-#include <algorithm>
-#include <array>
-#include <numeric>
-
 #include "diffrt_kernels.hpp"
 
 namespace diffrt::renderer {
@@ -16,8 +12,8 @@ using scene::Matrix6;
 using scene::Rigid;
 using scene::skew;
 
-// Puts a block together from pieces (rows from first_slot on, columns from `column` on) and sorts its
-// columns. The intrinsics' slots, if they are free, come after the primitive's own.
+// Puts a block together from parts (rows from first_slot on, columns from `column` on) and sorts them. The
+// intrinsics' slots, if they are free, come after the primitive's own.
 class BlockBuilder {
  public:
   BlockBuilder(int own_slots, const scene::CameraColumns& camera)
@@ -29,8 +25,10 @@ class BlockBuilder {
   template <class M>
   void add(int column, const Eigen::MatrixBase<M>& coefficients, int first_slot = 0) {
     if (column < 0) return;
+    int place = count_++;
+    for (; place > 0 && parts_[place - 1].column > column; --place) parts_[place] = parts_[place - 1];
+    parts_[place] = {column, width_, static_cast<int>(coefficients.cols())};
     for (Eigen::Index k = 0; k < coefficients.cols(); ++k, ++width_) {
-      columns_[width_] = column + static_cast<int>(k);
       for (int slot = 0; slot < slots_; ++slot) {
         const int row = slot - first_slot;
         values_[width_][slot] = row >= 0 && row < coefficients.rows() ? coefficients(row, k) : 0.0;
@@ -40,23 +38,26 @@ class BlockBuilder {
 
   // Writes the block, columns ascending. Its memory is used again.
   void build(Block& block) const {
-    std::array<int, max_width> order;
-    std::iota(order.begin(), order.begin() + width_, 0);
-    std::sort(order.begin(), order.begin() + width_, [&](int a, int b) { return columns_[a] < columns_[b]; });
-    block.columns.clear();
-    block.coefficients.clear();
-    for (int k = 0; k < width_; ++k) block.columns.push_back(columns_[order[static_cast<std::size_t>(k)]]);
-    for (int slot = 0; slot < slots_; ++slot) {
-      for (int k = 0; k < width_; ++k)
-        block.coefficients.push_back(values_[order[static_cast<std::size_t>(k)]][slot]);
+    block.columns.resize(static_cast<std::size_t>(width_));
+    block.coefficients.resize(static_cast<std::size_t>(width_ * slots_));
+    int* column = block.columns.data();
+    double* to = block.coefficients.data();
+    for (int i = 0; i < count_; ++i) {
+      for (int k = 0; k < parts_[i].width; ++k, ++to) {
+        *column++ = parts_[i].column + k;
+        for (int slot = 0; slot < slots_; ++slot) to[slot * width_] = values_[parts_[i].first + k][slot];
+      }
     }
   }
 
  private:
   // The widest: a free triangle (9), its mesh's pose, the camera's pose, focal lengths and principal point.
-  static constexpr int max_width = 9 + 6 + 6 + 4, max_slots = 9 + 4;
-  int slots_, width_ = 0;
-  int columns_[max_width];
+  static constexpr int max_width = 9 + 6 + 6 + 4, max_slots = 9 + 4, max_parts = 3 + 1 + 1 + 2;
+  struct Part {
+    int column, first, width;  // first: of its columns in values_
+  };
+  int slots_, width_ = 0, count_ = 0;
+  Part parts_[max_parts];  // by column
   double values_[max_width][max_slots];
 };
 
@@ -86,9 +87,11 @@ void sphere_block(Block& block, const scene::ShapeState& shape, const scene::Sha
   center.topRows<3>() = T_camera_world.R;
   builder.add(columns.center, center);
   builder.add(columns.radius, Eigen::Vector4d(0, 0, 0, 1));
-  Matrix46 pose = Matrix46::Zero();
-  pose.topRows<3>() = point_by_camera(T_camera_world * shape.center) * camera_pose;
-  builder.add(camera.pose, pose);
+  if (camera.pose >= 0) {
+    Matrix46 pose = Matrix46::Zero();
+    pose.topRows<3>() = point_by_camera(T_camera_world * shape.center) * camera_pose;
+    builder.add(camera.pose, pose);
+  }
   builder.build(block);
 }
 
@@ -106,11 +109,13 @@ void plane_block(Block& block, const scene::ShapeState& shape, const scene::Shap
   normal.row(3) = (shape.point - T_world_camera.t).transpose() * projection;
   builder.add(columns.point, point);
   builder.add(columns.normal, normal);
-  Matrix46 pose = Matrix46::Zero();
-  const Vector3d n_camera = T_world_camera.R.transpose() * unit;
-  pose.topRightCorner<3, 3>() = skew(n_camera);
-  pose.bottomLeftCorner<1, 3>() = -n_camera.transpose();
-  builder.add(camera.pose, Matrix46(pose * camera_pose));
+  if (camera.pose >= 0) {
+    Matrix46 pose = Matrix46::Zero();
+    const Vector3d n_camera = T_world_camera.R.transpose() * unit;
+    pose.topRightCorner<3, 3>() = skew(n_camera);
+    pose.bottomLeftCorner<1, 3>() = -n_camera.transpose();
+    builder.add(camera.pose, Matrix46(pose * camera_pose));
+  }
   builder.build(block);
 }
 
@@ -118,13 +123,18 @@ void mesh_block(Block& block, const Vector3d& pivot, const Rigid& T_camera_mesh,
                 const Matrix6& mesh_pose, const scene::CameraColumns& camera, const Matrix6& camera_pose) {
   // X + rho_l + phi_l x (X - pivot): phi_l is the rotation, rho_l the motion of the pivot.
   BlockBuilder builder(6, camera);
-  Matrix6 by_mesh = Matrix6::Zero(), by_camera = Matrix6::Zero();
-  by_mesh.topRows<3>() = point_by_mesh(pivot, T_camera_mesh.R, T_camera_mesh.t);
-  by_mesh.bottomRightCorner<3, 3>() = T_camera_mesh.R;
-  by_camera.topRows<3>() = point_by_camera(pivot);
-  by_camera.bottomRightCorner<3, 3>() = -Matrix3d::Identity();
-  builder.add(mesh_column, Matrix6(by_mesh * mesh_pose));
-  builder.add(camera.pose, Matrix6(by_camera * camera_pose));
+  if (mesh_column >= 0) {
+    Matrix6 by_mesh = Matrix6::Zero();
+    by_mesh.topRows<3>() = point_by_mesh(pivot, T_camera_mesh.R, T_camera_mesh.t);
+    by_mesh.bottomRightCorner<3, 3>() = T_camera_mesh.R;
+    builder.add(mesh_column, Matrix6(by_mesh * mesh_pose));
+  }
+  if (camera.pose >= 0) {
+    Matrix6 by_camera = Matrix6::Zero();
+    by_camera.topRows<3>() = point_by_camera(pivot);
+    by_camera.bottomRightCorner<3, 3>() = -Matrix3d::Identity();
+    builder.add(camera.pose, Matrix6(by_camera * camera_pose));
+  }
   builder.build(block);
 }
 

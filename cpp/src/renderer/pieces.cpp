@@ -19,8 +19,9 @@ Nodes make_nodes(const scene::Parameters& parameters) {
     const bool in_parts = field == "vertices";
     const bool alone = in_parts || field == "pose" || field == "focal" || field == "principal";
     std::string owner = alone ? std::string() : block.name.substr(0, dot);
-    if (!alone && owner == last) nodes.starts.pop_back();
     const std::size_t width = in_parts ? 3 : block.size, end = block.offset + block.size;
+    if (!alone && owner == last && end - nodes.starts[nodes.starts.size() - 2] <= Pieces::widest)
+      nodes.starts.pop_back();
     for (std::size_t column = block.offset; column < end; column += width) {
       nodes.of.insert(nodes.of.end(), width, nodes.count());
       nodes.starts.push_back(static_cast<int>(column + width));

@@ -218,13 +218,15 @@ void SilhouetteWork::gather_pieces(const TileContext& context) {
   for (const PieceSegment& s : piece_segments_) {
     const Group& group = context.groups[static_cast<std::size_t>(s.group)];
     if (!group.depends_on_theta(0)) continue;
+    const MeshBatch& batch = context.batch_of(group);
     for (int i = s.begin; i < s.end; ++i) {
       const int e = piece_entries_[static_cast<std::size_t>(i)];
       if (e < 0 || !active(e)) continue;
       const int half_edge =
-          group.silhouettes.half_edges[static_cast<std::size_t>(piece_edges_[static_cast<std::size_t>(i)])];
+          batch.silhouettes
+              .found_half_edges[static_cast<std::size_t>(piece_edges_[static_cast<std::size_t>(i)])];
       float* row =
-          row_of(context, piece_pixels_[static_cast<std::size_t>(i)], group.first_id + half_edge / 3);
+          row_of(context, piece_pixels_[static_cast<std::size_t>(i)], batch.first_id + half_edge / 3);
       for (int c = 0; c < channels; ++c) {
         const auto value = [&](int k) {
           return piece_rows_[static_cast<std::size_t>((c * piece_planes + k) * piece_stride_ + i)];

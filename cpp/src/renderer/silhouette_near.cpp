@@ -53,7 +53,7 @@ void SilhouetteWork::NearTriangles::resize(std::size_t count) {
 }
 
 // Of a tile's triangles, those that may be seen from any of the entries.
-void SilhouetteWork::find_near_triangles(const Group& group, int tile_index) {
+void SilhouetteWork::find_near_triangles(const MeshBatch& batch, int tile_index) {
   const float *const x[] = {&crossing(kernels::crossing_inner, 0), &crossing(kernels::crossing_inside, 0)},
                      *const y[] = {&crossing(kernels::crossing_inner + 1, 0),
                                    &crossing(kernels::crossing_inside + 1, 0)};
@@ -61,13 +61,13 @@ void SilhouetteWork::find_near_triangles(const Group& group, int tile_index) {
   const float low_x = _mm_cvtss_f32(box.low_x), high_x = _mm_cvtss_f32(box.high_x),
               low_y = _mm_cvtss_f32(box.low_y), high_y = _mm_cvtss_f32(box.high_y);
   NearTriangles& near = near_triangles_;
-  const auto most = static_cast<std::size_t>(group.tiles.end(tile_index) - group.tiles.begin(tile_index));
+  const auto most = static_cast<std::size_t>(batch.tiles.end(tile_index) - batch.tiles.begin(tile_index));
   if (near.ids.size() < most + together) near.resize(2 * (most + together));
-  const auto stride = static_cast<std::size_t>(group.stride);
+  const auto stride = static_cast<std::size_t>(batch.stride);
   std::size_t count = 0;
-  for (int entry = group.tiles.begin(tile_index); entry < group.tiles.end(tile_index); ++entry) {
-    const int k = group.tiles.candidate(entry);
-    const float* b = group.wide_bounds.data() + k;
+  for (int entry = batch.tiles.begin(tile_index); entry < batch.tiles.end(tile_index); ++entry) {
+    const int k = batch.tiles.candidate(entry);
+    const float* b = batch.wide_bounds.data() + k;
     const float x0 = b[0], y0 = b[stride], x1 = b[2 * stride], y1 = b[3 * stride];
     near.ids[count] = k;
     near.x0[count] = x0, near.y0[count] = y0, near.x1[count] = x1, near.y1[count] = y1;

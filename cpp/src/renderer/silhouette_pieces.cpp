@@ -18,26 +18,35 @@ constexpr int lanes = kernels::lanes;
 
 }  // namespace
 
-void SilhouetteWork::detect_edges(const TileContext& context, int g, int tile_index) {
-  const Group& group = context.groups[static_cast<std::size_t>(g)];
-  const Silhouettes& s = group.silhouettes;
+// Of each mesh a segment: what its edges cross moves about its own pivot.
+void SilhouetteWork::detect_edges(const TileContext& context, const MeshBatch& batch, int tile_index) {
+  const BatchSilhouettes& s = batch.silhouettes;
   const Part part = part_in_image(context.grid, tile_index);
-  const int begin = count_;
-  for (int entry = s.tiles.begin(tile_index); entry < s.tiles.end(tile_index); ++entry) {
-    const auto needed = static_cast<std::size_t>(count_ + tile_pixels);
-    if (piece_pixels_.size() < needed) piece_pixels_.resize(2 * needed), piece_edges_.resize(2 * needed);
-    kernels::detect_edges_arguments a;
-    a.left = left_, a.top = top_, a.columns = part.columns, a.lines = part.rows, a.stride = s.stride;
-    a.components = array(s.components.data()), a.candidates = array(s.tiles.candidates());
-    a.pixels = array(piece_pixels_.data()), a.primitives = array(piece_edges_.data()),
-    a.count = array(&count_);
-    launch(context.kernels.detect_edges, a, entry, entry + 1);
-  }
-  if (count_ == begin) return;
-  piece_segments_.push_back({g, begin, count_});
-  for (; count_ % lanes != 0; ++count_) {
-    const auto last = static_cast<std::size_t>(count_ - 1);
-    piece_pixels_[last + 1] = piece_pixels_[last], piece_edges_[last + 1] = piece_edges_[last];
+  kernels::detect_edges_arguments a;
+  a.left = left_, a.top = top_, a.columns = part.columns, a.lines = part.rows, a.stride = s.stride;
+  a.components = array(s.components.data()), a.candidates = array(s.tiles.candidates());
+  a.count = array(&count_);
+  const auto group_of = [&](int entry) {
+    return batch.group_of_face(s.found_half_edges[static_cast<std::size_t>(s.tiles.candidate(entry))] / 3);
+  };
+  constexpr int together = 8;
+  for (int entry = s.tiles.begin(tile_index), end = s.tiles.end(tile_index); entry < end;) {
+    const int group = group_of(entry), begin = count_;
+    while (entry < end && group_of(entry) == group) {
+      int last = entry + 1;
+      while (last < std::min(end, entry + together) && group_of(last) == group) ++last;
+      const auto needed = static_cast<std::size_t>(count_ + (last - entry) * tile_pixels + lanes);
+      if (piece_pixels_.size() < needed) piece_pixels_.resize(2 * needed), piece_edges_.resize(2 * needed);
+      a.pixels = array(piece_pixels_.data()), a.primitives = array(piece_edges_.data());
+      launch(context.kernels.detect_edges, a, entry, last);
+      entry = last;
+    }
+    if (count_ == begin) continue;
+    piece_segments_.push_back({group, begin, count_});
+    for (; count_ % lanes != 0; ++count_) {
+      const auto last = static_cast<std::size_t>(count_ - 1);
+      piece_pixels_[last + 1] = piece_pixels_[last], piece_edges_[last + 1] = piece_edges_[last];
+    }
   }
 }
 
@@ -47,7 +56,8 @@ void SilhouetteWork::cross_pieces(const TileContext& context) {
   piece_stride_ = whole_lines(count_);
   piece_entries_.assign(static_cast<std::size_t>(count_), -1);
   for (const PieceSegment& segment : piece_segments_) {
-    const Silhouettes& s = context.groups[static_cast<std::size_t>(segment.group)].silhouettes;
+    const BatchSilhouettes& s =
+        context.batch_of(context.groups[static_cast<std::size_t>(segment.group)]).silhouettes;
     kernels::cross_edges_arguments a;
     set_camera(a, context.state);
     a.left = left_, a.top = top_, a.stride = piece_stride_ / lanes, a.edge_stride = s.stride;
@@ -72,7 +82,8 @@ void SilhouetteWork::allocate_pieces(const TileContext& context, int pieces) {
 
 // Pieces of a pixel that meet at a vertex inside it belong together; each such chain is an entry.
 void SilhouetteWork::link_pieces(const TileContext& context, const PieceSegment& segment) {
-  const Silhouettes& s = context.groups[static_cast<std::size_t>(segment.group)].silhouettes;
+  const BatchSilhouettes& s =
+      context.batch_of(context.groups[static_cast<std::size_t>(segment.group)]).silhouettes;
   first_piece_.assign(tile_pixels, -1);
   next_piece_.resize(static_cast<std::size_t>(count_));
   component_.resize(static_cast<std::size_t>(count_));
@@ -92,8 +103,8 @@ void SilhouetteWork::link_pieces(const TileContext& context, const PieceSegment&
     for (int a = 0; a < 2; ++a) {
       for (int b = 0; b < 2; ++b) {
         const auto end_of = [&](int p, int end) {
-          return s.ends[2 * static_cast<std::size_t>(piece_edges_[static_cast<std::size_t>(p)]) +
-                        static_cast<std::size_t>(end)];
+          return s.found_ends[2 * static_cast<std::size_t>(piece_edges_[static_cast<std::size_t>(p)]) +
+                              static_cast<std::size_t>(end)];
         };
         if (end_of(i, a) == end_of(j, b) && piece(kernels::piece_cut + a, i) == 0 &&
             piece(kernels::piece_cut + b, j) == 0)
@@ -132,7 +143,9 @@ void SilhouetteWork::link_pieces(const TileContext& context, const PieceSegment&
 
 // The entry of the chain whose first piece is `root`.
 void SilhouetteWork::add_chain(const TileContext& context, int g, int pixel, int root) {
-  const Silhouettes& s = context.groups[static_cast<std::size_t>(g)].silhouettes;
+  const Group& group = context.groups[static_cast<std::size_t>(g)];
+  const MeshBatch& batch = context.batch_of(group);
+  const BatchSilhouettes& s = batch.silhouettes;
   MeshEntry m{};
   float longest = 0, length = 0;
   int edge = 0, pieces = 0;
@@ -173,7 +186,9 @@ void SilhouetteWork::add_chain(const TileContext& context, int g, int pixel, int
   m.face_seen = s.components[static_cast<std::size_t>(kernels::edge_face * s.stride + edge)] != 0;
   make_entry_room(1);
   const auto e = static_cast<std::size_t>(entries_);
-  entry_pixels_[e] = pixel, entry_primitives_[e] = s.half_edges[static_cast<std::size_t>(edge)] / 3;
+  entry_pixels_[e] = pixel;
+  entry_primitives_[e] =
+      batch.first_id + s.found_half_edges[static_cast<std::size_t>(edge)] / 3 - group.first_id;
   entry_groups_.push_back(g);
   const auto word = static_cast<std::size_t>(pixel / 64);
   const std::uint64_t bit = std::uint64_t{1} << (pixel % 64);
@@ -253,6 +268,7 @@ void SilhouetteWork::differentiate_pieces(const TileContext& context) {
   const int channels = context.channels, planes = 6 + context.camera_slots;
   for (const PieceSegment& segment : piece_segments_) {
     const Group& group = context.groups[static_cast<std::size_t>(segment.group)];
+    const MeshBatch& batch = context.batch_of(group);
     for (int k = 0; k < 3 * channels; ++k) {
       for (int i = segment.begin; i < (segment.end + lanes - 1) / lanes * lanes; ++i) {
         const int e = piece_entries_[static_cast<std::size_t>(i)];
@@ -265,11 +281,11 @@ void SilhouetteWork::differentiate_pieces(const TileContext& context) {
     set_pivot(a, group);
     a.left = left_, a.top = top_, a.stride = piece_stride_ / lanes;
     a.channels = channels, a.planes = planes;
-    a.edge_stride = group.silhouettes.stride, a.face_stride = group.stride,
-    a.vertex_stride = group.vertex_stride;
-    a.components = array(group.silhouettes.components.data());
-    a.first_half_edges = array(group.silhouettes.half_edges.data());
-    a.faces = array(group.faces.data()), a.vertices_camera = array(group.vertices_camera.data());
+    a.edge_stride = batch.silhouettes.stride, a.face_stride = batch.stride,
+    a.vertex_stride = batch.vertex_stride;
+    a.components = array(batch.silhouettes.components.data());
+    a.first_half_edges = array(batch.silhouettes.found_half_edges.data());
+    a.faces = array(batch.faces.data()), a.vertices_camera = array(batch.vertices_camera.data());
     a.pixels = array(piece_pixels_.data()), a.primitives = array(piece_edges_.data());
     a.pieces = array(pieces_.data()), a.jumps = array(piece_jumps_.data()),
     a.rows = array(piece_rows_.data());

@@ -138,12 +138,12 @@ void find_columns(Group& group, int k) {
 
 void SilhouetteRegions::find(const TileContext& context, const TileRun& run) {
   regions_.clear(), firsts_.clear(), candidates_.clear(), offsets_.clear();
-  groups_ = context.groups.size();
+  groups_ = context.smooth_groups();
   for (int quad = 0; quad < quads_of(run); ++quad) {
     firsts_.push_back(regions_.size());
     for (std::size_t g = 0; g < groups_; ++g) {
       offsets_.push_back(static_cast<int>(candidates_.size()));
-      if (context.groups[g].mesh == nullptr) find_of_group(context, g, quad_of(run, quad));
+      find_of_group(context, g, quad_of(run, quad));
     }
     hide(context, firsts_.back());
   }

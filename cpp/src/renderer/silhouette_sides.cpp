@@ -1,5 +1,6 @@
 // What is on either side of a silhouette: rays past it, and values there.
 #include <algorithm>
+#include <utility>
 
 #include "renderer/launch_arguments.hpp"
 #include "renderer/silhouettes.hpp"
@@ -30,16 +31,18 @@ void SilhouetteWork::look(const TileContext& context, const TileRun& run) {
   for (const Segment& s : segments_) {
     if (s.kind < 0) first_mesh_ = std::min(first_mesh_, s.begin);
   }
-  std::size_t only = 0;
+  std::size_t only = context.groups.size();
   int groups = 0;
-  for (std::size_t g = 0; g < context.groups.size(); ++g) {
+  for (const MeshBatch& batch : context.batches) groups += batch.tiles.empty(run.first) ? 0 : 1;
+  for (std::size_t g = 0; g < context.smooth_groups(); ++g) {
     const Group& group = context.groups[g];
-    bool there = group.mesh == nullptr ? group.kind == GroupKind::planes : group.touches(run.first);
+    bool there = group.kind == GroupKind::planes;
     for (int quad = 0; quad < quads_ && group.kind == GroupKind::spheres; ++quad)
       there = there || !regions_.candidates(quad, g).empty();
     if (there) ++groups, only = g;
   }
-  if (groups == 1 && context.groups[only].kind == GroupKind::spheres && first_mesh_ == entries_) {
+  if (groups == 1 && only < context.smooth_groups() && context.groups[only].kind == GroupKind::spheres &&
+      first_mesh_ == entries_) {
     for (int quad = 0; quad < quads_; ++quad) look_spheres(context, only, quad);
     for (const Segment& s : segments_) {  // what fills up the last packet
       for (int e = s.end; e % lanes != 0; ++e)
@@ -76,21 +79,19 @@ void SilhouetteWork::see_all(const TileContext& context, const TileRun& run) {
     std::fill_n(seen_inverse_.data() + static_cast<std::ptrdiff_t>(part) * stride_, entries_, 0.0f);
     std::fill_n(seen_ids_.data() + static_cast<std::ptrdiff_t>(part) * stride_, entries_, -1);
   }
-  for (std::size_t g = 0; g < context.groups.size(); ++g) {
-    const Group& group = context.groups[g];
-    if (group.mesh == nullptr) {
-      see(context, g, kernels::crossing_inner, 0, 0);
-      see(context, g, kernels::crossing_outer, 1, 0);
-      if (first_mesh_ < entries_) see(context, g, kernels::crossing_inside, 2, first_mesh_);
-      continue;
-    }
-    if (!group.touches(run.first)) continue;
-    find_near_triangles(group, run.first);
+  for (std::size_t g = 0; g < context.smooth_groups(); ++g) {
+    see(context, g, kernels::crossing_inner, 0, 0);
+    see(context, g, kernels::crossing_outer, 1, 0);
+    if (first_mesh_ < entries_) see(context, g, kernels::crossing_inside, 2, first_mesh_);
+  }
+  for (const MeshBatch& batch : context.batches) {
+    if (batch.tiles.empty(run.first)) continue;
+    find_near_triangles(batch, run.first);
     find_near_entries();
     kernels::see_triangles_arguments a;
     set_rays(a, context.state);
-    a.first_id = group.first_id, a.stride = group.stride, a.part = stride_ / lanes;
-    a.triangles = array(group.table.data());
+    a.first_id = batch.first_id, a.stride = batch.stride, a.part = stride_ / lanes;
+    a.triangles = array(batch.table.data());
     a.offsets = array(near_offsets_.data()), a.candidates = array(near_entries_.data());
     a.inner_x = array(&crossing(kernels::crossing_inner, 0)),
     a.inner_y = array(&crossing(kernels::crossing_inner + 1, 0));
@@ -169,30 +170,37 @@ void SilhouetteWork::decide(const TileContext& context) {
   }
 }
 
-void SilhouetteWork::sample(const TileContext& context, bool with_rows) {
-  std::uint64_t present = 0;  // groups, by their number modulo 64
-  std::int32_t last_marked = -1;
-  const auto mark = [&](std::int32_t id) {
-    if (id < 0 || id == last_marked) return;
-    last_marked = id;
-    for (std::size_t g = 0; g < context.groups.size(); ++g) {
-      if (context.groups[g].owns(id)) present |= std::uint64_t{1} << (g % 64);
+// The groups that are seen on either side: without rows the first of a batch stands for all of it, as pivots
+// matter to rows alone.
+void SilhouetteWork::find_seen_groups(const TileContext& context, bool with_rows) {
+  seen_groups_.clear();
+  if (context.groups.size() == 1) return seen_groups_.push_back(0);
+  seen_groups_.reserve(context.groups.size());
+  marks_.resize(context.groups.size(), 0);
+  ++mark_;
+  int last = -1;
+  for (const int side : {0, stride_}) {
+    for (int e = 0; e < entries_; ++e) {
+      const std::int32_t id = sample_ids_[static_cast<std::size_t>(side + e)];
+      if (id < 0) continue;
+      int g = context.block_of(id).group;
+      if (g == last) continue;
+      last = g;
+      const Group& group = context.groups[static_cast<std::size_t>(g)];
+      if (!with_rows && group.mesh != nullptr) g = context.batch_of(group).first_group;
+      if (std::exchange(marks_[static_cast<std::size_t>(g)], mark_) != mark_) seen_groups_.push_back(g);
     }
-  };
-  const bool one_group = context.groups.size() == 1;
-  if (one_group) present = 1;
-  for (int e = 0; !one_group && e < entries_; ++e) {
-    mark(sample_ids_[static_cast<std::size_t>(e)]);
-    mark(sample_ids_[static_cast<std::size_t>(stride_ + e)]);
   }
+}
 
+void SilhouetteWork::sample(const TileContext& context, bool with_rows) {
+  find_seen_groups(context, with_rows);
   const int S = context.planes + kernels::image_slots;
   for (const OutputChannels& output : context.outputs) {
     const auto o = static_cast<std::size_t>(output.output);
     bool fresh = true;  // nothing is written yet
-    for (std::size_t g = 0; g < context.groups.size(); ++g) {
-      const Group& group = context.groups[g];
-      if ((present >> (g % 64) & 1) == 0) continue;
+    for (const int g : seen_groups_) {
+      const Group& group = context.groups[static_cast<std::size_t>(g)];
       const int mode = !with_rows ? 0 : context.camera_slots > 0 ? 2 : 1;
       if (o >= std::size(context.kernels.samples) ||
           context.kernels.samples[o][group.surface][mode].function == nullptr)
@@ -200,7 +208,12 @@ void SilhouetteWork::sample(const TileContext& context, bool with_rows) {
       kernels::samples_arguments a;
       set_camera(a, context.state);
       set_pivot(a, group);
-      set_tables(a, group);
+      if (group.mesh != nullptr && !with_rows) {
+        const MeshBatch& batch = context.batch_of(group);
+        set_tables(a, batch, 0, batch.count);
+      } else {
+        set_tables(a, context, group);
+      }
       a.background = output.background, a.fresh = fresh ? 1 : 0;
       a.channel = output.first, a.planes = S, a.part = stride_ / lanes;
       a.points = array(&crossing(kernels::crossing_inside, 0));

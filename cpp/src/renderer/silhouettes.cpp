@@ -65,10 +65,8 @@ void SilhouetteWork::detect(const TileContext& context, const TileRun& run) {
   quads_ = quads_of(run);
   for (int quad = 0; quad < quads_; ++quad) add_entries(quad);
   quad_begins_[static_cast<std::size_t>(quads_)] = entries_;
-  for (std::size_t g = 0; g < context.groups.size(); ++g) {
-    const Silhouettes& silhouettes = context.groups[g].silhouettes;
-    if (silhouettes.count > 0 && !silhouettes.tiles.empty(run.first))
-      detect_edges(context, static_cast<int>(g), run.first);
+  for (const MeshBatch& batch : context.batches) {
+    if (batch.silhouettes.count > 0) detect_edges(context, batch, run.first);
   }
   cross_pieces(context);
 }
@@ -192,6 +190,7 @@ void SilhouetteWork::make_room_as(const TileContext& context, const SilhouetteWo
     near_triangles_.resize(other.near_triangles_.ids.size());
   resize(near_entries_, other.near_entries_), reserve(near_offsets_, other.near_offsets_);
   reserve(segments_, other.segments_), reserve(piece_segments_, other.piece_segments_);
+  reserve(seen_groups_, other.seen_groups_), resize(marks_, other.marks_);
 }
 
 void SilhouetteWork::differentiate(const TileContext& context) {

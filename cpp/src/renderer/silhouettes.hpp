@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "renderer/groups.hpp"
+#include "renderer/mesh_batch.hpp"
 #include "renderer/silhouette_regions.hpp"
 
 namespace diffrt::renderer {
@@ -111,7 +111,7 @@ class SilhouetteWork {
   void detect(const TileContext& context, const TileRun& run);
   void add_entries(int quad);
   void add_region(const SilhouetteRegion& region, int quad);
-  void detect_edges(const TileContext& context, int g, int tile_index);
+  void detect_edges(const TileContext& context, const MeshBatch& batch, int tile_index);
   void pad_entries();
   void allocate_entries(const TileContext& context, int entries);
   void allocate_pieces(const TileContext& context, int pieces);
@@ -136,11 +136,12 @@ class SilhouetteWork {
   void see_all(const TileContext& context, const TileRun& run);
   void see(const TileContext& context, std::size_t g, int component, int part, int first);
   void see(const TileContext& context, std::size_t g, int quad, int component, int part, int first, int last);
-  void find_near_triangles(const Group& group, int tile_index);
+  void find_near_triangles(const MeshBatch& batch, int tile_index);
   void find_near_entries();
   void decide(const TileContext& context);
   // Whether an entry is visible: then something is seen inside.
   bool active(int e) const { return sample_ids_[static_cast<std::size_t>(e)] >= 0; }
+  void find_seen_groups(const TileContext& context, bool with_rows);
   void sample(const TileContext& context, bool with_rows);
   void fill_samples(const OutputChannels& output, int planes);
   void apply_rules(const TileContext& context);
@@ -225,6 +226,9 @@ class SilhouetteWork {
   // Seen at points [inner; outer; inside], samples [inside; outside], each of `stride_` numbers.
   runtime::Buffer<float> seen_inverse_, reference_;
   runtime::Buffer<std::int32_t> seen_ids_, sample_ids_;
+  std::vector<int> seen_groups_;  // beside the silhouettes
+  std::vector<unsigned> marks_;   // per group: `mark_` if it is one of them
+  unsigned mark_ = 0;
   runtime::Buffer<float> sampled_, sampled_partials_;
   runtime::Buffer<float> values_, by_area_, by_inside_, by_outside_;  // [channels, 2 stride_]
   runtime::Buffer<float> rule_values_, rule_area_, rule_inside_,

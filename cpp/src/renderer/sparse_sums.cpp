@@ -1,6 +1,9 @@
 #include "renderer/sparse_sums.hpp"
 
 #include <algorithm>
+#include <type_traits>
+
+#include "memory.hpp"
 
 namespace diffrt::renderer {
 namespace {
@@ -79,87 +82,150 @@ void SparseSums::begin(Span<const std::uint64_t> others) {
   values_.assign(size, 0.0);
 }
 
-void SparseSums::add(const Piece& p, const Piece& q, const double* M, int stride, bool itself) {
+void SparseSums::add(const Pieces& a, const double* M, int stride) {
+  for (const Piece& q : a) add_columns(a.begin(), &q + 1, q, M, stride);
+}
+
+void SparseSums::add(const Pieces& a, const Pieces& b, const double* M, int stride) {
+  for (const Piece& q : b) add_columns(a.begin(), a.end(), q, M, stride);
+}
+
+void SparseSums::add_columns(const Piece* first, const Piece* last, const Piece& q, const double* M,
+                             int stride) {
   // What most pieces have is known to the compiler.
-  const bool alike = p.slots == q.slots && p.width == q.width;
-  if (alike && p.slots == 3 && p.width == 3) return add_by<3, 3>(p, q, M, stride, itself);
-  if (alike && p.slots == 4 && p.width == 4) return add_by<4, 4>(p, q, M, stride, itself);
-  if (alike && p.slots == 6 && p.width == 6) return add_by<6, 6>(p, q, M, stride, itself);
-  add_by<0, 0>(p, q, M, stride, itself);
+  if (q.slots == 3 && q.width == 3) return add_columns_of<3, 3>(first, last, q, M, stride);
+  if (q.slots == 4 && q.width == 4) return add_columns_of<4, 4>(first, last, q, M, stride);
+  if (q.slots == 6 && q.width == 6) return add_columns_of<6, 6>(first, last, q, M, stride);
+  if (q.slots == 9 && q.width == 6) return add_columns_of<9, 6>(first, last, q, M, stride);
+  add_columns_of<0, 0>(first, last, q, M, stride);
 }
 
 template <int Slots, int Width>
-void SparseSums::add_by(const Piece& p, const Piece& q, const double* M, int stride, bool itself) {
-  const int slots_p = Slots > 0 ? Slots : p.slots, slots_q = Slots > 0 ? Slots : q.slots,
-            width_p = Width > 0 ? Width : p.width, width_q = Width > 0 ? Width : q.width;
-  constexpr int widest = Width > 0 ? Width : Pieces::widest;
-  double product[Slots > 0 ? Slots : Pieces::most_slots][widest];  // M S_q
-  double B[widest][widest];                                        // S_p' M S_q
-  M += p.first_slot * stride + q.first_slot;
-  for (int s = 0; s < slots_p; ++s, M += stride) {
-    for (int k = 0; k < width_q; ++k) product[s][k] = 0;
-    for (int t = 0; t < slots_q; ++t) {
-      for (int k = 0; k < width_q; ++k) product[s][k] += M[t] * q.S[t * q.stride + k];
+void SparseSums::add_columns_of(const Piece* first, const Piece* last, const Piece& q, const double* M,
+                                int stride) {
+  const int slots = Slots > 0 ? Slots : q.slots, width = Width > 0 ? Width : q.width;
+  double product[Pieces::most_slots][Pieces::widest];
+  int rows = 0;
+  for (const Piece* p = first; p != last; ++p) rows = std::max(rows, p->first_slot + p->slots);
+  M += q.first_slot;
+  for (int s = 0; s < rows; ++s, M += stride) {
+    for (int k = 0; k < width; ++k) product[s][k] = 0;
+    for (int t = 0; t < slots; ++t) {
+      for (int k = 0; k < width; ++k) product[s][k] += M[t] * q.S[t * q.stride + k];
     }
   }
-  for (int j = 0; j < width_p; ++j) {
-    for (int k = 0; k < width_q; ++k) B[j][k] = 0;
-    for (int s = 0; s < slots_p; ++s) {
-      for (int k = 0; k < width_q; ++k) B[j][k] += p.S[s * p.stride + j] * product[s][k];
+  for (const Piece* p = first; p != last; ++p) {
+    if (Width == 6 && p->slots == 3 && p->width == 3) {
+      add_block<3, 3, Width>(*p, q, product);
+    } else if (Width > 0 && p->slots == Slots && p->width == Width) {
+      add_block<Slots, Width, Width>(*p, q, product);
+    } else {
+      add_block<0, 0, Width>(*p, q, product);
+    }
+  }
+}
+
+template <int Slots, int Height, int Width>
+void SparseSums::add_block(const Piece& p, const Piece& q, const double (*product)[Pieces::widest]) {
+  const int slots = Slots > 0 ? Slots : p.slots, height = Height > 0 ? Height : p.width,
+            width = Width > 0 ? Width : q.width;
+  double B[Pieces::widest][Pieces::widest];
+  product += p.first_slot;
+  for (int j = 0; j < height; ++j) {
+    for (int k = 0; k < width; ++k) B[j][k] = 0;
+    for (int s = 0; s < slots; ++s) {
+      for (int k = 0; k < width; ++k) B[j][k] += p.S[s * p.stride + j] * product[s][k];
     }
   }
   // Above the diagonal of H there is either B or its transpose; of the same columns both.
   double* to = block(p.node, q.node);
   if (p.node == q.node) {
-    for (int j = 0; j < width_p; ++j) {
-      for (int k = j; k < width_q; ++k) to[j * width_q + k] += itself ? B[j][k] : B[j][k] + B[k][j];
+    const bool itself = &p == &q;
+    for (int j = 0; j < height; ++j) {
+      for (int k = j; k < width; ++k) to[j * width + k] += itself ? B[j][k] : B[j][k] + B[k][j];
     }
   } else if (p.node < q.node) {
-    for (int j = 0; j < width_p; ++j) {
-      for (int k = 0; k < width_q; ++k) to[j * width_q + k] += B[j][k];
+    for (int j = 0; j < height; ++j) {
+      for (int k = 0; k < width; ++k) to[j * width + k] += B[j][k];
     }
   } else {
-    for (int k = 0; k < width_q; ++k) {
-      for (int j = 0; j < width_p; ++j) to[k * width_p + j] += B[j][k];
+    for (int k = 0; k < width; ++k) {
+      for (int j = 0; j < height; ++j) to[k * height + j] += B[j][k];
     }
   }
 }
 
+namespace {
+
+// From a block of the upper triangle to rows of the whole, `stride` apart.
+template <class Height, class Width>
+void write_block(const double* from, Height height, Width width, int row, int column, std::int32_t first,
+                 std::ptrdiff_t stride, std::int32_t* columns, double* values) {
+  for (int r = 0; r < height; ++r, columns += stride, values += stride) {
+    for (int k = 0; k < width; ++k) columns[k] = first + k;
+    if (row < column) {
+      for (int k = 0; k < width; ++k) values[k] = from[r * width + k];
+    } else if (row > column) {
+      for (int k = 0; k < width; ++k) values[k] = from[k * height + r];
+    } else {
+      for (int k = 0; k < r; ++k) values[k] = from[k * width + r];
+      for (int k = r; k < width; ++k) values[k] = from[r * width + k];
+    }
+  }
+}
+
+}  // namespace
+
 void SparseSums::write(SparseMatrix& H) const {
-  H.row_starts.resize(nodes_.of.size() + 1);
-  H.columns.resize(entries_), H.values.resize(entries_);
+  resize(H.row_starts, nodes_.of.size() + 1, "a sparse H");
+  resize(H.columns, entries_, "a sparse H"), resize(H.values, entries_, "a sparse H");
   std::int64_t* row_start = H.row_starts.data();
-  std::int32_t* column = H.columns.data();
-  double* value = H.values.data();
+  std::ptrdiff_t place = 0;
   *row_start = 0;
   for (int i = 0; i < nodes_.count(); ++i) {
     const Neighbour *first = rows_->neighbours.data() + rows_->starts[static_cast<std::size_t>(i)],
                     *last = rows_->neighbours.data() + rows_->starts[static_cast<std::size_t>(i) + 1];
-    const int rows = nodes_.width(i);
-    for (int r = 0; r < rows; ++r) {
-      for (const Neighbour* n = first; n != last; ++n) {
-        const int width = nodes_.width(n->node), start = nodes_.start(n->node);
-        const double* from = values_.data() + n->place;
-        if (n->node > i) from += r * width;
-        for (int k = 0; k < width; ++k) {
-          // Of a block on the diagonal there is the upper triangle, of one below it the transpose.
-          const bool mirrored = n->node < i || (n->node == i && k < r);
-          column[k] = start + k;
-          value[k] = from[n->node > i ? k : mirrored ? k * rows + r : r * rows + k];
-        }
-        column += width, value += width;
+    const int height = nodes_.width(i);
+    std::ptrdiff_t stride = 0;
+    for (const Neighbour* n = first; n != last; ++n) stride += nodes_.width(n->node);
+    for (int r = 0; r < height; ++r, ++row_start) row_start[1] = row_start[0] + stride;
+    std::int32_t* columns = H.columns.data() + place;
+    double* values = H.values.data() + place;
+    for (const Neighbour* n = first; n != last; ++n) {
+      const int width = nodes_.width(n->node), start = nodes_.start(n->node);
+      const auto write_as = [&](auto rows, auto wide) {
+        write_block(values_.data() + n->place, rows, wide, i, n->node, start, stride, columns, values);
+      };
+      if (height == 3 && width == 3) {
+        write_as(std::integral_constant<int, 3>(), std::integral_constant<int, 3>());
+      } else if (height == 4 && width == 4) {
+        write_as(std::integral_constant<int, 4>(), std::integral_constant<int, 4>());
+      } else {
+        write_as(height, width);
       }
-      *++row_start = column - H.columns.data();
+      columns += width, values += width;
     }
+    place += stride * height;
   }
 }
 
 void add_gradient(const Nodes& nodes, const Pieces& pieces, const double* gradient, Span<double> g) {
   for (const Piece& p : pieces) {
-    double* to = g.data() + nodes.start(p.node);
-    for (int s = 0; s < p.slots; ++s) {
-      for (int k = 0; k < p.width; ++k) to[k] += p.S[s * p.stride + k] * gradient[p.first_slot + s];
+    double sums[Pieces::widest] = {};
+    const auto add = [&](auto slots, auto width) {
+      for (int s = 0; s < slots; ++s) {
+        for (int k = 0; k < width; ++k) sums[k] += p.S[s * p.stride + k] * gradient[p.first_slot + s];
+      }
+    };
+    if (p.slots == 3 && p.width == 3) {
+      add(std::integral_constant<int, 3>(), std::integral_constant<int, 3>());
+    } else if (p.slots == 4 && p.width == 4) {
+      add(std::integral_constant<int, 4>(), std::integral_constant<int, 4>());
+    } else {
+      add(p.slots, p.width);
     }
+    double* to = g.data() + nodes.start(p.node);
+    for (int k = 0; k < p.width; ++k) to[k] += sums[k];
   }
 }
 

@@ -33,9 +33,10 @@ class SparseSums {
   // Blocks of the pattern and of these pairs, which are not in it; ascending, each once. All are zero.
   void begin(Span<const std::uint64_t> others);
 
-  // H += S_p' M S_q and its transpose; `itself`: S_p' M S_p, M symmetric, once. M: slots of p's primitive by
-  // slots of q's, rows `stride` apart.
-  void add(const Piece& p, const Piece& q, const double* M, int stride, bool itself);
+  // H += S_a' M S_a, M symmetric.
+  void add(const Pieces& a, const double* M, int stride);
+  // H += S_a' M S_b and its transpose. M: slots of a by slots of b, rows `stride` apart.
+  void add(const Pieces& a, const Pieces& b, const double* M, int stride);
 
   // Both triangles.
   void write(SparseMatrix& H) const;
@@ -56,8 +57,13 @@ class SparseSums {
   double* block(int a, int b) {
     return values_.data() + (a == b ? diagonal_[static_cast<std::size_t>(a)] : rows_->find(a, b)->place);
   }
+  // The columns of q: with all rows from `first` to `last`, of which q may be one itself.
+  void add_columns(const Piece* first, const Piece* last, const Piece& q, const double* M, int stride);
   template <int Slots, int Width>
-  void add_by(const Piece& p, const Piece& q, const double* M, int stride, bool itself);
+  void add_columns_of(const Piece* first, const Piece* last, const Piece& q, const double* M, int stride);
+  // Of p's rows: S_p' product, product = M S_q.
+  template <int Slots, int Height, int Width>
+  void add_block(const Piece& p, const Piece& q, const double (*product)[Pieces::widest]);
 
   Nodes nodes_;
   Rows base_, all_;

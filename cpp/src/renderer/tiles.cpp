@@ -33,8 +33,15 @@ void Workspace::select(int j) {
 }
 
 bool touched(const TileContext& context, int tile_index) {
-  for (const Group& group : context.groups) {
-    if (group.touches(tile_index)) return true;
+  for (std::size_t g = 0; g < context.smooth_groups(); ++g) {
+    if (context.groups[g].touches(tile_index)) return true;
+  }
+  return touched_by_mesh(context, tile_index);
+}
+
+bool touched_by_mesh(const TileContext& context, int tile_index) {
+  for (const MeshBatch& batch : context.batches) {
+    if (!batch.tiles.empty(tile_index)) return true;
   }
   return false;
 }
@@ -46,6 +53,10 @@ bool touches(const Group& group, const TileRun& run) {
     if (group.touches(t)) return true;
   }
   return false;
+}
+
+bool touches(const MeshBatch& batch, const TileRun& run) {
+  return batch.tiles.begin(run.first) < batch.tiles.end(run.first + run.count - 1);
 }
 
 // Spheres. Without silhouettes the lists of tiles are bounds enough.
@@ -81,30 +92,31 @@ void find_visible(const TileContext& context, const TileRun& run_of_tiles, int q
   clear.inverse_depth = array(work.all_inverse_depth.data()), clear.ids = array(work.all_ids.data());
   launch(context.kernels.clear_visibility, clear, begin, end);
 
-  for (std::size_t g = 0; g < context.groups.size(); ++g) {
+  const auto run = [&](auto kernel, auto a) {
+    set_pixels(a, context, run_of_tiles.first);
+    set_rays(a, context.state);
+    a.inverse_depth = array(work.all_inverse_depth.data()), a.ids = array(work.all_ids.data());
+    launch(kernel, a, begin, end);
+  };
+  for (std::size_t g = 0; g < context.smooth_groups(); ++g) {
     const Group& group = context.groups[g];
     if (!touches(group, part)) continue;
-    const auto run = [&](auto kernel, auto a) {
-      set_pixels(a, context, run_of_tiles.first);
-      set_rays(a, context.state);
-      a.first_id = group.first_id;
-      a.inverse_depth = array(work.all_inverse_depth.data()), a.ids = array(work.all_ids.data());
-      launch(kernel, a, begin, end);
-    };
     if (group.kind == GroupKind::spheres) {
       find_visible_discs(context, g, run_of_tiles, quad, work);
-    } else if (group.kind == GroupKind::planes) {
-      kernels::visible_planes_arguments a;
-      a.planes = array(group.table.data()), a.count = group.count;
-      run(context.kernels.visible_planes, a);
     } else {
-      kernels::visible_triangles_arguments a;
-      a.stride = group.stride;
-      a.triangles = array(group.table.data()), a.bounds = array(group.bounds.data());
-      a.offsets = array(group.tiles.offsets()), a.ends = array(group.tiles.centre_ends());
-      a.candidates = array(group.tiles.candidates());
-      run(context.kernels.visible_triangles, a);
+      kernels::visible_planes_arguments a;
+      a.first_id = group.first_id, a.count = group.count, a.planes = array(group.table.data());
+      run(context.kernels.visible_planes, a);
     }
+  }
+  for (const MeshBatch& batch : context.batches) {
+    if (!touches(batch, part)) continue;
+    kernels::visible_triangles_arguments a;
+    a.first_id = batch.first_id, a.stride = batch.stride;
+    a.triangles = array(batch.table.data()), a.bounds = array(batch.bounds.data());
+    a.offsets = array(batch.tiles.offsets()), a.ends = array(batch.tiles.centre_ends());
+    a.candidates = array(batch.tiles.candidates());
+    run(context.kernels.visible_triangles, a);
   }
 }
 
@@ -131,12 +143,17 @@ void show(const TileContext& context, const TileRun& run, int quad, Workspace& w
     for (int j = begin - run.first; j < end - run.first; ++j)
       std::fill_n(work.all_rendered.data() + (j * context.channels + output.first) * tile_pixels,
                   output.count * tile_pixels, output.background);
-    for (const Group& group : context.groups) {
-      if (!touches(group, part)) continue;
-      kernels::value_of_surface_arguments a;
-      set_all(a, output);
-      set_tables(a, group);
-      launch(context.kernels.value_of_surface[o][group.surface], a, begin, end);
+    kernels::value_of_surface_arguments a;
+    set_all(a, output);
+    for (std::size_t g = 0; g < context.smooth_groups(); ++g) {
+      if (!touches(context.groups[g], part)) continue;
+      set_tables(a, context, context.groups[g]);
+      launch(context.kernels.value_of_surface[o][context.groups[g].surface], a, begin, end);
+    }
+    for (const MeshBatch& batch : context.batches) {
+      if (!touches(batch, part)) continue;
+      set_tables(a, batch, 0, batch.count);
+      launch(context.kernels.value_of_surface[o][batch.surface], a, begin, end);
     }
   }
 }
@@ -155,7 +172,7 @@ void differentiate(const TileContext& context, const Group& group, int planes, i
     kernels::rows_arguments a;
     set_pixels(a, context, tile_index);
     set_camera(a, context.state);
-    set_group(a, group, work);
+    set_group(a, context, group, work);
     set_pivot(a, group);
     a.channels = context.channels, a.channel = output.first, a.planes = planes;
     a.row_planes = array(work.rows.data());
@@ -177,20 +194,40 @@ void compare(const TileContext& context, const KernelLoss& loss, int tile_index,
   launch(context.kernels.residuals[loss.index], a, tile_index, tile_index + 1);
 }
 
-void accumulate(const TileContext& context, const Group& group, int tile_index, Workspace& work,
+void accumulate(const TileContext& context, const Group& group, int pair, int tile_index, Workspace& work,
                 float* records) {
   const int slots = group.slots + context.camera_slots;
-  const TileLists& entries = group.sum_entries();
   kernels::normal_equations_arguments a;
   set_pixels(a, context, tile_index);
   a.channels = context.channels, a.planes = slots;
   a.first_id = group.first_id, a.span = group.sum_span;
-  a.stride = group.own_sums ? static_cast<int>(group.sum_bounds.size() / 4) : group.stride;
-  a.bounds = array(group.own_sums ? group.sum_bounds.data() : group.reach());
-  a.offsets = array(entries.offsets()), a.candidates = array(entries.candidates());
   a.ids = array(work.ids.data()), a.row_planes = array(work.rows.data());
   a.residual = array(work.residual.data()), a.weight = array(work.robust.data()), a.records = array(records);
-  launch(context.kernels.normal_equations[slots], a, tile_index, tile_index + 1);
+  const auto run = [&](const TileLists& entries, const float* bounds, int stride) {
+    a.stride = stride, a.bounds = array(bounds);
+    a.offsets = array(entries.offsets()), a.candidates = array(entries.candidates());
+    launch(context.kernels.normal_equations[slots], a, tile_index, tile_index + 1);
+  };
+  switch (group.kind) {
+    case GroupKind::spheres:
+      return run(group.tiles, group.bounds.data(), group.stride);
+    case GroupKind::planes:
+      return run(group.sums, group.sum_bounds.data(), group.count);
+    case GroupKind::free_mesh: {
+      const MeshBatch& batch = context.batch_of(group);
+      return run(batch.tiles, batch.reach(), batch.stride);
+    }
+    case GroupKind::rigid_mesh:
+      break;
+  }
+  // One entry of the only tile of an image.
+  const Part part = part_in_image(context.grid, tile_index);
+  const float bounds[] = {0, 0, static_cast<float>(part.columns - 1), static_cast<float>(part.rows - 1)};
+  const std::int32_t offsets[] = {0, 1}, candidates[] = {0};
+  a.first_tile = 0, a.stride = 1, a.bounds = array(bounds);
+  a.offsets = array(offsets), a.candidates = array(candidates);
+  a.records = array(records + static_cast<std::ptrdiff_t>(pair) * record_size(slots));
+  launch(context.kernels.normal_equations[slots], a, 0, 1);
 }
 
 void store_plane(const TileGrid& grid, int tile_index, const float* block, float* image,

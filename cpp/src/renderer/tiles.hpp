@@ -9,6 +9,7 @@
 #include "renderer/couplings.hpp"
 #include "renderer/groups.hpp"
 #include "renderer/kernel_loss.hpp"
+#include "renderer/mesh_batch.hpp"
 #include "renderer/outputs.hpp"
 #include "renderer/silhouettes.hpp"
 
@@ -39,6 +40,7 @@ struct TileContext {
   const TileGrid& grid;
   const scene::State& state;
   const std::vector<Group>& groups;
+  const std::vector<MeshBatch>& batches;
   const std::vector<PrimitiveBlock>& blocks;  // of each id, with exact boundaries
   bool pairs;  // whether all is spheres or planes that theta moves, none with another, and no camera
   const std::vector<OutputChannels>& outputs;
@@ -46,11 +48,32 @@ struct TileContext {
   int camera_slots = 0;  // 0, or kernels::camera_slots
   int planes = 0;        // slots of the widest group, the camera's among them
 
+  // Spheres and planes, which come first.
+  std::size_t smooth_groups() const {
+    return batches.empty() ? groups.size() : static_cast<std::size_t>(batches[0].first_group);
+  }
+  const MeshBatch& batch_of(const Group& group) const {
+    return batches[static_cast<std::size_t>(group.batch)];
+  }
+  // Calls body(number, group, pair) for each group that may touch a tile, in their order: `pair` is that of
+  // the tile and the group in its batch.
+  template <class F>
+  void over_groups(int tile_index, F&& body) const {
+    for (std::size_t g = 0; g < smooth_groups(); ++g) {
+      if (groups[g].touches(tile_index)) body(static_cast<int>(g), groups[g], -1);
+    }
+    for (const MeshBatch& batch : batches) {
+      int pair = batch.first_pair(tile_index);
+      for (const int g : batch.groups_in(tile_index)) body(g, groups[static_cast<std::size_t>(g)], pair++);
+    }
+  }
+
   const PrimitiveBlock& block_of(std::int32_t id) const { return blocks[static_cast<std::size_t>(id + 1)]; }
 };
 
-// Whether any primitive may touch a tile.
+// Whether any primitive may touch a tile, or any triangle.
 bool touched(const TileContext& context, int tile_index);
+bool touched_by_mesh(const TileContext& context, int tile_index);
 
 // Blocks ids and inverse_depth of a quad of a run: the nearest surface of each pixel. With exact boundaries
 // silhouettes.find is to come first.
@@ -69,8 +92,9 @@ void differentiate(const TileContext& context, const Group& group, int planes, i
 void compare(const TileContext& context, const KernelLoss& loss, int tile_index, Workspace& work,
              float* sums);
 
-// Records of a group's entries in this tile: see pipeline/normal_equations.py.
-void accumulate(const TileContext& context, const Group& group, int tile_index, Workspace& work,
+// Records of a group's entries in this tile: see pipeline/normal_equations.py. Those of rigid meshes are one
+// for each `pair` of tile and mesh in the batch.
+void accumulate(const TileContext& context, const Group& group, int pair, int tile_index, Workspace& work,
                 float* records);
 
 // Copies between a tile's block and an image [height, width] with the given strides [floats].

@@ -1,74 +1,97 @@
 #include "solver/cholesky.hpp"
 
-#include <iterator>
+#include <cmath>
 #include <numeric>
+
+#include "diffrt/span.hpp"
 
 namespace diffrt::solver {
 namespace {
 
-// Panels are joined, with some zeros in them, up to this width, or if so small a part are zeros.
-constexpr int kJoinedWidth = 24;
-constexpr double kJoinedZeros = 0.15;
+// Panels are joined where so small a part of what they become are zeros; narrow ones more freely.
+constexpr int kJoinedWidth = 16;
+constexpr double kJoinedZeros = 0.15, kNarrowZeros = 0.5;
 
-// The columns of A, the three of a vertex for example, that follow one another and have the same structure,
-// by groups; and which groups are neighbours.
-struct Groups {
-  std::vector<int> first;                    // their first columns, and the number of columns
-  std::vector<std::vector<int>> neighbours;  // ascending, without the group itself
+// Neighbours of each node: those of i are ends[starts[i]], ..., ends[starts[i + 1] - 1].
+struct Graph {
+  std::vector<int> starts{0}, ends;
+
+  int size() const { return static_cast<int>(starts.size()) - 1; }
+  Span<const int> operator[](int i) const {
+    return {ends.data() + starts[count(i)], count(starts[count(i) + 1] - starts[count(i)])};
+  }
+  void close() { starts.push_back(static_cast<int>(ends.size())); }
 };
 
-Groups group(const Sparse& A) {
+// Of a symmetric matrix, by its lower triangle: ascending, each its own neighbour.
+Graph graph_of(const Sparse& A) {
   const int n = static_cast<int>(A.cols());
-  std::vector<std::vector<int>> columns(count(n));
-  for (int j = 0; j < n; ++j) {
-    for (Sparse::InnerIterator entry(A, j); entry; ++entry) {
-      const int i = static_cast<int>(entry.row());
-      if (i < j) continue;
-      columns[count(i)].push_back(j);
-      if (i > j) columns[count(j)].push_back(i);
+  Graph graph;
+  graph.starts.assign(count(n) + 1, 0);
+  const auto over_entries = [&](auto&& meet) {
+    for (int j = 0; j < n; ++j) {
+      for (int k = A.outerIndexPtr()[j]; k < A.outerIndexPtr()[j + 1]; ++k) {
+        const int i = A.innerIndexPtr()[k];
+        if (i >= j) meet(j, i);
+        if (i > j) meet(i, j);
+      }
     }
+  };
+  over_entries([&](int node, int) { ++graph.starts[count(node) + 1]; });
+  std::partial_sum(graph.starts.begin(), graph.starts.end(), graph.starts.begin());
+  graph.ends.resize(count(graph.starts.back()));
+  std::vector<int> next(graph.starts.begin(), graph.starts.end() - 1);
+  over_entries([&](int node, int end) { graph.ends[count(next[count(node)]++)] = end; });
+  return graph;
+}
+
+// The first of each group of nodes, the three columns of a vertex for example, that follow one another and
+// have the same neighbours; and how many nodes there are.
+std::vector<int> group(const Graph& graph) {
+  std::vector<int> first;
+  for (int j = 0; j < graph.size(); ++j) {
+    if (j > 0) {
+      const Span<const int> own = graph[j], last = graph[first.back()];
+      if (own.size() == last.size() && std::equal(own.begin(), own.end(), last.begin())) continue;
+    }
+    first.push_back(j);
   }
-  Groups groups;
-  std::vector<int> group_of(count(n));
-  for (int j = 0; j < n; ++j) {
-    auto& column = columns[count(j)];
-    std::sort(column.begin(), column.end());
-    if (j == 0 || column != columns[count(groups.first.back())]) groups.first.push_back(j);
-    group_of[count(j)] = static_cast<int>(groups.first.size()) - 1;
+  first.push_back(graph.size());
+  return first;
+}
+
+Graph graph_of_groups(const Graph& graph, const std::vector<int>& first) {
+  std::vector<int> group_of(count(graph.size()));
+  for (std::size_t g = 0; g + 1 < first.size(); ++g)
+    std::fill(group_of.begin() + first[g], group_of.begin() + first[g + 1], static_cast<int>(g));
+  Graph groups;
+  for (std::size_t g = 0; g + 1 < first.size(); ++g) {
+    int last = -1;
+    for (const int i : graph[first[g]]) {
+      if (group_of[count(i)] != last) groups.ends.push_back(last = group_of[count(i)]);
+    }
+    groups.close();
   }
-  for (const int first : groups.first) {
-    std::vector<int> near;
-    for (const int i : columns[count(first)]) near.push_back(group_of[count(i)]);
-    near.erase(std::unique(near.begin(), near.end()), near.end());
-    near.erase(std::remove(near.begin(), near.end(), group_of[count(first)]), near.end());
-    groups.neighbours.push_back(std::move(near));
-  }
-  groups.first.push_back(n);
   return groups;
 }
 
-// An order of elimination that leaves L sparse: which group comes k-th.
-std::vector<int> elimination_order(const Groups& groups) {
-  const int n = static_cast<int>(groups.neighbours.size());
-  std::vector<Triplet> entries;
-  for (int j = 0; j < n; ++j) {
-    entries.emplace_back(j, j, 1);
-    for (const int i : groups.neighbours[count(j)]) entries.emplace_back(i, j, 1);
-  }
-  Sparse graph(n, n);
-  graph.setFromTriplets(entries.begin(), entries.end());
+// An order of elimination that leaves L sparse: which node comes k-th.
+std::vector<int> elimination_order(const Graph& graph) {
+  const int n = graph.size();
+  const std::vector<double> ones(graph.ends.size(), 1.0);
+  const Sparse matrix =
+      Eigen::Map<const Sparse>(n, n, index(ones.size()), graph.starts.data(), graph.ends.data(), ones.data());
   Eigen::PermutationMatrix<Eigen::Dynamic, Eigen::Dynamic, int> order;
-  Eigen::AMDOrdering<int>()(graph, order);  // its indices: which comes k-th
+  Eigen::AMDOrdering<int>()(matrix.selfadjointView<Eigen::Lower>(), order);
   return {order.indices().data(), order.indices().data() + n};
 }
 
-// Liu 1990: the parent of each column in the elimination tree, -1 for a root. `neighbours` in the order of
-// elimination.
-std::vector<int> elimination_tree(const std::vector<std::vector<int>>& neighbours) {
-  const int n = static_cast<int>(neighbours.size());
+// Liu 1990: the parent of each node in the elimination tree, -1 for a root.
+std::vector<int> elimination_tree(const Graph& graph) {
+  const int n = graph.size();
   std::vector<int> parents(count(n), -1), ancestors(count(n), -1);
   for (int j = 0; j < n; ++j) {
-    for (int i : neighbours[count(j)]) {
+    for (int i : graph[j]) {
       while (i >= 0 && i < j) {
         const int next = ancestors[count(i)];
         ancestors[count(i)] = j;
@@ -80,57 +103,63 @@ std::vector<int> elimination_tree(const std::vector<std::vector<int>>& neighbour
   return parents;
 }
 
-// Children before their parents, and next to them: which column comes k-th.
+// The children of each node, and those that have no parent as the last's.
+Graph children_of(const std::vector<int>& parents) {
+  const std::size_t n = parents.size();
+  Graph children;
+  children.starts.assign(n + 2, 0);
+  const auto parent = [&](std::size_t j) { return parents[j] < 0 ? n : count(parents[j]); };
+  for (std::size_t j = 0; j < n; ++j) ++children.starts[parent(j) + 1];
+  std::partial_sum(children.starts.begin(), children.starts.end(), children.starts.begin());
+  children.ends.resize(n);
+  std::vector<int> next(children.starts.begin(), children.starts.end() - 1);
+  for (std::size_t j = 0; j < n; ++j) children.ends[count(next[parent(j)]++)] = static_cast<int>(j);
+  return children;
+}
+
+// Children before their parents, and next to them: which node comes k-th.
 std::vector<int> postorder(const std::vector<int>& parents) {
   const int n = static_cast<int>(parents.size());
-  std::vector<std::vector<int>> children(count(n) + 1);
-  for (int j = 0; j < n; ++j)
-    children[parents[count(j)] < 0 ? count(n) : count(parents[count(j)])].push_back(j);
+  const Graph children = children_of(parents);
   std::vector<int> order, open{n};
   while (!open.empty()) {  // parents before their children, and all turned round at the end
     const int j = open.back();
     open.pop_back();
     if (j < n) order.push_back(j);
-    open.insert(open.end(), children[count(j)].begin(), children[count(j)].end());
+    open.insert(open.end(), children[j].begin(), children[j].end());
   }
   std::reverse(order.begin(), order.end());
   return order;
 }
 
-std::vector<int> inverse(const std::vector<int>& order) {
+Graph reordered(const Graph& graph, const std::vector<int>& order) {
   std::vector<int> place(order.size());
   for (std::size_t k = 0; k < order.size(); ++k) place[count(order[k])] = static_cast<int>(k);
-  return place;
-}
-
-std::vector<std::vector<int>> reordered(const std::vector<std::vector<int>>& neighbours,
-                                        const std::vector<int>& order) {
-  const std::vector<int> place = inverse(order);
-  std::vector<std::vector<int>> out(order.size());
-  for (std::size_t k = 0; k < order.size(); ++k) {
-    for (const int i : neighbours[count(order[k])]) out[k].push_back(place[count(i)]);
+  Graph out;
+  for (const int node : order) {
+    for (const int i : graph[node]) out.ends.push_back(place[count(i)]);
+    out.close();
   }
   return out;
 }
 
-// The rows of L below the diagonal, column by column.
-std::vector<std::vector<int>> structures(const std::vector<std::vector<int>>& neighbours,
-                                         const std::vector<int>& parents) {
-  std::vector<std::vector<int>> rows(parents.size());
-  for (std::size_t j = 0; j < parents.size(); ++j) {
-    auto& own = rows[j];
-    for (const int i : neighbours[j]) {
-      if (i > static_cast<int>(j)) own.push_back(i);
+// The rows of L below the diagonal, column by column: in no order.
+Graph structures(const Graph& graph, const std::vector<int>& parents) {
+  const Graph children = children_of(parents);
+  std::vector<int> met(parents.size(), -1);
+  Graph rows;
+  for (int j = 0; j < graph.size(); ++j) {
+    const auto add = [&](int i) {
+      if (i <= j || met[count(i)] == j) return;
+      met[count(i)] = j;
+      rows.ends.push_back(i);
+    };
+    for (const int i : graph[j]) add(i);
+    for (const int child : children[j]) {
+      for (int k = rows.starts[count(child)]; k < rows.starts[count(child) + 1]; ++k)
+        add(rows.ends[count(k)]);
     }
-    std::sort(own.begin(), own.end());
-    own.erase(std::unique(own.begin(), own.end()), own.end());
-    if (parents[j] < 0) continue;
-    // To the parent, which comes later, before its own are known: they are sorted there.
-    own.erase(std::unique(own.begin(), own.end()), own.end());
-    auto& next = rows[count(parents[j])];
-    for (const int i : own) {
-      if (i != parents[j]) next.push_back(i);
-    }
+    rows.close();
   }
   return rows;
 }
@@ -138,59 +167,56 @@ std::vector<std::vector<int>> structures(const std::vector<std::vector<int>>& ne
 }  // namespace
 
 void Cholesky::arrange(const Sparse& A) {
-  const Groups groups = group(A);
+  const Graph nodes = graph_of(A);
+  const std::vector<int> first = group(nodes);
+  const Graph groups = graph_of_groups(nodes, first);
   std::vector<int> order = elimination_order(groups);
-  const std::vector<int> after = postorder(elimination_tree(reordered(groups.neighbours, order)));
+  const std::vector<int> after = postorder(elimination_tree(reordered(groups, order)));
   std::vector<int> combined;
   for (const int k : after) combined.push_back(order[count(k)]);
   order = std::move(combined);
 
-  const std::vector<std::vector<int>> neighbours = reordered(groups.neighbours, order);
-  const std::vector<int> parents = elimination_tree(neighbours);
-  std::vector<int> sizes;
+  const Graph ordered = reordered(groups, order);
+  const std::vector<int> parents = elimination_tree(ordered);
+  std::vector<int> start{0};
   moved_.resize(count(A.cols()));
-  int next = 0;
   for (const int g : order) {
-    sizes.push_back(groups.first[count(g) + 1] - groups.first[count(g)]);
-    for (int i = groups.first[count(g)]; i < groups.first[count(g) + 1]; ++i) moved_[count(i)] = next++;
+    int next = start.back();
+    for (int i = first[count(g)]; i < first[count(g) + 1]; ++i) moved_[count(i)] = next++;
+    start.push_back(next);
   }
-  make_panels(sizes, parents, structures(neighbours, parents));
+  const Graph below = structures(ordered, parents);
+  make_panels(start, parents, below.starts, below.ends);
   find_parents();
   find_places(A);
 }
 
-// Panels of groups, and then of columns.
-void Cholesky::make_panels(const std::vector<int>& sizes, const std::vector<int>& parents,
-                           const std::vector<std::vector<int>>& structures) {
-  const auto columns_of = [&](const std::vector<int>& groups) {
-    return std::accumulate(groups.begin(), groups.end(), 0,
-                           [&](int sum, int g) { return sum + sizes[count(g)]; });
-  };
+// Panels of groups, and then of columns. `start`: the first column of each group. The rows of L below a group
+// are ends[starts[g]], ..., in groups.
+void Cholesky::make_panels(const std::vector<int>& start, const std::vector<int>& parents,
+                           const std::vector<int>& starts, const std::vector<int>& ends) {
+  const auto size = [&](int g) { return start[count(g) + 1] - start[count(g)]; };
   struct Joined {
     int first, last, width, below;  // groups [first, last], their columns, and rows below
     double zeros;
   };
   std::vector<Joined> joined;
-  for (std::size_t j = 0; j < sizes.size(); ++j) {
-    Joined now{static_cast<int>(j), static_cast<int>(j), sizes[j], columns_of(structures[j]), 0};
-    while (!joined.empty() && joined.back().last + 1 == now.first &&
-           parents[count(joined.back().last)] == now.first) {
+  for (int j = 0; j + 1 < static_cast<int>(start.size()); ++j) {
+    Joined now{j, j, size(j), 0, 0};
+    for (int k = starts[count(j)]; k < starts[count(j) + 1]; ++k) now.below += size(ends[count(k)]);
+    while (!joined.empty() && parents[count(joined.back().last)] == j) {
       const Joined& child = joined.back();
       const double zeros =
           now.zeros + child.zeros + static_cast<double>(child.width) * (now.width + now.below - child.below);
       const int width = child.width + now.width;
-      const double size = static_cast<double>(width) * (width + now.below);
-      const bool same = now.width + now.below == child.below;
-      if (!same && width > kJoinedWidth && zeros > kJoinedZeros * size) break;
-      if (!same && zeros > 0.5 * size) break;
+      const double share = zeros / (static_cast<double>(width) * (width + now.below));
+      if (zeros > 0 && share > (width > kJoinedWidth ? kJoinedZeros : kNarrowZeros)) break;
       now = {child.first, now.last, width, now.below, zeros};
       joined.pop_back();
     }
     joined.push_back(now);
   }
 
-  std::vector<int> start(sizes.size() + 1, 0);
-  std::partial_sum(sizes.begin(), sizes.end(), start.begin() + 1);
   panels_.clear();
   rows_.clear();
   std::size_t values = 0;
@@ -199,9 +225,11 @@ void Cholesky::make_panels(const std::vector<int>& sizes, const std::vector<int>
     Panel panel;
     panel.first = start[count(from.first)], panel.width = from.width, panel.below = from.below;
     panel.rows = rows_.size(), panel.values = values;
-    for (const int g : structures[count(from.last)]) {
-      for (int i = start[count(g)]; i < start[count(g) + 1]; ++i) rows_.push_back(i);
+    for (int k = starts[count(from.last)]; k < starts[count(from.last) + 1]; ++k) {
+      for (int i = start[count(ends[count(k)])]; i < start[count(ends[count(k)]) + 1]; ++i)
+        rows_.push_back(i);
     }
+    std::sort(rows_.begin() + static_cast<std::ptrdiff_t>(panel.rows), rows_.end());
     values += count(panel.width + panel.below) * count(panel.width);
     for (int k = 0; k < panel.width; ++k) {
       const double length = panel.width + panel.below - k;
@@ -246,26 +274,37 @@ void Cholesky::find_parents() {
 }
 
 void Cholesky::find_places(const Sparse& A) {
-  std::vector<int> panel_of(moved_.size());
-  for (std::size_t k = 0; k < panels_.size(); ++k)
-    std::fill_n(panel_of.begin() + panels_[k].first, panels_[k].width, static_cast<int>(k));
-  places_.clear();
-  for (Index column = 0; column < A.cols(); ++column) {
-    for (Sparse::InnerIterator entry(A, column); entry; ++entry) {
-      if (entry.row() < column) {
-        places_.push_back(values_.size());  // nowhere
-        continue;
+  // A's entries, by the columns of L where they are added.
+  const std::size_t n = moved_.size(), entries = count(A.nonZeros());
+  std::vector<int> starts(n + 2, 0), ordered(entries), rows(entries);
+  const auto over_entries = [&](auto&& meet) {
+    for (int column = 0; column < A.cols(); ++column) {
+      for (int k = A.outerIndexPtr()[column]; k < A.outerIndexPtr()[column + 1]; ++k) {
+        const int row = A.innerIndexPtr()[k];
+        const auto [j, i] = std::minmax(moved_[count(row)], moved_[count(column)]);
+        meet(k, row < column ? static_cast<int>(n) : j, i);
       }
-      const int a = moved_[count(entry.row())], b = moved_[count(column)], i = std::max(a, b),
-                j = std::min(a, b);
-      const Panel& panel = panels_[count(panel_of[count(j)])];
-      const int* rows = rows_.data() + panel.rows;
-      const int row =
-          i < panel.first + panel.width
-              ? i - panel.first
-              : panel.width + static_cast<int>(std::lower_bound(rows, rows + panel.below, i) - rows);
-      places_.push_back(panel.values + count(j - panel.first) * count(panel.width + panel.below) +
-                        count(row));
+    }
+  };
+  over_entries([&](int, int j, int) { ++starts[count(j) + 1]; });
+  std::partial_sum(starts.begin(), starts.end(), starts.begin());
+  std::vector<int> next(starts.begin(), starts.end() - 1);
+  over_entries([&](int k, int j, int i) {
+    rows[count(k)] = i;
+    ordered[count(next[count(j)]++)] = k;
+  });
+
+  places_.assign(entries, values_.size());  // nowhere
+  std::vector<int> row_in_panel(n);
+  for (const Panel& panel : panels_) {
+    std::iota(row_in_panel.begin() + panel.first, row_in_panel.begin() + panel.first + panel.width, 0);
+    for (int i = 0; i < panel.below; ++i) row_in_panel[count(rows_[panel.rows + count(i)])] = panel.width + i;
+    for (int j = panel.first; j < panel.first + panel.width; ++j) {
+      const std::size_t column = panel.values + count(j - panel.first) * count(panel.width + panel.below);
+      for (int e = starts[count(j)]; e < starts[count(j) + 1]; ++e) {
+        const int k = ordered[count(e)];
+        places_[count(k)] = column + count(row_in_panel[count(rows[count(k)])]);
+      }
     }
   }
 }

@@ -33,8 +33,8 @@ class Cholesky {
   using Block = Eigen::Map<Matrix>;
   using ConstBlock = Eigen::Map<const Matrix>;
 
-  void make_panels(const std::vector<int>& sizes, const std::vector<int>& parents,
-                   const std::vector<std::vector<int>>& structures);
+  void make_panels(const std::vector<int>& start, const std::vector<int>& parents,
+                   const std::vector<int>& starts, const std::vector<int>& ends);
   void find_parents();
   void find_places(const Sparse& A);
   void add_child(const Panel& child, const double* update, const Panel& panel, Block values, Block own) const;

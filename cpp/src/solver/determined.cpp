@@ -1,6 +1,6 @@
 #include "solver/determined.hpp"
 
-#include "solver/factor.hpp"
+#include "solver/ldlt.hpp"
 #include "solver/null_space.hpp"
 
 namespace diffrt::solver {
@@ -87,10 +87,10 @@ class SparsePart : public DeterminedPart {
 
   double entry(Index i, Index j) const override {
     if (at_.cols() == 0 && regular_.cols() > 0) {
-      Factor factor;
-      factor.arrange(regular_);
-      factor.compute(regular_);
-      at_ = factor.inverse_at(regular_);
+      Ldlt ldlt;
+      ldlt.arrange(regular_);
+      ldlt.compute(regular_);
+      at_ = ldlt.inverse_at(regular_);
     }
     const int a = local_[count(i)], b = local_[count(j)];
     const double z = a < 0 || b < 0 ? 0 : at_.coeff(std::max(a, b), std::min(a, b));

@@ -168,11 +168,14 @@ bool LinearSolver::damped(const Model& model, const Mask& frozen, double lambda,
 void LinearSolver::undamped(const Model& model, const Mask& frozen, double null_threshold, Vector& y) {
   start(model, frozen, y);
   for (const std::vector<int>& part : dense_) solve_part(part, model, frozen, null_threshold, y);
-  if (rest_.empty()) return;
-  assemble_rest(model, frozen, iterative_ ? kLeast : 0);
-  for (std::size_t i = 0; i < rest_.size(); ++i) rest_y_[index(i)] = y[rest_[i]];
-  iterative_ ? iterative_->solve(A_, rest_y_) : solve_rest(null_threshold);
-  for (std::size_t i = 0; i < rest_.size(); ++i) y[rest_[i]] = rest_y_[index(i)];
+  if (!rest_.empty()) {
+    assemble_rest(model, frozen, iterative_ ? kLeast : 0);
+    for (std::size_t i = 0; i < rest_.size(); ++i) rest_y_[index(i)] = y[rest_[i]];
+    iterative_ ? iterative_->solve(A_, rest_y_) : solve_rest(null_threshold);
+    for (std::size_t i = 0; i < rest_.size(); ++i) y[rest_[i]] = rest_y_[index(i)];
+  }
+  // Eigenvectors leave rounding errors there, which would take a parameter off its bound.
+  for (Index i = 0; i < model.size(); ++i) y[i] = frozen[count(i)] ? 0 : y[i];
 }
 
 void LinearSolver::solve_part(Span<const int> part, const Model& model, const Mask& frozen,

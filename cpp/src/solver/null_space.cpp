@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "solver/factor.hpp"
+#include "solver/ldlt.hpp"
 
 namespace diffrt::solver {
 namespace {
@@ -56,10 +56,10 @@ NullSpace null_space(const Sparse& A, double null_threshold, double largest) {
   Cholesky factor;
   factor.arrange(A);
   if (factor.compute(shifted(A, -zero))) return space;
-  Factor pivots;
-  pivots.arrange(A);
-  pivots.compute(shifted(A, -zero));
-  const Index nulls = (pivots.pivots().array() <= 0).count();
+  Ldlt ldlt;
+  ldlt.arrange(A);
+  ldlt.compute(shifted(A, -zero));
+  const Index nulls = (ldlt.pivots().array() <= 0).count();
   const Index width = std::min(n, nulls + std::max<Index>(8, std::min<Index>(nulls, 100)));
 
   // Where rounding has made A indefinite, by a little, a little more makes it definite again.

@@ -218,9 +218,12 @@ void Crossed::fetch_couplings(Couplings& couplings) const {
   const auto capacity = static_cast<std::size_t>(capacity_[pairs]);
   const std::int32_t* numbers = pair_results_.host(pairs_);
   const auto entry_of = [this](std::int32_t id) {
-    std::size_t g = 0;
-    while (g < scene_.groups.size() && !scene_.groups[g]->group().owns(id)) ++g;
-    if (g == scene_.groups.size()) throw std::logic_error("a GPU paired a primitive that there is not");
+    const auto after =
+        std::upper_bound(scene_.groups.begin(), scene_.groups.end(), id,
+                         [](std::int32_t i, const auto& g) { return i < g->group().first_id; });
+    if (after == scene_.groups.begin() || !(*std::prev(after))->group().owns(id))
+      throw std::logic_error("a GPU paired a primitive that there is not");
+    const auto g = static_cast<std::size_t>(after - scene_.groups.begin()) - 1;
     const int own = scene_.groups[g]->group().slots, cameras = scene_.camera_slots;
     return Couplings::Entry{id, static_cast<int>(g), nullptr, 0, 1, own, cameras, scene_.planes - cameras};
   };

@@ -1,5 +1,6 @@
 #include "renderer/device/device_evaluator.hpp"
 
+#include <algorithm>
 #include <limits>
 #include <numeric>
 
@@ -35,9 +36,14 @@ DeviceEvaluator::DeviceEvaluator(Scene scene, RendererOptions options,
       kept_(std::make_shared<Results>(device_)) {
   check_size(grid_, channels_ * std::max(widest_, 1));
   Once once(*device_);
+  SmallTriangles small;
+  if (std::any_of(groups_.begin(), groups_.end(), [](const Group& g) { return g.mesh != nullptr; })) {
+    const auto pixels = static_cast<std::size_t>(grid_.tiles()) * tile_pixels;
+    small = {zeros_.add<float>(pixels), zeros_.add<std::int32_t>(pixels)};
+  }
   for (const Group& group : groups_) {
     device_groups_.push_back(
-        std::make_unique<DeviceGroup>(group, *device_, grid_, once, upload_, zeros_, results_));
+        std::make_unique<DeviceGroup>(group, *device_, grid_, small, once, upload_, zeros_, results_));
   }
   if (exact() && !groups_.empty()) {
     crossed_ =

@@ -16,9 +16,10 @@ constexpr int listed_together = 64;
 
 }  // namespace
 
-DeviceGroup::DeviceGroup(const Group& group, runtime::Device& device, const TileGrid& grid, Once& once,
-                         Upload& upload, Zeros& zeros, Download& results)
-    : group_(group), grid_(grid) {
+DeviceGroup::DeviceGroup(const Group& group, runtime::Device& device, const TileGrid& grid,
+                         const SmallTriangles& small, Once& once, Upload& upload, Zeros& zeros,
+                         Download& results)
+    : group_(group), grid_(grid), small_(small) {
   if (group.kind != GroupKind::planes) {
     // Small triangles of a rigid mesh are looked at one by one, and have no entries of their own.
     const int least = group.kind == GroupKind::rigid_mesh ? kernels::large_triangle : 0;
@@ -42,16 +43,16 @@ DeviceGroup::DeviceGroup(const Group& group, runtime::Device& device, const Tile
     triangles_ = {device, static_cast<std::size_t>(kernels::triangle_components) * stride};
     bounds_ = {device, 4 * stride};
     wide_bounds_ = {device, 4 * stride};
-    const auto pixels = static_cast<std::size_t>(grid.tiles()) * tile_pixels;
-    depths_ = zeros.add<float>(pixels);
-    winners_ = zeros.add<std::int32_t>(pixels);
   }
   if (group.own_sums) {
     own_bounds_ = once.send(group.sum_bounds);
-    own_offsets_ = once.send(group.sums.offsets(), static_cast<std::size_t>(grid.tiles()) + 1);
-    const auto entries = static_cast<std::size_t>(group.sums.entries());
-    own_candidates_ = once.send(group.sums.candidates(), entries);
-    own_tiles_ = once.send(group.sums.tile_of_entries());
+    TileLists one;
+    if (group.kind == GroupKind::rigid_mesh) one.one_entry_each(grid);
+    const TileLists& sums = group.kind == GroupKind::rigid_mesh ? one : group.sums;
+    own_offsets_ = once.send(sums.offsets(), static_cast<std::size_t>(grid.tiles()) + 1);
+    const auto entries = static_cast<std::size_t>(sums.entries());
+    own_candidates_ = once.send(sums.candidates(), entries);
+    own_tiles_ = once.send(sums.tile_of_entries());
   }
 }
 
@@ -89,7 +90,7 @@ void DeviceGroup::prepare_vertices(Recording& recording, const kernels::DeviceTa
   const DeviceArray<float> T = upload.array(T_camera_mesh_);
   const DeviceArray<float> vertices = moves_vertices() ? upload.array(uploaded_vertices_) : vertices_.array();
   recording.launch(kernels.prepare_vertices, group_.vertex_stride, [this, T, vertices](auto& a) {
-    a.stride = group_.vertex_stride;
+    a.stride = a.camera_stride = group_.vertex_stride;
     a.T_camera_mesh = array(T), a.vertices = array(vertices), a.vertices_camera = array(vertices_camera_);
   });
 }
@@ -108,8 +109,8 @@ void DeviceGroup::prepare_triangles(Recording& recording, const kernels::DeviceT
 
 void DeviceGroup::nearest_triangles(int turn, Recording& recording, const kernels::DeviceTable& kernels,
                                     const Zeros& zeros, const scene::State& state) const {
-  const DeviceArray<std::int32_t> depths{zeros.array(depths_).address, depths_.size},
-      winners = zeros.array(winners_);
+  const DeviceArray<std::int32_t> depths{zeros.array(small_.depths).address, small_.depths.size},
+      winners = zeros.array(small_.winners);
   recording.launch(kernels.nearest_triangles, group_.stride * kernels::triangle_quarters,
                    [this, turn, depths, winners, &state](auto& a) {
                      a.turn = turn, a.tiles_x = grid_.across;
@@ -147,7 +148,7 @@ SumEntries DeviceGroup::sum_entries(const Upload& upload) const {
   entries.offsets = own_offsets_.array(), entries.candidates = own_candidates_.array();
   entries.tiles = own_tiles_.array();
   entries.bounds = own_bounds_.array(), entries.stride = static_cast<int>(group_.sum_bounds.size() / 4);
-  entries.most = group_.sums.entries();
+  entries.most = static_cast<int>(own_candidates_.size());
   entries.direct = group_.kind == GroupKind::rigid_mesh;
   return entries;
 }

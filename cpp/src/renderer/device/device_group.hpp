@@ -20,11 +20,17 @@ struct SumEntries {
   runtime::DeviceArray<std::int32_t> loop;  // bounds that the device writes, or none: all of `most`
 };
 
+// What the small triangles of all meshes show in each pixel of the blocks.
+struct SmallTriangles {
+  Piece<float> depths;
+  Piece<std::int32_t> winners;
+};
+
 class DeviceGroup {
  public:
   // Registers what goes up, is cleared, and comes down for it. `group` must outlive it.
-  DeviceGroup(const Group& group, runtime::Device& device, const TileGrid& grid, Once& once, Upload& upload,
-              Zeros& zeros, Download& results);
+  DeviceGroup(const Group& group, runtime::Device& device, const TileGrid& grid, const SmallTriangles& small,
+              Once& once, Upload& upload, Zeros& zeros, Download& results);
   DeviceGroup(const DeviceGroup&) = delete;
   DeviceGroup& operator=(const DeviceGroup&) = delete;
 
@@ -38,9 +44,9 @@ class DeviceGroup {
   void record(int step, Recording& recording, const kernels::DeviceTable& kernels, const Upload& upload,
               const Zeros& zeros, const Download& results, const scene::State& state) const;
 
-  // Of a mesh: what its small triangles show in each pixel of the blocks.
-  runtime::DeviceArray<float> depths(const Zeros& zeros) const { return zeros.array(depths_); }
-  runtime::DeviceArray<std::int32_t> winners(const Zeros& zeros) const { return zeros.array(winners_); }
+  // Of meshes.
+  runtime::DeviceArray<float> depths(const Zeros& zeros) const { return zeros.array(small_.depths); }
+  runtime::DeviceArray<std::int32_t> winners(const Zeros& zeros) const { return zeros.array(small_.winners); }
   runtime::DeviceArray<float> table(const Upload& upload) const;
   runtime::DeviceArray<float> bounds(const Upload& upload) const;
   runtime::DeviceArray<float> reach(const Upload& upload) const;  // as Group::reach()
@@ -74,8 +80,7 @@ class DeviceGroup {
   // Meshes.
   runtime::DeviceBuffer<float> vertices_, vertices_camera_, triangles_, bounds_, wide_bounds_;
   runtime::DeviceBuffer<std::int32_t> faces_;
-  Piece<float> depths_;
-  Piece<std::int32_t> winners_;
+  const SmallTriangles small_;
   // Entries that do not follow from the lists.
   runtime::DeviceBuffer<std::int32_t> own_offsets_, own_candidates_, own_tiles_;
   runtime::DeviceBuffer<float> own_bounds_;

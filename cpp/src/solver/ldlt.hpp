@@ -6,7 +6,7 @@
 
 namespace diffrt::solver {
 
-class Factor {
+class Ldlt {
  public:
   // The structure of A, of which the lower triangle is read here and below.
   void arrange(const Sparse& A) { cholesky_.analyzePattern(A); }

@@ -1,10 +1,10 @@
-#include "solver/factor.hpp"
+#include "solver/ldlt.hpp"
 
 namespace diffrt::solver {
 
 // Takahashi, Fagan, Chin, "Formation of a sparse bus impedance matrix", 1973: from Z L = L^-T D^-1, Z = A^-1,
 // column by column from the last, at the places where L has entries, which are all that this needs.
-Sparse Factor::inverse_at(const Sparse& A) const {
+Sparse Ldlt::inverse_at(const Sparse& A) const {
   const Sparse& L = cholesky_.factor();  // below its diagonal of ones
   const Vector D = cholesky_.vectorD();
   const Index n = A.cols();
