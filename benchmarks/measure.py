@@ -63,6 +63,11 @@ class Line:
     bar: Bar | None = None
     note: str = ""
 
+    @property
+    def missed(self) -> bool:
+        """Whether there is a bar and the median does not clear it."""
+        return self.bar is not None and not self.bar.met(self.value.median)
+
 
 @dataclass
 class Result:
@@ -74,6 +79,11 @@ class Result:
     versions: dict[str, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     failure: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether it broke, or missed a bar."""
+        return bool(self.failure) or any(line.missed for line in self.lines)
 
 
 def in_unit(value: Number, factor: float) -> Number:

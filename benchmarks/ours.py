@@ -1,12 +1,13 @@
 """The product as a contender, through its public Python interface alone.
 
-python -m benchmarks.ours scene=issue|hundred|bottle|tiny [boundary=none|exact] [outputs=mask,depth] [data=DIR]
-    [device=cpu]
+python -m benchmarks.ours scene=issue|hundred|bottle|tiny|small [boundary=none|exact] [outputs=mask,depth] [data=DIR]
+    [device=cpu] [threads=N]
 """
 
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,7 @@ def build_issue(boundary: str, device: str) -> Contender:
     renderer = spheres_renderer(scenes.ISSUE_SPHERE[None], boundary=boundary, device=device)
     thetas = variations(renderer.theta0)
     image, J = renderer.jacobian(thetas[0])
-    observed = image + np.random.default_rng(1).normal(0, 0.01, image.shape).astype(np.float32)
+    observed = scenes.noisy(image)
     right = scenes.reference(scenes.ISSUE_SPHERE)
     pixels = compared(right, boundary)
     columns = np.moveaxis(J.dense(), -1, 0)
@@ -69,6 +70,10 @@ def build_issue(boundary: str, device: str) -> Contender:
         "render": scenes.deviation(renderer.render(thetas[0]), right.value, pixels),
         "jacobian": scenes.deviation(columns, right.partials, pixels),
     }
+    if boundary == "none":
+        found = renderer.normal_equations(thetas[0], observed)
+        sums = scenes.sums(scenes.ISSUE_SPHERE[None], observed)
+        deviations["normal_equations"] = scenes.sums_deviation(found.cost, found.g[None], found.H[None], sums)
 
     def jacobian(k: int) -> tuple[np.ndarray, np.ndarray]:
         image, J = renderer.jacobian(thetas[k % 2])
@@ -104,7 +109,13 @@ def build_hundred(boundary: str, device: str) -> Contender:
     direction = np.random.default_rng(0).normal(size=spheres.shape)
     push = np.where(right.seen >= 0, (right.partials * np.moveaxis(direction[right.seen], -1, 0)).sum(0), 0.0)
     deviations["jacobian"] = scenes.deviation((J @ direction.reshape(-1)).reshape(image.shape), push, pixels)
-    observed = image + np.random.default_rng(1).normal(0, 0.01, image.shape).astype(np.float32)
+    observed = scenes.noisy(image)
+    if boundary == "none":
+        found = renderer.normal_equations(thetas[0], observed)
+        blocks = found.H.reshape(len(spheres), 4, len(spheres), 4)[range(len(spheres)), :, range(len(spheres))]
+        sums = scenes.sums(spheres, observed)
+        found_sums = scenes.sums_deviation(found.cost, found.g.reshape(-1, 4), blocks, sums)
+        deviations["normal_equations"] = found_sums
     cases = {
         "render": Case(lambda k: renderer.render(thetas[k % 2])),
         "jacobian": Case(lambda k: renderer.jacobian(thetas[k % 2])),
@@ -116,7 +127,7 @@ def build_hundred(boundary: str, device: str) -> Contender:
     return Contender(cases, {"diffrt_aot": dr.__version__}, deviations)
 
 
-def build_bottle(data: Path, boundary: str, outputs: list[str], device: str) -> Contender:
+def build_bottle(data: Path, boundary: str, outputs: list[str], device: str, threads: int | None = None) -> Contender:
     """Cases `render`, `jacobian` (local rows) and `normal_equations` (Huber loss, everything included), by the pose;
     `fit_step` is one Gauss-Newton step of `fit`, which sends what is observed only once.
 
@@ -127,7 +138,9 @@ def build_bottle(data: Path, boundary: str, outputs: list[str], device: str) -> 
     view = dr.PinholeCamera(width=frame.width, height=frame.height, fx=frame.fx, fy=frame.fy, cx=frame.cx, cy=frame.cy)
     mesh = dr.Mesh(frame.vertices, frame.faces, T_world_mesh=dr.nearest_rigid(frame.T_camera_mesh))
     scene = dr.Scene(view, {"bottle": mesh})
-    renderer = dr.Renderer(scene, free=["bottle.pose"], output=outputs, boundary=boundary, device=device)
+    renderer = dr.Renderer(
+        scene, free=["bottle.pose"], output=outputs, boundary=boundary, device=device, threads=threads
+    )
     thetas = variations(renderer.theta0, 1e-5)
     mask = dr.Renderer(scene, output="mask", boundary="none").render()
     seen = {"depth": frame.depth, "mask": np.roll(mask, 1, axis=1)}
@@ -168,13 +181,36 @@ def build_tiny(device: str) -> Contender:
     return Contender(cases, {"diffrt_aot": dr.__version__})
 
 
+def build_small(threads: int | None) -> Contender:
+    """Case `paused`: `normal_equations` of the 100 spheres at 128x128, 2 ms after the last; the pause is not timed."""
+    view = dr.PinholeCamera(width=128, height=128, fx=100.0, fy=100.0, cx=64.0, cy=64.0)
+    spheres = scenes.hundred_spheres()
+    shapes = {f"s{k}": dr.Sphere(center=row[1:], radius=row[0]) for k, row in enumerate(spheres)}
+    free = [f"{name}.center" for name in shapes]
+    scene = dr.Scene(view, shapes)
+    renderer = dr.Renderer(scene, free, output="distance", background=0.0, boundary="none", threads=threads)
+    thetas = variations(renderer.theta0)
+    observed = scenes.noisy(renderer.render())
+
+    def paused(k: int) -> float:
+        time.sleep(0.002)
+        begin = time.perf_counter()
+        renderer.normal_equations(thetas[k % 2], observed)
+        return time.perf_counter() - begin
+
+    return Contender({"paused": Case(paused, seconds=float)}, {"diffrt_aot": dr.__version__})
+
+
 def build(options: dict[str, str]) -> Contender:
     """The scene that the command line names."""
     scene, boundary = options.get("scene", "issue"), options.get("boundary", "none")
     device = options.get("device", "cpu")
+    threads = int(options["threads"]) if "threads" in options else None
     if scene == "bottle":
         data = Path(options.get("data") or scenes.default_data())
-        return build_bottle(data, boundary, options.get("outputs", "depth").split(","), device)
+        return build_bottle(data, boundary, options.get("outputs", "depth").split(","), device, threads)
+    if scene == "small":
+        return build_small(threads)
     if scene == "tiny":
         return build_tiny(device)
     return {"issue": build_issue, "hundred": build_hundred}[scene](boundary, device)

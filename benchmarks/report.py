@@ -35,7 +35,7 @@ def bar_text(bar: Bar | None, unit: str) -> str:
 
 def cells(line: Line) -> tuple[str, ...]:
     """One line of the table, in the order of HEADER."""
-    met = "" if line.bar is None else "yes" if line.bar.met(line.value.median) else "NO"
+    met = "" if line.bar is None else "NO" if line.missed else "yes"
     median = amount(line.value.median, line.unit)
     return line.what, median, spread(line.value), bar_text(line.bar, line.unit), met, line.note
 

@@ -1,5 +1,7 @@
 """All benchmarks in one go: python benchmarks/run.py [--only NAME] [--markdown] [--json out.json]
 
+Ends with status 1 if a bar was missed or a benchmark broke.
+
 Rivals that are not installed are left out, with the reason. Those in another environment are reached by
 --peer-python.
 """
@@ -49,7 +51,7 @@ def progress(names: list[str]) -> tuple[Callable[[str], None], Callable[[], None
 
 
 def main() -> int:
-    """Status 0; 1 if a benchmark broke; 130 after Ctrl-C, with those reported that were complete."""
+    """Status 0; 1 if a benchmark broke or missed a bar; 130 after Ctrl-C, with those reported that were complete."""
     options = arguments()
     names = options.only or list(ROWS)
     here = machine()
@@ -83,7 +85,11 @@ def main() -> int:
         options.json.write_text(report.to_json(results, here))
     if interrupted:
         print(f"interrupted: {len(results)} of {len(names)} benchmarks are complete", file=sys.stderr)
-    return 130 if interrupted else int(any(result.failure for result in results))
+    for result in results:
+        for line in result.lines:
+            if line.missed:
+                print(f"missed: {result.title}: {line.what}", file=sys.stderr)
+    return 130 if interrupted else int(any(result.failed for result in results))
 
 
 if __name__ == "__main__":

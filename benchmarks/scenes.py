@@ -76,6 +76,46 @@ def deviation(found: np.ndarray, right: np.ndarray, compare: np.ndarray) -> floa
 
 
 @dataclass(frozen=True)
+class Sums:
+    """The normal equations of a distance image beside what was observed: half the sum of squares, and by sphere J'r
+    (n, 4) and its block of J'J (n, 4, 4); `scale` (n, 4) is what J'r would be if all residuals had one sign."""
+
+    cost: float
+    gradient: np.ndarray
+    H: np.ndarray
+    scale: np.ndarray
+    compare: np.ndarray  # (n,), spheres none of whose rays is so near to grazing that float32 leaves no digits of 1 / s
+
+
+def noisy(value: np.ndarray) -> np.ndarray:
+    """What is observed: the image, float32, with a noise of 0.1, far above float32's."""
+    return (value + np.random.default_rng(1).normal(0, 0.1, value.shape)).astype(np.float32)
+
+
+def sums(spheres: np.ndarray, observed: np.ndarray) -> Sums:
+    """By the reference, of spheres (n, 4)."""
+    right = reference(spheres)
+    residual = right.value - observed
+    count = len(spheres)
+    found = Sums(
+        float((residual**2).sum() / 2), np.zeros((count, 4)), np.zeros((count, 4, 4)), np.zeros((count, 4)),
+        np.zeros(count, bool),
+    )  # fmt: skip
+    for k in range(count):
+        J, r = right.partials[:, right.seen == k], residual[right.seen == k]
+        found.gradient[k], found.H[k], found.scale[k] = J @ r, J @ J.T, np.abs(J) @ np.abs(r)
+        found.compare[k] = J.size > 0 and np.abs(J[0]).max() < 100.0
+    return found
+
+
+def sums_deviation(cost: float, gradient: np.ndarray, H: np.ndarray, right: Sums) -> float:
+    """Largest difference over the spheres compared, in units of the block's largest entry, of `scale`, of the cost."""
+    by_H = np.abs(H - right.H)[right.compare] / np.abs(right.H).max(axis=(1, 2), keepdims=True)[right.compare]
+    by_gradient = np.abs(gradient - right.gradient)[right.compare] / right.scale[right.compare]
+    return float(max(by_H.max(), by_gradient.max(), abs(cost - right.cost) / right.cost))
+
+
+@dataclass(frozen=True)
 class Bottle:
     """The real frame: depth in metres (NaN where nothing was measured), the mesh, and the start pose."""
 
@@ -119,3 +159,44 @@ def bottle(data: Path) -> Bottle:
         depth=depth, vertices=np.array(mesh.vertices, np.float64), faces=np.array(mesh.faces, np.int32),
         T_camera_mesh=np.loadtxt(data / "bottle_start_pose.txt"),
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class BottleReference:
+    """Depth (H, W; NaN where the bottle is not) and its partials by the pose (6, H, W): T exp(xi) at xi = 0."""
+
+    depth: np.ndarray
+    partials: np.ndarray
+    compare: np.ndarray  # neither at an outline nor, by which partials jump, on the edge of a face
+
+
+def bottle_reference(frame: Bottle, T_camera_mesh: np.ndarray) -> BottleReference:
+    """Every face on every pixel centre within its bounds, in float64."""
+    R, t = T_camera_mesh[:3, :3], T_camera_mesh[:3, 3]
+    corners = (frame.vertices @ R.T + t)[frame.faces]  # (F, 3, 3)
+    u = frame.fx * corners[..., 0] / corners[..., 2] + frame.cx
+    v = frame.fy * corners[..., 1] / corners[..., 2] + frame.cy
+    left, top = np.ceil(u.min(1)).astype(int), np.ceil(v.min(1)).astype(int)
+    columns, lines = (np.maximum(np.floor(a.max(1)).astype(int) - b + 1, 0) for a, b in ((u, left), (v, top)))
+    face = np.repeat(np.arange(len(corners)), columns * lines)
+    place = np.arange(len(face)) - np.repeat(np.cumsum(columns * lines) - columns * lines, columns * lines)
+    i, j = left[face] + place % columns[face], top[face] + place // columns[face]
+    q = np.stack([(i - frame.cx) / frame.fx, (j - frame.cy) / frame.fy, np.ones(len(face))], axis=1)
+    edges = [(q * np.cross(corners[:, k], corners[:, (k + 1) % 3])[face]).sum(1) for k in range(3)]
+    low, high = np.min(edges, 0), np.max(edges, 0)
+    inside = (low >= 0) | (high <= 0)
+    face, i, j, q = face[inside], i[inside], j[inside], q[inside]
+    distance = np.abs(edges).min(0)[inside] / np.abs(np.sum(edges, 0))[inside]  # from the nearest edge, of the whole
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    z = (normal * corners[:, 0]).sum(1)[face] / (normal[face] * q).sum(1)
+    order = np.argsort(-z)  # the nearest is written last
+    face, i, j, q, z, distance = (a[order] for a in (face, i, j, q, z, distance))
+    depth, partials = np.full(frame.depth.shape, np.nan), np.zeros((6, *frame.depth.shape))
+    margin = np.zeros(frame.depth.shape)
+    depth[j, i], margin[j, i] = z, distance
+    body, n = (z[:, None] * q - t) @ R, normal[face] @ R
+    rows = np.concatenate([n, np.cross(body, n)], axis=1) / (normal[face] * q).sum(1)[:, None]
+    partials[:, j, i] = rows.T
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(depth, 1, constant_values=np.nan), (3, 3))
+    smooth = around.max(axis=(2, 3)) - around.min(axis=(2, 3)) < 0.01  # [m]; NaN where one of them is beside it
+    return BottleReference(depth, partials, smooth & (margin > 1e-2))

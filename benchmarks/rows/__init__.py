@@ -13,13 +13,20 @@ from benchmarks.rows import (
     issue_scene,
     latency,
     memory,
+    places,
+    sparse,
     start_up,
+    threads,
 )
 
 ROWS: dict[str, Callable[[Context], Result]] = {
     "issue": issue_scene.run,
     "hundred": hundred_spheres.run,
     "bottle": bottle.run,
+    "sparse": sparse.run,
+    "bodies": places.bodies,
+    "inside": places.inside,
+    "threads": threads.run,
     "boundaries": boundaries.run,
     "devices": devices.run,
     "latency": latency.run,

@@ -7,7 +7,6 @@ from benchmarks.contender import Request
 from benchmarks.context import Context, contender_note, ratio_line, time_line, versions
 from benchmarks.measure import Result
 
-BAR = 1.5
 CALLS = {"render": "render", "jacobian": "jacobian", "normal_equations": "normal_equations"}
 # By scene: what the contender is told besides, and its cases by what they are called here.
 SCENES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
@@ -18,7 +17,7 @@ SCENES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
 
 
 def run(context: Context) -> Result:
-    """Ratios with their bar, then the times; a scene whose data is absent is skipped."""
+    """Ratios, then the times; a scene whose data is absent is skipped."""
     result = Result("Exact boundaries beside none: issue's scene, 100 spheres (P = 400), bottle (mask and depth)")
     ratios = []
     with Arena() as arena:
@@ -37,7 +36,7 @@ def run(context: Context) -> Result:
                 if not all(key in times for key in pair):
                     continue
                 exact, none = (times[key] for key in pair)
-                ratios.append(ratio_line(f"{scene}: {call}, exact / none", exact, none, BAR))
+                ratios.append(ratio_line(f"{scene}: {call}, exact / none", exact, none))
                 for name, _ in reversed(pair):
                     note = contender_note(arena, name, case)
                     result.lines.append(time_line(f"{name}: {call}", times[name, case], note=note))

@@ -2,7 +2,7 @@
 
 from math import factorial
 
-from kernels.numbers import Mat3, cos, sin, sqrt, where
+from kernels.numbers import Mat3, cos, polynomial, sin, sqrt, where
 
 # sin(t)/t, (1 - cos(t))/t^2 and (t - sin(t))/t^3 as power series of t^2; in float64 exact enough up to t = 1.
 SINE, VERSINE, RESIDUE = ([(-1.0) ** k / factorial(2 * k + n) for k in range(9)] for n in (1, 2, 3))
@@ -21,18 +21,11 @@ def exp_se3(rho, phi):
     small = square < 1.0
     safe = where(small, 1.0, square)
     angle = sqrt(safe)
-    a = where(small, _polynomial(SINE, square), sin(angle) / angle)
-    b = where(small, _polynomial(VERSINE, square), (1.0 - cos(angle)) / safe)
-    c = where(small, _polynomial(RESIDUE, square), (angle - sin(angle)) / (safe * angle))
+    a = where(small, polynomial(SINE, square), sin(angle) / angle)
+    b = where(small, polynomial(VERSINE, square), (1.0 - cos(angle)) / safe)
+    c = where(small, polynomial(RESIDUE, square), (angle - sin(angle)) / (safe * angle))
     skew = Mat3.skew(phi)
     skew_squared = skew @ skew
     rotation = Mat3.identity() + skew * a + skew_squared * b
     left = Mat3.identity() + skew * b + skew_squared * c
     return rotation, left @ rho
-
-
-def _polynomial(coefficients, x):
-    *rest, result = coefficients
-    for c in reversed(rest):
-        result = result * x + c
-    return result

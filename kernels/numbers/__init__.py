@@ -87,6 +87,7 @@ from kernels.numbers.functions import log as log
 from kernels.numbers.functions import log1p as log1p
 from kernels.numbers.functions import maximum as maximum
 from kernels.numbers.functions import minimum as minimum
+from kernels.numbers.functions import polynomial as polynomial
 from kernels.numbers.functions import power as power
 from kernels.numbers.functions import rarely as rarely
 from kernels.numbers.functions import sign as sign

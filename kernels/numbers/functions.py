@@ -239,6 +239,14 @@ def clip(x, low, high):
     return minimum(maximum(x, low), high)
 
 
+def polynomial(coefficients, x):
+    """From the coefficients of x ** 0, 1, 2, ..."""
+    *rest, result = coefficients
+    for c in reversed(rest):
+        result = result * x + c
+    return result
+
+
 def square(x):
     """x times x."""
     return x * x

@@ -226,7 +226,7 @@ class Traced:
             return Traced.where(b < a, b, a)
         if name == "maximum":
             return Traced.where(b > a, b, a)
-        if on_gpu():
+        if on_gpu() or (lanes > 1 and name == "atan2"):
             return elementary().BINARY[name](a, b)
         function = SCALAR_BINARY[name]
         if lanes == 1:

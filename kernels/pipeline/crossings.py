@@ -33,8 +33,8 @@ LEAST_AREA = 1e-4
 # Kinds of silhouettes: gently curved, a small ellipse, one that reaches the camera plane.
 KINDS = ("gentle", "small", "open")
 KIND_NODES = (4, 32, 8)
-# Of a gently curved silhouette those of its first arc, which are followed by those of a second one.
-ARC_NODES = 2
+# Where the nodes of arcs begin that few pixels have.
+RARE_ARCS = {"gentle": (2,), "small": (16, 24), "open": ()}
 CROSSING_COMPONENTS = NODES + 3 * max(KIND_NODES)
 
 
@@ -136,7 +136,8 @@ def crossing_of(target, shape, kind, with_nodes, table, ids, x, y, intrinsics):
     if KINDS[kind] != "open":
         conic = Conic(conic.value, conic.gradient, conic.hessian)
     if KINDS[kind] == "small":
-        result = cross_ellipse(conic)
+        # A packet's nodes are worth leaving out. One lane has the same kernel, and so the same values, either way.
+        result = cross_ellipse(conic, with_nodes or target.lanes == 1)
     else:
         result = (cross_gentle if KINDS[kind] == "gentle" else cross_conic)(conic, with_nodes)
     spread = mean_root(seed(result.area, "area")) if shape is sphere_conic else Dual(result.area * 0.0 + 1.0, {})

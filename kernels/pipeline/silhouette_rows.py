@@ -8,6 +8,9 @@ it has any, last. For edges the runtime gives the jump: components (1, x, y) of 
 component) * stride + i.
 """
 
+from functools import reduce
+from operator import or_
+
 import taichi as ti
 
 from kernels.cameras.pinhole import pinhole_direction
@@ -17,13 +20,13 @@ from kernels.geometry.triangle import move_edge, silhouette_edge
 from kernels.numbers import Vec3, partial_of, rarely, seed, where
 from kernels.numbers.traced import Traced, element, keep
 from kernels.pipeline.crossings import (
-    ARC_NODES,
     AREA,
     KIND_NODES,
     KINDS,
     LEAST_AREA,
     MOMENT,
     NODES,
+    RARE_ARCS,
     SPREAD_SLOPE,
     pixel_centres,
 )
@@ -155,10 +158,11 @@ def silhouette_rows(target, load, kind, camera):
                 sums = [partial_of(q, s) * weight + term for s, term in enumerate(sums)]
             return sums
 
-        certain = ARC_NODES if KINDS[kind] == "gentle" else KIND_NODES[kind]
+        rare = RARE_ARCS[KINDS[kind]]
+        certain = rare[0] if rare else KIND_NODES[kind]
         sums = add([0.0] * total, range(certain))
-        if certain < KIND_NODES[kind]:  # a second arc is rare
-            there = component(NODES + 3 * certain + 2) > 0.0
+        if rare:
+            there = reduce(or_, (component(NODES + 3 * k + 2) > 0.0 for k in rare))
             sums = rarely(there, lambda: add(sums, range(certain, KIND_NODES[kind])), sums)
         for k, term in enumerate(sums):
             plane = k if k < slots else planes - (total - k)

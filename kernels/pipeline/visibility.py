@@ -103,10 +103,12 @@ def visible_spheres(target):
 
 
 def visible_discs(target):
-    """Spheres in a run of tiles on the CPU: each visits the packets within its bounds, or if it is not `bounded` all.
+    """Spheres in a run of tiles on the CPU: each visits the rows within its bounds, and their parts in the tiles there.
 
     The run's spheres are candidates [begin, end); its first pixel is at (left, top), and so many columns and lines are
-    in the image. Every row of a sphere has the same packets: how often a loop turns is then easy to foresee.
+    in the image. Every row of a sphere has the same packets: how often a loop turns is then easy to foresee. A tile's
+    part of a row is visited as a whole: where its packets lie needs no division, and they wait for each other's square
+    root together.
     """
     numbers, integers, scalars, indices = target.numbers, target.integers, target.scalars, target.indices
 
@@ -118,7 +120,6 @@ def visible_discs(target):
         top: ti.i32,
         across: ti.i32,
         lines: ti.i32,
-        bounded: ti.i32,
         stride: ti.i32,
         first_id: ti.i32,
         cx: ti.f32,
@@ -136,29 +137,28 @@ def visible_discs(target):
             k = candidates[n]
             c = sphere_components(spheres, k)
             mine = target.splat(first_id + k, ti.i32)
-            q0 = 0
-            q1 = across - 1
-            r0 = 0
-            r1 = lines - 1
-            if bounded != 0:
-                q0 = ti.max(ti.cast(bounds[k], ti.i32) - left, 0)
-                q1 = ti.min(ti.cast(bounds[2 * stride + k], ti.i32) - left, q1)
-                r0 = ti.max(ti.cast(bounds[stride + k], ti.i32) - top, 0)
-                r1 = ti.min(ti.cast(bounds[3 * stride + k], ti.i32) - top, r1)
+            q0 = ti.max(ti.cast(bounds[k], ti.i32) - left, 0)
+            q1 = ti.min(ti.cast(bounds[2 * stride + k], ti.i32) - left, across - 1)
+            r0 = ti.max(ti.cast(bounds[stride + k], ti.i32) - top, 0)
+            r1 = ti.min(ti.cast(bounds[3 * stride + k], ti.i32) - top, lines - 1)
             if q0 <= q1:
                 for row in range(r0, r1 + 1):
                     y = (ti.cast(top + row, ti.f32) - cy) * inverse_fy
-                    for q in range(q0 // target.lanes, q1 // target.lanes + 1):
-                        x = (target.lane_numbers() + ti.cast(left + q * target.lanes, ti.f32) - cx) * inverse_fx
-                        p = q // target.across * target.block + row * target.across + q % target.across
-                        inverse = target.splat(0.0)
-                        if c[SIDE] > 0.0:
-                            inverse = disc_in_front(target, c, x, y, 1.0)
-                        else:
-                            inverse = disc_in_front(target, c, x, y, -1.0)
-                        nearer = inverse > inverse_depth[p]
-                        inverse_depth[p] = ti.select(nearer, inverse, inverse_depth[p])
-                        ids[p] = ti.select(nearer, mine, ids[p])
+                    for tile in range(q0 // TILE, q1 // TILE + 1):
+                        first = tile * target.block + row * target.across
+                        for q in ti.static(range(target.across)):
+                            pixel = left + tile * TILE + q * target.lanes
+                            x = (target.lane_numbers() + ti.cast(pixel, ti.f32) - cx) * inverse_fx
+                            if c[SIDE] > 0.0:
+                                look(first + q, c, mine, x, y, 1.0, inverse_depth, ids)
+                            else:
+                                look(first + q, c, mine, x, y, -1.0, inverse_depth, ids)
+
+    def look(p, c, mine, x, y, side, inverse_depth, ids):
+        inverse, before = keep(disc_in_front(target, c, x, y, side)), keep(element(inverse_depth, p))
+        nearer = keep(inverse > before)
+        element(inverse_depth, p)._assign(ti.select(nearer, inverse, before))
+        element(ids, p)._assign(ti.select(nearer, mine, keep(element(ids, p))))
 
     return kernel
 

@@ -71,7 +71,7 @@ void find_visible_discs(const TileContext& context, std::size_t g, const TileRun
   set_rays(a, context.state);
   a.left = part.left, a.top = part.top, a.across = part.columns, a.lines = part.rows;
   a.first_id = group.first_id, a.spheres = array(group.table.data());
-  a.bounded = group.exact, a.stride = group.stride, a.bounds = array(group.bounds.data());
+  a.stride = group.stride, a.bounds = array(group.bounds.data());
   a.inverse_depth = array(work.all_inverse_depth.data() + before),
   a.ids = array(work.all_ids.data() + before);
   if (!group.exact) {
