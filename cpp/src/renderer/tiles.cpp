@@ -245,7 +245,7 @@ void accumulate_primitives(const TileContext& context, const Group& group, int t
   set_pixels(a, context, tile_index);
   set_camera(a, context.state);
   a.first_id = group.first_id, a.stride = group.stride;
-  a.bounds = array(group.reach());
+  a.bounds = array(group.bounds.data());
   a.offsets = array(group.tiles.offsets()), a.candidates = array(group.tiles.candidates());
   a.table = array(group.table.data());
   a.inverse_depth = array(work.inverse_depth.data()), a.ids = array(work.ids.data());
