@@ -114,8 +114,10 @@ void NormalMatrix::grow(const SparseMatrix& given, const std::vector<Triplet>& m
   places_.resize(columns_.size());
   whole_ = columns_.size() == columns.size();
   for (std::size_t i = 0; i < size; ++i) {
+    int at = starts[i];  // both ascend
     for (auto k = count(given.row_starts[i]); k < count(given.row_starts[i + 1]); ++k) {
-      places_[k] = place(static_cast<int>(i), given.columns[k]);
+      while (at < starts[i + 1] && columns[count(at)] < given.columns[k]) ++at;
+      places_[k] = at < starts[i + 1] && columns[count(at)] == given.columns[k] ? at : -1;
       whole_ = whole_ && places_[k] == static_cast<int>(k);
     }
   }
