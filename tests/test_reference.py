@@ -67,7 +67,7 @@ def test_taylor_remainder_is_of_second_order(name):
     image, J = reference.jacobian(case.scene, OUTPUTS, free=case.free, theta=theta)
     hits, _ = traced(name, 1)
     inside = (hits.ids >= 0) & (hits.cosine > 0.2)
-    sizes = 0.5 ** np.arange(4)
+    sizes = 0.5 ** np.arange(1, 5)
     remainders = []
     moved = [theta + h * v for h in sizes]
     for there in moved:
