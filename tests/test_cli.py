@@ -291,6 +291,19 @@ def test_a_fit_without_residuals_says_so(capsys, folder):
     assert code == 1 and "no_residuals: " in out
 
 
+def test_a_fit_of_more_parameters_than_dense_matrices_are_made_of(capsys, folder):
+    """A row of spheres that leads out of the image: what is known of each is in the report, and what is not."""
+    row = dr.Scene(CAMERA, {f"b{k}": dr.Sphere((0.04 * k - 0.6, 0, 1.5), 0.05) for k in range(340)})
+    save_scene_file("scene.toml", row, fit=FitSettings(free=[f"b{k}.center" for k in range(340)], output="depth"))
+    np.save("depth.npy", dr.Renderer(row, output="depth", boundary="none").render())
+    _, out, err = run(capsys, "fit", "scene.toml", "--observed", "depth.npy")
+    assert "error" not in err and "more, in report.json" in out.partition("not determined by the image")[2]
+    report = json.loads(Path("out/report.json").read_text())
+    deviations = {entry["name"]: entry["standard_deviation"] for entry in report["parameters"]}
+    assert len(deviations) == 1020 and deviations["b15.center.z"] < 1e-3 and deviations["b300.center.x"] is None
+    assert {"b300.center.x": 1.0} in report["null_directions"]
+
+
 @pytest.mark.parametrize("name", dr.devices())
 def test_the_device_is_chosen_by_an_option(capsys, folder, monkeypatch, name):
     chosen = []

@@ -19,7 +19,8 @@ KINDS = pytest.mark.parametrize("kind", ["cuda", "vulkan"])
 def compare(scene, free, gpu, thetas=None, output="depth", boundary="none"):
     """Images and ids are the CPU's, and J nearly; sums are those over the device's own J."""
     cpu, other = (
-        dr.Renderer(scene, free=free, output=output, boundary=boundary, device=device) for device in ("cpu", gpu)
+        dr.Renderer(scene, free=free, output=output, boundary=boundary, device=device, dense_limit=2000)
+        for device in ("cpu", gpu)
     )
     for theta in [cpu.theta0] if thetas is None else thetas:
         (expected, expected_J), (image, J) = cpu.jacobian(theta), other.jacobian(theta)

@@ -146,7 +146,7 @@ class FitResult(Lazy):
     @property
     def H_sparse(self) -> Any:
         """H as a scipy.sparse.csc_array (P, P)."""
-        return None if self.H_rows is None else self.H_rows.to_scipy().T.copy()
+        return None if self.H_rows is None else self.H_rows.symmetric_to_scipy("FitResult.H_sparse")
 
 
 def fit(

@@ -61,7 +61,7 @@ class NormalEquations(Lazy):
     @property
     def H_sparse(self) -> Any:
         """A scipy.sparse.csc_array (P, P), a copy."""
-        return self.H_rows.to_scipy().T.copy()
+        return self.H_rows.symmetric_to_scipy("NormalEquations.H_sparse")
 
 
 class Renderer:

@@ -46,10 +46,17 @@ class CompressedRows(ByContent):
 
     def to_scipy(self) -> Any:
         """Return a scipy.sparse.csr_array over the same memory."""
+        return self._to_scipy("CompressedRows.to_scipy")
+
+    def symmetric_to_scipy(self, purpose: str) -> Any:
+        """Return a scipy.sparse.csc_array, a copy, of a symmetric matrix; `purpose` is what needs scipy, for errors."""
+        return self._to_scipy(purpose).T.copy()
+
+    def _to_scipy(self, purpose: str) -> Any:
         try:
             from scipy.sparse import csr_array
         except ImportError as error:
-            raise missing_dependency("scipy", "a matrix for SciPy") from error
+            raise missing_dependency("scipy", purpose) from error
         return csr_array((self.values, self.columns, self.row_starts), shape=self.shape)
 
     def _rows(self) -> npt.NDArray[np.intp]:

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from diffrt_aot.losses import Loss
 from diffrt_aot.scene import Scene, free_labels
 from diffrt_aot.scene_file import FitStage
 
-_ROWS_SHOWN = 40  # parameters in the text; the JSON has them all
+_ROWS_SHOWN = 40  # parameters in the text, and null directions; the JSON has them all
 _COLUMN = 13  # characters, in the table of the history
 _HISTORY = (
     "step",
@@ -101,7 +102,7 @@ class FitReport:
             "residuals": {"start": asdict(before), "fitted": asdict(after)},
             "parameters": self._parameters(),
             "poses": {name: _pose(result.scene, name) for name in self.free if name.endswith(".pose")},
-            "null_directions": [list(direction) for direction in _rows(result.null_directions)],
+            "null_directions": self._null_directions(),
             "stages": [
                 {
                     "loss": None if entry.stage.loss is None else repr(entry.stage.loss),
@@ -131,8 +132,11 @@ class FitReport:
             "",
             *self._parameter_lines(),
         ]
-        for name in result.null_names:
+        names = result.null_names or []
+        for name in names[:_ROWS_SHOWN]:
             lines += ["", f"not determined by the image: {name}"]
+        if len(names) > _ROWS_SHOWN:
+            lines += ["", f"... and {len(names) - _ROWS_SHOWN} more, in report.json"]
         return "\n".join(lines)
 
     @property
@@ -162,11 +166,20 @@ class FitReport:
     def _parameters(self) -> list[dict[str, Any]]:
         result = self._result
         labels = free_labels(self.start, self.free)
-        deviations = _standard_deviations(result.covariance, len(labels))
+        deviations = np.full(len(labels), np.nan) if result.standard_deviations is None else result.standard_deviations
         return [
             {"name": name, "start": first, "fitted": last, "standard_deviation": deviation}
             for name, first, last, deviation in zip(labels, self.theta0, result.theta, deviations, strict=True)
         ]
+
+    def _null_directions(self) -> list[dict[str, float]]:
+        """Return the entries of each that are not zero, by the names of their parameters."""
+        rows = self._result.null_rows
+        if rows is None:
+            return []
+        labels = free_labels(self.start, self.free)
+        entries = [(labels[column], float(value)) for column, value in zip(rows.columns, rows.values, strict=True)]
+        return [dict(entries[begin:end]) for begin, end in pairwise(rows.row_starts)]
 
     def _parameter_lines(self) -> list[str]:
         entries = self._parameters()
@@ -203,17 +216,6 @@ def _pose(scene: Scene, name: str) -> list[list[float]]:
 
 def _record(record: Any) -> dict[str, Any]:
     return {name: getattr(record, name) for name in _HISTORY}
-
-
-def _standard_deviations(covariance: Any, count: int) -> npt.NDArray[np.float64]:
-    if covariance is None or np.size(covariance) != count * count:
-        return np.full(count, np.nan)
-    variances = np.diag(np.asarray(covariance, dtype=np.float64).reshape(count, count))
-    return np.sqrt(np.where(variances >= 0.0, variances, np.nan))
-
-
-def _rows(directions: Any) -> list[npt.NDArray[Any]]:
-    return [np.asarray(direction, dtype=np.float64) for direction in ([] if directions is None else directions)]
 
 
 def _median(values: npt.NDArray[Any]) -> float:
