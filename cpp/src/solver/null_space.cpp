@@ -10,8 +10,8 @@ namespace {
 constexpr int kPowers = 60, kIterations = 100;
 constexpr double kConverged = 1e-11;
 
-// Of parameters that are looked at together, and which part of what counts as zero A v may be: what is left out moves
-// an eigenvalue m of the rest by |A v|^2 / m.
+// Of parameters that are looked at together, and which part of what counts as zero A v may be: what is left
+// out moves an eigenvalue m of the rest by |A v|^2 / m.
 constexpr int kNeighbours = 12;
 constexpr double kPart = 0.5;
 
@@ -110,8 +110,11 @@ LocalNulls local_nulls(const Sparse& A, double zero) {
   EigenSolver eigen;
   for (int first = 0; first < A.cols(); first += width) {
     width = neighbours(A, first);
-    const Matrix columns = A.middleCols(first, width), block = columns.middleRows(first, width);
-    decompose(block, eigen);
+    const int start = A.outerIndexPtr()[first], length = A.outerIndexPtr()[first + 1] - start;
+    const int* const rows = A.innerIndexPtr() + start;
+    const Eigen::Map<const Matrix> columns(A.valuePtr() + start, length,
+                                           width);  // without the rows that are zero
+    decompose(columns.middleRows(std::lower_bound(rows, rows + length, first) - rows, width), eigen);
     Index nulls = 0;  // eigenvalues ascend
     while (nulls < width && (columns * eigen.eigenvectors().col(nulls)).norm() <= kPart * zero) ++nulls;
     const auto add = [&](const Matrix& basis, std::vector<Triplet>& to, int& count) {
