@@ -117,11 +117,10 @@ void Analysis::find_null_directions() const {
   for (const auto& part : determined().parts()) {
     for (Index k = 0; k < part->null.cols(); ++k) {
       Direction direction;
-      for (Index i = 0; i < part->size(); ++i) {
-        const double share = part->null(i, k);
-        const int at = part->members[count(i)];
-        if (share != 0) direction[at] = share * scale_[at];
-        if (std::abs(share) > kShare) undetermined_[count(at)] = 1;
+      for (Sparse::InnerIterator entry(part->null, k); entry; ++entry) {
+        const int at = part->members[count(entry.row())];
+        direction[at] = entry.value() * scale_[at];
+        if (std::abs(entry.value()) > kShare) undetermined_[count(at)] = 1;
       }
       if (!flat_) {
         direction = to_tangent(direction);

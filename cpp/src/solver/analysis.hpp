@@ -35,10 +35,10 @@ class Analysis : public Uncertainty {
   std::vector<double> covariance_sandwich() const override { return covariances(true); }
 
  private:
-  const std::vector<double>& deviations(bool sandwich) const;
-  std::vector<double> covariances(bool sandwich) const;
   using Direction = std::map<int, double>;  // entries by parameter
 
+  const std::vector<double>& deviations(bool sandwich) const;
+  std::vector<double> covariances(bool sandwich) const;
   const Determined& determined() const;
   void find_null_directions() const;
   double factor(bool sandwich) const;
@@ -54,8 +54,8 @@ class Analysis : public Uncertainty {
   Sparse A_;  // the scaled model
   Mask free_;
   bool flat_;
-  Sparse inverse_,
-      rows_of_inverse_;      // from the chart's coordinates to the tangent space, and transposed; unless flat
+  Sparse inverse_;           // from the chart's coordinates to the tangent space, unless flat
+  Sparse rows_of_inverse_;   // the same transposed
   std::optional<Sparse> M_;  // the scatter of the gradient, in A_'s coordinates
 
   Matrix apparent_;  // directions that did not pass the test, one deviation long
