@@ -60,6 +60,12 @@ def add(target, slots, sums, *pixels):
         sums[k]._assign(sums[k] + term.expression)
 
 
+def store_record(target, records, first, sums):
+    """The sums of a record, from those of each lane."""
+    for s, total in enumerate(target.sums_of_lanes(sums.values)):
+        element(records, first + s)._assign(total)
+
+
 def normal_equations(target, slots):
     """Sums for rows of so many slots. `span` ids from first_id + candidate on belong to one entry of the list."""
     numbers, integers, scalars, indices = target.numbers, target.integers, target.scalars, target.indices
@@ -115,8 +121,7 @@ def normal_equations(target, slots):
                                 residual[i],
                                 weight[i],
                             )
-                for s in ti.static(range(size)):
-                    records[entry * size + s] = target.sum_lanes(sums[s])
+                store_record(target, records, entry * size, sums)
 
     return kernel
 
@@ -180,8 +185,7 @@ def primitive_equations(target, output, surface):
                                 (residual, weight, block * output.channels + p),
                                 sums,
                             )
-                for s in ti.static(range(size)):
-                    records[entry * size + s] = target.sum_lanes(sums[s])
+                store_record(target, records, entry * size, sums)
 
     def add_pixels(u, v, intrinsics, primitive, ids, inverse, robust, sums):
         residual, weight, i = robust
