@@ -116,6 +116,26 @@ ON_GPU = (
 )
 
 
+# Of tiles' blocks alone, in which 16 pixels lie side by side whatever the packets are: these families get wider ones
+# on processors that have them.
+WIDE = (
+    "clear_visibility",
+    "visible_discs",
+    "visible_planes",
+    "value_of_depth",
+    "residuals",
+    "background_residuals",
+    "background_residuals_dense",
+    "normal_equations",
+    "primitive_equations",
+)
+
+
+def wide_kernels(target):
+    """Those of `all_kernels` that are compiled with 16 lanes, too."""
+    return {name: entry for name, entry in all_kernels(target).items() if entry.family in WIDE}
+
+
 def all_kernels(target):
     """Every kernel of the library for a target: {name: Entry}, in the order of the data."""
     families = (
