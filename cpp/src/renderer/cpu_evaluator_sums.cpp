@@ -114,7 +114,7 @@ bool CpuEvaluator::compare_strip(const TileContext& context, const Observation& 
     return compare_background(context, observation, loss, run, background_.data(), work, costs, sums_.data());
   bool valid = true;
   find_visible_in_strip(context, strip, work);
-  show(context, run, 0, work);
+  for (int quad = 0; quad < quads_of(run); ++quad) show(context, run, quad, work);
   for (int j = 0; j < run.count; ++j)
     valid = load_observation(context, observation, run.first + j, j, work) && valid;
   compare(context, loss, run, work, costs, sums_.data());
