@@ -260,3 +260,12 @@ def test_amended_ir():
     assert re.search(r"%2 = load .*!invariant.load !9999", text) and "\n!9999 = !{}\n" in text
     for exact in (lower.EXACT[0], "residuals_huber", "background_residuals_dense_huber"):
         assert "fadd float" in lower.amend(exact, ir, "v3")
+
+
+def test_the_order_of_sums_is_settled():
+    """But for those across lanes, which nothing else depends on."""
+    sums = [
+        "  %1 = fadd reassoc nsz contract <8 x float> %a, %b",
+        "  %2 = call reassoc nsz contract float @llvm.vector.reduce.fadd.v8f32(float 0.0, <8 x float> %1)",
+    ]
+    assert lower.settle_order("\n".join(sums)).split("\n") == [sums[0].replace("reassoc ", ""), sums[1]]

@@ -189,7 +189,7 @@ def test_a_mask_does_not_show_what_is_around_the_camera():
 
 
 def test_where_the_fit_ended():
-    start, end = scene((0, 0, 1), 0.3), scene((0, 0, 0.1), 0.3)
+    start, end = (fit_warnings.camera_within(scene((0, 0, z), 0.3)) for z in (1, 0.1))
     (text,) = fit_warnings.of_place(started(), None, start, end, np.ones(9))
     assert "within the model ball where the fit ended" in text
 

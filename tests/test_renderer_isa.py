@@ -100,6 +100,21 @@ def test_importing_with_a_bad_level_does_not_fail():
     assert finished.returncode == 0, finished.stderr
 
 
+THREADS = """
+from test_renderer_repeatable import test_any_number_of_threads_with_silhouettes as any_number_of_threads
+
+for planes in (False, True):
+    any_number_of_threads(planes, "distance")
+"""
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_any_number_of_threads_at_every_level(level):
+    """Which lane a pixel's edge comes to lie in depends on the threads: what it gives must not, in narrow registers."""
+    finished = run(THREADS, level)
+    assert finished.returncode == 0, finished.stderr
+
+
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_every_output_has_kernels_at_every_level(by_level, output):
     assert all(np.isfinite(arrays["0 image"][..., OUTPUTS.index(output)]).any() for arrays in by_level.values())

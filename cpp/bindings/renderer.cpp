@@ -361,9 +361,9 @@ py::dict fit_image(LockedRenderer& self, const py::object& observed, const py::o
                    const std::tuple<int, double, double>& loss, const py::object& theta0, bool gauss_newton,
                    std::size_t max_steps, double gradient_tolerance, double step_tolerance,
                    double cost_tolerance, double initial_damping,
-                   const std::vector<std::tuple<std::size_t, double, double>>& priors,
-                   const std::vector<double>& lower, const std::vector<double>& upper,
-                   const py::object& callback, int levels, bool uncertainty, std::size_t dense_limit) {
+                   const std::tuple<DoubleArray, DoubleArray, DoubleArray>& priors, const DoubleArray& lower,
+                   const DoubleArray& upper, const py::object& callback, int levels, bool uncertainty,
+                   std::size_t dense_limit) {
   const DoubleArray values = theta_of(theta0);
   const Span<const double> in = bindings::span_of(values);
   const Observation observation = observation_of(self.get(), observed, weights);
@@ -374,9 +374,12 @@ py::dict fit_image(LockedRenderer& self, const py::object& observed, const py::o
   options.step_tolerance = step_tolerance;
   options.cost_tolerance = cost_tolerance;
   options.initial_damping = initial_damping;
-  for (const auto& [index, mean, sigma] : priors) options.priors.push_back({index, mean, sigma});
-  options.lower = lower;
-  options.upper = upper;
+  const auto& [indices, means, sigmas] = priors;
+  for (py::ssize_t k = 0; k < indices.size(); ++k)
+    options.priors.push_back(
+        {static_cast<std::size_t>(indices.data()[k]), means.data()[k], sigmas.data()[k]});
+  options.lower.assign(lower.data(), lower.data() + lower.size());
+  options.upper.assign(upper.data(), upper.data() + upper.size());
   options.uncertainty = uncertainty;
   options.deferred = true;
   options.dense_limit = dense_limit;
@@ -430,6 +433,12 @@ void bind_renderer(py::module_& module) {
            [](LockedRenderer& self, const py::object& theta) {
              const DoubleArray values = theta_of(theta);
              return scene_numbers(self.get().scene_at(bindings::span_of(values)));
+           })
+      .def("extent",
+           [](LockedRenderer& self, const py::object& theta) {
+             const DoubleArray values = theta_of(theta);
+             const Extent extent = self.get().extent(bindings::span_of(values));
+             return py::make_tuple(extent.near, extent.far, extent.around_camera);
            })
       .def("blocks", &blocks)
       .def_property_readonly("theta0",

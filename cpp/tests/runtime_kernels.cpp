@@ -38,7 +38,8 @@ TEST_CASE("vertices in the camera's frame, as the CPU has them") {
   for (std::size_t i = 0; i < 12; ++i) T[i] = std::sin(static_cast<float>(i));
   for (std::size_t i = 0; i < 3 * count; ++i) vertices[i] = std::cos(static_cast<float>(i));
   kernels::prepare_vertices_arguments on_cpu;
-  on_cpu.stride = numbers;
+  on_cpu.stride = on_cpu.camera_stride = numbers;
+  on_cpu.first = 0;
   on_cpu.T_camera_mesh = array(T.data()), on_cpu.vertices = array(vertices.data());
   on_cpu.vertices_camera = array(expected.data());
   launch(active_level().kernels->prepare_vertices, on_cpu, 0, numbers);
@@ -51,7 +52,8 @@ TEST_CASE("vertices in the camera's frame, as the CPU has them") {
     std::copy_n(T.data(), 12, T_host.host());
     std::copy_n(vertices.data(), 3 * count, vertices_host.host());
     kernels::prepare_vertices_arguments a;
-    a.stride = static_cast<int>(count);
+    a.stride = a.camera_stride = static_cast<int>(count);
+    a.first = 0;
     a.T_camera_mesh = array(T_device), a.vertices = array(vertices_device), a.vertices_camera = array(camera);
     const auto sequence = device->make_sequence();
     {

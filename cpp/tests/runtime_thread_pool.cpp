@@ -1,13 +1,17 @@
 #include <doctest/doctest.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <chrono>
+#include <filesystem>
+#include <fstream>
 #include <memory>
 #include <mutex>
 #include <set>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -70,17 +74,34 @@ void stop_here(int) {
   while (!go_on) continue;
 }
 
+// The threads of this process, as the system calls them.
+std::set<int> thread_ids() {
+  std::set<int> ids;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task"))
+    ids.insert(std::stoi(entry.path().filename().string()));
+  return ids;
+}
+
+void wait_until_asleep(int id) {
+  const std::string path = "/proc/self/task/" + std::to_string(id) + "/stat";
+  for (std::string stat; stat.find(") S ") == std::string::npos; usleep(100)) {
+    std::ifstream file(path);
+    std::getline(file, stat);
+  }
+}
+
 // The worker of a pool of two; it is asleep when this returns.
 pthread_t worker_of(ThreadPool& pool) {
   std::atomic<bool> found{false};
   pthread_t worker{};
+  long id = 0;
   while (!found) {
     pool.parallel_for(8, 1, [&](int, int, int thread) {
       usleep(500);
-      if (thread == 1 && !found.exchange(true)) worker = pthread_self();
+      if (thread == 1 && !found.exchange(true)) worker = pthread_self(), id = syscall(SYS_gettid);
     });
   }
-  usleep(2000);
+  wait_until_asleep(static_cast<int>(id));
   return worker;
 }
 
@@ -123,8 +144,11 @@ TEST_CASE("workers that sleep are not woken for less than waking takes") {
   constexpr int rounds = 40;
   int shared = 0;
   for (int round = 0; round < rounds; ++round) {
+    const std::set<int> before = thread_ids();
     ThreadPool pool(2);
-    usleep(1000);  // long enough for the worker to fall asleep
+    for (const int id : thread_ids()) {
+      if (before.count(id) == 0) wait_until_asleep(id);
+    }
     std::atomic<bool> by_others{false};
     const auto start = std::chrono::steady_clock::now();
     pool.parallel_for(8, 1, [&](int, int, int thread) {
@@ -147,23 +171,19 @@ void stay_on(pthread_t thread, int processor) {
   pthread_setaffinity_np(thread, sizeof set, &set);
 }
 
-}  // namespace
-
-namespace {
-
 // Loops of which the worker's part takes longer by far.
-void unequal_loops(ThreadPool& pool) {
-  for (int loop = 0; loop < 5; ++loop) {
-    pool.parallel_for(4, 1, [&](int, int, int thread) {
-      thread == 0 ? static_cast<void>(usleep(300)) : spin_for(std::chrono::milliseconds(10));
-    });
+void unequal_loops(ThreadPool& pool, int loops, std::chrono::microseconds time) {
+  for (int loop = 0; loop < loops; ++loop) {
+    pool.parallel_for(
+        4, 1, [&](int, int, int thread) { thread == 0 ? static_cast<void>(usleep(300)) : spin_for(time); });
   }
 }
 
-// Whether a worker takes part in any of some loops.
+// Whether a worker takes part in any of some loops, which end before a rest does.
 bool helped(ThreadPool& pool) {
   std::atomic<bool> by_others{false};
-  for (int loop = 0; loop < 20; ++loop) {
+  const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(60);
+  while (!by_others && std::chrono::steady_clock::now() < until) {
     pool.parallel_for(8, 1, [&](int, int, int thread) {
       usleep(500);
       if (thread != 0) by_others = true;
@@ -188,7 +208,7 @@ TEST_CASE("a worker sent away from its processor rests for a while") {
   stay_on(busy.native_handle(), processor);
   bool rested = false;
   for (int tries = 0; tries < 10 && !rested; ++tries) {  // the caller may be sent away, too
-    unequal_loops(pool);
+    unequal_loops(pool, 5, std::chrono::milliseconds(10));
     rested = !helped(pool);
   }
   stop = true;
@@ -199,10 +219,10 @@ TEST_CASE("a worker sent away from its processor rests for a while") {
 
 TEST_CASE("a worker that is slow does not rest") {
   bool takes_part = false;
-  for (int tries = 0; tries < 20 && !takes_part; ++tries) {  // on a busy machine it may be sent away
+  for (int tries = 0; tries < 100 && !takes_part; ++tries) {  // on a busy machine it may be sent away
     ThreadPool pool(2);
     worker_of(pool);
-    unequal_loops(pool);
+    unequal_loops(pool, 2, std::chrono::milliseconds(3));
     takes_part = helped(pool);
   }
   CHECK(takes_part);

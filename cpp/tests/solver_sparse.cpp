@@ -26,7 +26,8 @@ class Grid : public LeastSquaresProblem {
  public:
   // `loose`: of the parameters, how many no row speaks of. `gauges`: parts of the grid that only differences
   // see.
-  Grid(int across, int block, int loose, int gauges, bool sparse) : sparse_(sparse) {
+  // `slides`: of the parameters of a node only one sum is seen, as of a vertex in a plane.
+  Grid(int across, int block, int loose, int gauges, bool sparse, bool slides = false) : sparse_(sparse) {
     std::mt19937 random(7);
     std::uniform_real_distribution<double> number(-1, 1);
     const int nodes = across * across;
@@ -44,6 +45,7 @@ class Grid : public LeastSquaresProblem {
             row.entries.emplace_back(a * block + i, x);
             row.entries.emplace_back(b * block + i, i < gauges ? -x : number(random));
           }
+          if (slides) slide(row, block);
           row.datum = number(random);
           rows_.push_back(row);
         }
@@ -93,6 +95,13 @@ class Grid : public LeastSquaresProblem {
     std::vector<std::pair<int, double>> entries;
     double datum = 0;
   };
+  static void slide(Row& row, int block) {
+    const double shares[2] = {row.entries[0].second, row.entries[1].second};
+    for (auto& [i, a] : row.entries) {
+      const int node = i / block;
+      a = shares[node == row.entries[0].first / block ? 0 : 1] * std::cos(1.0 + 3 * (i % block) + 0.7 * node);
+    }
+  }
   // A gentle nonlinearity.
   static double bent(double x) { return x + 0.05 * x * x * x; }
   double residual(const Row& row, Span<const double> x) const {
@@ -202,8 +211,8 @@ TEST_CASE("A sparse factor solves what a dense one solves") {
 }
 
 TEST_CASE("What a sparse matrix determines is what the same, taken as dense, determines") {
-  for (const int gauges : {0, 1, 2}) {
-    Grid grid(13, 2, 3, gauges, true);
+  for (const int gauges : {0, 1, 2, 3}) {  // 3: none, but nodes of three parameters that slide
+    Grid grid(13, gauges == 3 ? 3 : 2, 3, gauges % 3, true, gauges == 3);
     const std::size_t n = grid.size();
     Numbers theta(n, 0.1), H(n * n), g(n);
     grid.normal_equations(theta, H, g);
@@ -230,9 +239,10 @@ TEST_CASE("What a sparse matrix determines is what the same, taken as dense, det
         CHECK(std::abs(a.entry(i, i) - inverse(i, i)) <= 1e-8 * inverse.norm());
       if (a.null.cols() == 0) continue;
       // The same span.
+      const Matrix found = a.null, expected = b.null;
       const Matrix q =
-          Eigen::HouseholderQR<Matrix>(b.null).householderQ() * Matrix::Identity(a.size(), a.null.cols());
-      CHECK((a.null - q * (q.transpose() * a.null)).norm() <= 1e-7);
+          Eigen::HouseholderQR<Matrix>(expected).householderQ() * Matrix::Identity(a.size(), found.cols());
+      CHECK((found - q * (q.transpose() * found)).norm() <= 1e-7);
     }
   }
 }

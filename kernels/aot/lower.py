@@ -23,6 +23,8 @@ WIDE_LEVEL, WIDE_LANES = "v4", 16
 EXACT = ("prepare_triangles", "primitive_sums", "part_sums")
 # So must what a residual costs, whichever of these kernels finds it (pipeline/residuals.py).
 EXACT_ON_CPU = re.compile(r"(background_)?residuals_")
+# Where a packet takes more than one register.
+SPLITS_PACKETS = ("v2",)
 
 
 def symbol(name, level):
@@ -41,6 +43,15 @@ def amend(name, ir, level):
     ir = ir.replace("reassoc ninf nsz ", "" if exact else "reassoc nsz contract ")
     ir = re.sub(r"= (add|sub|mul) i32 ", r"= \1 nsw i32 ", ir)
     return _mark_argument_loads(ir)
+
+
+def settle_order(ir):
+    """Optimised IR whose sums and products are computed in the order that they have there.
+
+    The code generator arranges those of each register anew: where a packet is split, a pixel's value would depend on
+    its lane, and where its lane depends on the number of threads, so would the image. Sums across lanes stay free.
+    """
+    return re.sub(r"= (f\w+) reassoc ", r"= \1 ", ir)
 
 
 def _mark_argument_loads(ir):
@@ -84,6 +95,8 @@ def lower(modules, level):
     for name, ir in modules.items():
         module = llvm.parse_assembly(amend(name, ir, level))
         _optimise(module, machine)
+        if level in SPLITS_PACKETS:
+            module = llvm.parse_assembly(settle_order(str(module)))
         if linked is None:
             linked = module
         else:

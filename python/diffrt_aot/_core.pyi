@@ -120,15 +120,16 @@ class Renderer:
         step_tolerance: float,
         cost_tolerance: float,
         initial_damping: float,
-        priors: list[tuple[int, float, float]],
-        lower: list[float],
-        upper: list[float],
+        priors: tuple[_Doubles, _Doubles, _Doubles],
+        lower: _Doubles,
+        upper: _Doubles,
         callback: Callable[..., bool | None] | None,
         levels: int,
         uncertainty: bool,
         dense_limit: int,
     ) -> dict[str, Any]: ...
     def scene_numbers(self, theta: npt.ArrayLike) -> dict[str, dict[str, Any]]: ...
+    def extent(self, theta: npt.ArrayLike) -> tuple[float, float, list[str]]: ...
     def blocks(self) -> list[tuple[str, int, int, bool]]: ...
     @property
     def theta0(self) -> list[float]: ...

@@ -210,8 +210,7 @@ def fit(
         raise InvalidTypeError(f"callback: must be callable, got {describe(callback)}")
     max_steps = whole_number("max_steps", max_steps, 0, _INT_MAX)
     levels = min(whole_number("levels", levels, 1, 2**63, advice=" (1: full size only)"), _INT_MAX)
-    if theta0 is not None:
-        theta0 = _start(renderer, theta0)
+    start = renderer.theta0 if theta0 is None else _start(renderer, theta0)
     begin = time.perf_counter()
     lower, upper = _bounds(renderer, bounds)
     given_weights = None if weights is None else image_argument("weights", weights, renderer._core)
@@ -220,7 +219,7 @@ def fit(
         seen.image,
         given_weights,
         loss_argument(loss),
-        renderer.theta0 if theta0 is None else theta0,
+        start,
         method == "gauss-newton",
         max_steps,
         finite_float("gradient_tolerance", gradient_tolerance),
@@ -238,15 +237,14 @@ def fit(
     theta = raw["theta"]
     row_starts, columns, values = raw["H"]
     H = CompressedRows(row_starts, columns, values, (theta.size, theta.size))
-    scene = renderer.scene_at(theta)
-    told = fit_warnings.of_fit(renderer, theta0, theta, scene, seen, loss, raw["data_cost"], raw["count"])
+    told = fit_warnings.of_fit(renderer, start, theta, seen, loss, raw["data_cost"], raw["count"])
     if raw["status"] != Status.NOT_SEEN.value:  # which says it of all
         told += fit_warnings.of_unseen(renderer, raw["unseen"])
     for text in told:
         warnings.warn(text, FitWarning, stacklevel=2)
     return FitResult(
         theta=theta,
-        scene=scene,
+        scene=deferred(lambda: renderer.scene_at(theta)),
         cost=raw["cost"],
         count=raw["count"],
         status=Status(raw["status"]),
@@ -356,24 +354,27 @@ def _spread(argument: str, name: str, value: npt.ArrayLike, size: int) -> FloatA
     return np.broadcast_to(numbers, (size,))
 
 
-def _bounds(renderer: Renderer, bounds: Mapping[str, Any] | None) -> tuple[list[float], list[float]]:
+def _bounds(renderer: Renderer, bounds: Mapping[str, Any] | None) -> tuple[FloatArray, FloatArray]:
     if bounds is None or (isinstance(bounds, Mapping) and not bounds):
-        return [], []
+        return np.empty(0), np.empty(0)
     lower = np.full(len(renderer.theta0), -np.inf)
     upper = np.full(len(renderer.theta0), np.inf)
     for block, name, (low, high) in _blocks(renderer, "bounds", bounds):
         lower[block] = _spread("bounds", name, low, block.stop - block.start)
         upper[block] = _spread("bounds", name, high, block.stop - block.start)
-    return lower.tolist(), upper.tolist()
+    return lower, upper
 
 
-def _priors(renderer: Renderer, priors: Mapping[str, Any] | None) -> list[tuple[int, float, float]]:
-    result: list[tuple[int, float, float]] = []
+def _priors(renderer: Renderer, priors: Mapping[str, Any] | None) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Indices, means and sigmas."""
+    columns: list[list[FloatArray]] = [[np.empty(0)], [np.empty(0)], [np.empty(0)]]
     for block, name, (mean, sigma) in _blocks(renderer, "priors", {} if priors is None else priors):
         size = block.stop - block.start
-        means, sigmas = _spread("priors", name, mean, size), _spread("priors", name, sigma, size)
-        result += [(block.start + i, float(means[i]), float(sigmas[i])) for i in range(size)]
-    return result
+        columns[0].append(np.arange(block.start, block.stop, dtype=np.float64))
+        columns[1].append(_spread("priors", name, mean, size))
+        columns[2].append(_spread("priors", name, sigma, size))
+    indices, means, sigmas = (np.concatenate(column) for column in columns)
+    return indices, means, sigmas
 
 
 def _null_names(renderer: Renderer, directions: CompressedRows, H: CompressedRows) -> list[str]:

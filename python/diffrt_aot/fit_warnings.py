@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from . import _core
 from ._outputs import METRIC_OUTPUTS, channel_outputs
 from .errors import InvalidValueError
 from .losses import Loss
 from .scene import Scene
-from .shapes import Mesh, Plane, Sphere
 
 if TYPE_CHECKING:
     from .renderer import Renderer
@@ -194,18 +194,17 @@ def of_fit(
     renderer: Renderer,
     theta0: Any,
     theta: Any,
-    scene: Scene,
     observed: Observed,
     loss: Loss | None,
     data_cost: float,
     count: int,
 ) -> list[str]:
-    """Return all there is to say of a fit that ended at theta, in `scene`."""
-    start = renderer.scene if theta0 is None else renderer.scene_at(theta0)
+    """Return all there is to say of a fit that ended at theta."""
+    near, far, inside_at_start = renderer._core.extent(theta0)
     return [
         *observed.warnings,
-        *of_units(start, observed.lengths),
-        *of_place(renderer, theta0, start, scene, observed.lengths),
+        *of_units((near, far), observed.lengths),
+        *of_place(renderer, theta0, inside_at_start, renderer._core.extent(theta)[2], observed.lengths),
         *of_residuals(renderer, theta, observed, loss, data_cost, count),
     ]
 
@@ -223,12 +222,12 @@ def of_unseen(renderer: Renderer, unseen: Sequence[int]) -> list[str]:
     ]
 
 
-def of_units(scene: Scene, lengths: Array) -> list[str]:
+def of_units(reach: tuple[float, float], lengths: Array) -> list[str]:
     """Return a warning where most of what is measured lies far beyond the model, or before it."""
-    if not lengths.size or not scene.shapes:
+    near, far = reach
+    if not lengths.size or near > far:  # there is no model
         return []
     measured = float(np.median(lengths))
-    near, far = _reach(scene)
     if near / _NEARER <= measured <= far * _UNITS:
         return []
     ratio = measured / far if measured > far else near / measured
@@ -242,7 +241,7 @@ def of_units(scene: Scene, lengths: Array) -> list[str]:
 
 def likely_scale(scene: Scene, lengths: Array, scale: float) -> str | None:
     """Return the scale that brings lengths, which were read with `scale`, to where the model is; None for none."""
-    near, far = _reach(scene)
+    near, far = reach_of(scene)
 
     def apart(text: str) -> float:
         above, _, below = text.partition("/")
@@ -253,14 +252,16 @@ def likely_scale(scene: Scene, lengths: Array, scale: float) -> str | None:
     return best if apart(best) <= 3 else None
 
 
-def _reach(scene: Scene) -> tuple[float, float]:
-    spans = [_span(scene, shape) for shape in scene.shapes.values()]
-    return min(near for near, _ in spans), max(far for _, far in spans)
+def reach_of(scene: Scene) -> tuple[float, float]:
+    """Return from how near to how far from the camera the shapes may be seen [scene units]."""
+    near, far, _ = _extent(scene)
+    return near, far
 
 
-def of_place(renderer: Renderer, theta0: Any, start: Scene, end: Scene, lengths: Array) -> list[str]:
+def of_place(
+    renderer: Renderer, theta0: Any, inside_at_start: list[str], inside_at_end: list[str], lengths: Array
+) -> list[str]:
     """Return a warning where the camera stands within a model that is not the room around it."""
-    inside_at_start, inside_at_end = camera_within(start), camera_within(end)
     names = [name for name in inside_at_end if name not in inside_at_start]
     if inside_at_start and (lengths.size or "mask" in renderer.outputs):
         if lengths.size:
@@ -283,48 +284,11 @@ def of_place(renderer: Renderer, theta0: Any, start: Scene, end: Scene, lengths:
 
 def camera_within(scene: Scene) -> list[str]:
     """Return the names of the spheres and closed meshes that the camera's centre lies in."""
-    return [name for name, shape in scene.shapes.items() if _contains(shape, scene.camera.T_world_camera[:3, 3])]
+    return _extent(scene)[2]
 
 
-def _contains(shape: Any, center: Array) -> bool:
-    if isinstance(shape, Sphere):
-        return bool(np.linalg.norm(center - shape.center) < shape.radius)
-    if not isinstance(shape, Mesh):
-        return False
-    c = shape.T_world_mesh[:3, :3].T @ (center - shape.T_world_mesh[:3, 3])
-    low, high = _box(shape)
-    if not (np.all(c > low) and np.all(c < high)):
-        return False
-    # The solid angle that the faces cover (van Oosterom and Strackee 1983): the whole sphere from within a closed mesh
-    corners = (shape.vertices - c)[shape.faces]
-    a, b, d = corners[:, 0], corners[:, 1], corners[:, 2]
-    la, lb, ld = (np.linalg.norm(corner, axis=1) for corner in (a, b, d))
-    volume = np.einsum("ij,ij->i", a, np.cross(b, d))
-    rest = la * lb * ld + (a * b).sum(1) * ld + (b * d).sum(1) * la + (a * d).sum(1) * lb
-    return bool(abs(2 * np.arctan2(volume, rest).sum()) > 2 * math.pi)
-
-
-def _box(mesh: Mesh) -> tuple[Array, Array]:
-    """The least and the largest coordinates of a mesh, in its frame; vertices that no face uses may be anywhere."""
-    used = np.zeros(len(mesh.vertices), bool)
-    used[mesh.faces] = True
-    coordinates = np.ascontiguousarray(mesh.vertices[used].T)  # along rows NumPy is 20 times as fast
-    return coordinates.min(axis=1), coordinates.max(axis=1)
-
-
-def _span(scene: Scene, shape: Any) -> tuple[float, float]:
-    """From how near to how far from the camera a shape may be seen; a plane's end is a guess."""
-    center = scene.camera.T_world_camera[:3, 3]
-    if isinstance(shape, Sphere):
-        distance = float(np.linalg.norm(center - shape.center))
-        return max(distance - shape.radius, 0.0), distance + shape.radius
-    if isinstance(shape, Plane):
-        distance = abs(float(shape.normal @ (shape.point - center)))
-        return distance, 10 * distance
-    c = shape.T_world_mesh[:3, :3].T @ (center - shape.T_world_mesh[:3, 3])
-    low, high = (corner - c for corner in _box(shape))
-    near = np.linalg.norm(np.maximum(np.maximum(low, -high), 0.0))
-    return float(near), float(np.linalg.norm(np.maximum(np.abs(low), np.abs(high))))
+def _extent(scene: Scene) -> tuple[float, float, list[str]]:
+    return _core.Renderer(scene, [], ["mask"], [], False, [], "cpu", 1, 0).extent(np.empty(0))
 
 
 def of_residuals(

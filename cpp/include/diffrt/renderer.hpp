@@ -105,6 +105,12 @@ struct SharedCost {
   double before = 0, now = 0;
 };
 
+// Where the shapes of a scene are, seen from the camera.
+struct Extent {
+  double near = 0, far = 0;                // how far the nearest and the farthest may be [scene units]
+  std::vector<std::string> around_camera;  // the spheres and closed meshes that the camera stands in
+};
+
 // How a pose block is differentiated.
 enum class PoseDerivative {
   theta,    // by the numbers in theta: J is the derivative of render(theta)
@@ -179,6 +185,8 @@ class DIFFRT_API Renderer {
 
   // The scene at theta: poses applied, values replaced.
   Scene scene_at(Span<const double> theta) const;
+  // Of that scene, by bounds of its shapes. A plane ends at ten times its distance, which is a guess.
+  Extent extent(Span<const double> theta) const;
   // out = theta [+] delta: poses T <- T exp(delta), the rest added.
   void plus(Span<const double> theta, Span<const double> delta, Span<double> out) const;
   // Row i of d (theta [+] delta) / d delta at delta = 0.

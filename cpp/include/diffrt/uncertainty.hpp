@@ -1,44 +1,37 @@
 // What the data say of the answer, and what they do not.
 #pragma once
 
-#include <memory>
+#include <cstddef>
 #include <vector>
 
-#include "diffrt/export.hpp"
 #include "diffrt/sparse.hpp"
 
 namespace diffrt {
 
-namespace solver {
-class Analysis;  // internal
-}
-
 // Of the parameters at the end of a solve that no bound holds; a held one counts as known. Everything is
 // computed when it is first asked for, and kept; from any thread. SolveResult says what each means.
-class DIFFRT_API Uncertainty {
+class Uncertainty {
  public:
-  explicit Uncertainty(std::shared_ptr<const solver::Analysis> analysis) : analysis_(std::move(analysis)) {}
+  virtual ~Uncertainty() = default;
 
   // rank + null directions = free parameters.
-  std::size_t rank() const;
+  virtual std::size_t rank() const = 0;
   // A row for each, with P columns. Entries that are zero are not stored.
-  const SparseMatrix& null_directions() const;
+  virtual const SparseMatrix& null_directions() const = 0;
   // NaN where no residuals are left over.
-  double residual_variance() const;
+  virtual double residual_variance() const = 0;
 
   // The root of the covariance's diagonal, P numbers: infinity for a parameter that takes part in a null
-  // direction, 0 for one that is held. Empty where residual_variance() is NaN; the second, also where the
-  // problem does not offer gradient_scatter. Costs what the entries of H's factor cost; the second, a
-  // solution for each parameter.
-  const std::vector<double>& standard_deviations() const;
-  const std::vector<double>& standard_deviations_sandwich() const;
+  // direction, 0 for one that is held. Empty where residual_variance() is NaN. Costs what the entries of H's
+  // factor cost.
+  virtual const std::vector<double>& standard_deviations() const = 0;
+  // The same of the sandwich; empty also where the problem does not offer gradient_scatter. Costs a solution
+  // for each parameter.
+  virtual const std::vector<double>& standard_deviations_sandwich() const = 0;
 
-  // P x P, row-major; empty as above. Throws SolverArgumentError beyond SolveOptions::dense_limit.
-  std::vector<double> covariance() const;
-  std::vector<double> covariance_sandwich() const;
-
- private:
-  std::shared_ptr<const solver::Analysis> analysis_;
+  // P x P, row-major; empty as above. They throw SolverArgumentError beyond SolveOptions::dense_limit.
+  virtual std::vector<double> covariance() const = 0;
+  virtual std::vector<double> covariance_sandwich() const = 0;
 };
 
 }  // namespace diffrt

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "extent.hpp"
 #include "memory.hpp"
 #include "renderer/evaluator.hpp"
 #include "sparse.hpp"
@@ -68,6 +69,16 @@ void Renderer::gradient_scatter(Span<const double> theta, const Observation& obs
 void Renderer::check(Span<const double> theta) const { evaluator_->parameters().check(theta); }
 void Renderer::check(const Observation& observation) const { evaluator_->check(observation); }
 Scene Renderer::scene_at(Span<const double> theta) const { return evaluator_->parameters().scene_at(theta); }
+Extent Renderer::extent(Span<const double> theta) const {
+  const Scene scene = scene_at(theta);
+  Extent extent{std::numeric_limits<double>::infinity(), 0, {}};
+  for (const auto& [name, shape] : scene.shapes) {
+    const auto [near, far] = reach_of(shape, scene.camera);
+    extent.near = std::min(extent.near, near), extent.far = std::max(extent.far, far);
+    if (contains_camera(shape, scene.camera)) extent.around_camera.push_back(name);
+  }
+  return extent;
+}
 void Renderer::plus(Span<const double> theta, Span<const double> delta, Span<double> out) const {
   evaluator_->parameters().plus(theta, delta, out);
 }

@@ -67,6 +67,7 @@ void SparseSums::set_pattern(Nodes nodes, std::vector<std::uint64_t> pairs) {
   std::sort(pairs.begin(), pairs.end());
   pairs.erase(std::unique(pairs.begin(), pairs.end()), pairs.end());
   base_size_ = merge({}, pairs, 0, base_);
+  diagonal_.clear();
   for (int i = 0; i < nodes_.count(); ++i) diagonal_.push_back(base_.find(i, i)->place);
   values_.assign(base_size_, 0.0);
   rows_ = &base_;
@@ -74,12 +75,14 @@ void SparseSums::set_pattern(Nodes nodes, std::vector<std::uint64_t> pairs) {
 
 void SparseSums::begin(Span<const std::uint64_t> others) {
   std::size_t size = values_.size();
-  if (others.size() != others_.size() || !std::equal(others.begin(), others.end(), others_.begin())) {
+  if (rows_ == nullptr || others.size() != others_.size() ||
+      !std::equal(others.begin(), others.end(), others_.begin())) {
+    rows_ = nullptr;  // until all is there: memory may run out
     others_.assign(others.begin(), others.end());
     size = merge(base_, others, base_size_, all_);
-    rows_ = &all_;
   }
   values_.assign(size, 0.0);
+  if (rows_ == nullptr) rows_ = &all_;
 }
 
 void SparseSums::add(const Pieces& a, const double* M, int stride) {

@@ -25,7 +25,7 @@ class SparseSums {
 
   // Pairs of nodes that always have a block; each node has one with itself.
   void set_pattern(Nodes nodes, std::vector<std::uint64_t> pairs);
-  bool has_pattern() const { return !base_.starts.empty(); }
+  bool has_pattern() const { return !values_.empty(); }
   const Nodes& nodes() const { return nodes_; }
 
   // Whether pairs of the pattern, or a node with itself.

@@ -117,11 +117,10 @@ void Analysis::find_null_directions() const {
   for (const auto& part : determined().parts()) {
     for (Index k = 0; k < part->null.cols(); ++k) {
       Direction direction;
-      for (Index i = 0; i < part->size(); ++i) {
-        const double share = part->null(i, k);
-        const int at = part->members[count(i)];
-        if (share != 0) direction[at] = share * scale_[at];
-        if (std::abs(share) > kShare) undetermined_[count(at)] = 1;
+      for (Sparse::InnerIterator entry(part->null, k); entry; ++entry) {
+        const int at = part->members[count(entry.row())];
+        direction[at] = entry.value() * scale_[at];
+        if (std::abs(entry.value()) > kShare) undetermined_[count(at)] = 1;
       }
       if (!flat_) {
         direction = to_tangent(direction);
@@ -186,7 +185,7 @@ double Analysis::factor(bool sandwich) const {
   return sandwich ? rows_ / (rows_ - static_cast<double>(rank())) : residual_variance();
 }
 
-const std::vector<double>& Analysis::standard_deviations(bool sandwich) const {
+const std::vector<double>& Analysis::deviations(bool sandwich) const {
   const std::lock_guard<std::recursive_mutex> lock(mutex_);
   std::optional<std::vector<double>>& known = deviations_[sandwich ? 1 : 0];
   if (known) return *known;
@@ -267,7 +266,7 @@ Matrix Analysis::inverse(bool sandwich) const {
   return out;
 }
 
-std::vector<double> Analysis::covariance(bool sandwich) const {
+std::vector<double> Analysis::covariances(bool sandwich) const {
   if (count(size_) > dense_limit_) {
     throw SolverArgumentError("covariance: there are " + std::to_string(size_) +
                               " parameters, and dense_limit is " + std::to_string(dense_limit_) +
@@ -314,19 +313,3 @@ void Analysis::test(LeastSquaresProblem& problem, const SolveOptions& options, c
 }
 
 }  // namespace diffrt::solver
-
-namespace diffrt {
-
-std::size_t Uncertainty::rank() const { return analysis_->rank(); }
-const SparseMatrix& Uncertainty::null_directions() const { return analysis_->null_directions(); }
-double Uncertainty::residual_variance() const { return analysis_->residual_variance(); }
-const std::vector<double>& Uncertainty::standard_deviations() const {
-  return analysis_->standard_deviations(false);
-}
-const std::vector<double>& Uncertainty::standard_deviations_sandwich() const {
-  return analysis_->standard_deviations(true);
-}
-std::vector<double> Uncertainty::covariance() const { return analysis_->covariance(false); }
-std::vector<double> Uncertainty::covariance_sandwich() const { return analysis_->covariance(true); }
-
-}  // namespace diffrt

@@ -14,7 +14,7 @@
 namespace diffrt::solver {
 
 // Keeps what it takes, and computes what it is asked for.
-class Analysis {
+class Analysis : public Uncertainty {
  public:
   // From the model at result's theta, where `point` is the cost; `frozen` are the parameters held at a bound.
   // The model is in the coordinates of `chart`; `null_threshold` is resolved.
@@ -26,15 +26,19 @@ class Analysis {
   void test(LeastSquaresProblem& problem, const SolveOptions& options, const Point& point,
             const Vector& theta);
 
-  std::size_t rank() const;
-  const SparseMatrix& null_directions() const;
-  double residual_variance() const;
-  const std::vector<double>& standard_deviations(bool sandwich) const;
-  std::vector<double> covariance(bool sandwich) const;
+  std::size_t rank() const override;
+  const SparseMatrix& null_directions() const override;
+  double residual_variance() const override;
+  const std::vector<double>& standard_deviations() const override { return deviations(false); }
+  const std::vector<double>& standard_deviations_sandwich() const override { return deviations(true); }
+  std::vector<double> covariance() const override { return covariances(false); }
+  std::vector<double> covariance_sandwich() const override { return covariances(true); }
 
  private:
   using Direction = std::map<int, double>;  // entries by parameter
 
+  const std::vector<double>& deviations(bool sandwich) const;
+  std::vector<double> covariances(bool sandwich) const;
   const Determined& determined() const;
   void find_null_directions() const;
   double factor(bool sandwich) const;
@@ -50,8 +54,8 @@ class Analysis {
   Sparse A_;  // the scaled model
   Mask free_;
   bool flat_;
-  Sparse inverse_,
-      rows_of_inverse_;      // from the chart's coordinates to the tangent space, and transposed; unless flat
+  Sparse inverse_;           // from the chart's coordinates to the tangent space, unless flat
+  Sparse rows_of_inverse_;   // the same transposed
   std::optional<Sparse> M_;  // the scatter of the gradient, in A_'s coordinates
 
   Matrix apparent_;  // directions that did not pass the test, one deviation long

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "diffrt/span.hpp"
+#include "solver/panel_factor.hpp"
 
 namespace diffrt::solver {
 namespace {
@@ -237,10 +238,10 @@ void Cholesky::make_panels(const std::vector<int>& start, const std::vector<int>
     }
     panels_.push_back(panel);
   }
-  values_.resize(values);
+  values_.resize(values + kBehindPanel);
 }
 
-// And how much of the stack there is at most.
+// And how large the stacks become.
 void Cholesky::find_parents() {
   std::vector<int> panel_of(moved_.size());
   for (std::size_t k = 0; k < panels_.size(); ++k)
@@ -261,16 +262,19 @@ void Cholesky::find_parents() {
               : parent.width + static_cast<int>(std::lower_bound(begin, end, row) - begin);
     }
   }
-  std::size_t used = 0, most = 0;
+  for (auto panel = panels_.rbegin(); panel != panels_.rend(); ++panel)
+    panel->depth = panel->parent < 0 ? 0 : panels_[count(panel->parent)].depth + 1;
+  std::size_t used[2] = {0, 0}, most[2] = {0, 0};
   std::vector<std::size_t> open;
   for (const Panel& panel : panels_) {
-    const std::size_t own = count(panel.below) * count(panel.below);
-    most = std::max(most, used + own);
-    for (int c = 0; c < panel.children; ++c) used -= open.back(), open.pop_back();
-    open.push_back(own);
-    used += own;
+    const int turn = panel.depth % 2;
+    used[turn] += count(panel.below) * count(panel.below);
+    most[turn] = std::max(most[turn], used[turn]);
+    for (int c = 0; c < panel.children; ++c) used[1 - turn] -= open.back(), open.pop_back();
+    open.push_back(count(panel.below) * count(panel.below));
   }
-  stack_.resize(most);
+  for (int turn = 0; turn < 2; ++turn) stacks_[turn].resize(most[turn]);
+  open_.reserve(panels_.size());
 }
 
 void Cholesky::find_places(const Sparse& A) {
@@ -327,32 +331,24 @@ bool Cholesky::compute(const Sparse& A) {
   for (std::size_t k = 0; k < places_.size(); ++k) {
     if (places_[k] < values_.size()) values_[places_[k]] = entries[k];
   }
-  std::vector<std::pair<const Panel*, std::size_t>>
-      open;  // whose parents are still to come, and where theirs starts
-  std::size_t top = 0;
+  // What panels leave for their parents lies on two stacks, by turns: a panel's is put on one, while its
+  // children's are taken from the other.
+  std::size_t tops[2] = {0, 0};
+  open_.clear();
   for (const Panel& panel : panels_) {
+    const int turn = panel.depth % 2;
     Block values(values_.data() + panel.values, panel.width + panel.below, panel.width);
-    Block own(stack_.data() + top, panel.below, panel.below);
+    Block own(stacks_[turn].data() + tops[turn], panel.below, panel.below);
     own.triangularView<Eigen::Lower>().setZero();
-    std::size_t bottom = top;
     for (int c = 0; c < panel.children; ++c) {
-      add_child(*open.back().first, stack_.data() + open.back().second, panel, values, own);
-      bottom = open.back().second;
-      open.pop_back();
+      const Panel& child = *open_.back();
+      tops[1 - turn] -= count(child.below) * count(child.below);
+      add_child(child, stacks_[1 - turn].data() + tops[1 - turn], panel, values, own);
+      open_.pop_back();
     }
-    Eigen::Ref<Matrix> diagonal = values.topRows(panel.width);
-    if (Eigen::LLT<Eigen::Ref<Matrix>>(diagonal).info() != Eigen::Success) return false;
-    if (panel.below > 0) {
-      auto below = values.bottomRows(panel.below);
-      diagonal.triangularView<Eigen::Lower>().transpose().solveInPlace<Eigen::OnTheRight>(below);
-      own.selfadjointView<Eigen::Lower>().rankUpdate(below, -1);
-    }
-    const std::size_t size = count(panel.below) * count(panel.below);
-    std::copy(stack_.begin() + static_cast<std::ptrdiff_t>(top),
-              stack_.begin() + static_cast<std::ptrdiff_t>(top + size),
-              stack_.begin() + static_cast<std::ptrdiff_t>(bottom));
-    open.emplace_back(&panel, bottom);
-    top = bottom + size;
+    if (!factor_panel(values.data(), panel.width, panel.below, own.data())) return false;
+    tops[turn] += count(panel.below) * count(panel.below);
+    open_.push_back(&panel);
   }
   return std::all_of(values_.begin(), values_.end(), [](double value) { return std::isfinite(value); });
 }

@@ -28,7 +28,7 @@ class Cholesky {
     int first = 0, width = 0, below = 0;
     std::size_t rows = 0;    // in rows_: which the others are, ascending
     std::size_t values = 0;  // in values_
-    int parent = -1, children = 0;
+    int parent = -1, children = 0, depth = 0;
   };
   using Block = Eigen::Map<Matrix>;
   using ConstBlock = Eigen::Map<const Matrix>;
@@ -49,7 +49,8 @@ class Cholesky {
   std::vector<int> rows_;
   std::vector<int> in_parent_;       // of rows_: the row of the parent's panel
   std::vector<std::size_t> places_;  // of A's entries, in values_
-  std::vector<double> values_, stack_;
+  std::vector<double> values_, stacks_[2];
+  std::vector<const Panel*> open_;  // those whose parents are still to come
   double operations_ = 0;
 };
 

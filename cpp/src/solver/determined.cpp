@@ -30,11 +30,12 @@ class DensePart : public DeterminedPart {
     const double zero = null_threshold * std::max(values[n - 1], largest);
     Index nulls = 0;
     while (nulls < n && !(values[nulls] > zero)) ++nulls;
-    null = eigen.eigenvectors().leftCols(nulls);
+    Matrix basis = eigen.eigenvectors().leftCols(nulls);
     const auto rest = eigen.eigenvectors().rightCols(n - nulls);
     inverse_ = rest * values.tail(n - nulls).cwiseInverse().asDiagonal() * rest.transpose();
-    sparsify(null);
-    orient(null);
+    sparsify(basis);
+    orient(basis);
+    null = basis.sparseView();
   }
   double entry(Index i, Index j) const override { return inverse_(i, j); }
   Matrix apply(const Matrix& X) const override { return inverse_ * X; }
@@ -49,15 +50,16 @@ class DensePart : public DeterminedPart {
 // - V V').
 class SparsePart : public DeterminedPart {
  public:
-  SparsePart(Span<const int> part, const Sparse& A, double null_threshold, double largest)
-      : DeterminedPart(part) {
-    NullSpace space = null_space(A, null_threshold, largest);
+  // `zero`: eigenvalues up to it count as zero.
+  SparsePart(Span<const int> part, const Sparse& A, double zero) : DeterminedPart(part) {
+    NullSpace space = null_space(A, zero);
     const Index n = A.cols(), k = space.vectors.cols();
     V_ = space.vectors;
-    null = V_;
+    Matrix basis = V_;
     std::vector<char> left_out(count(n), 0);
-    for (const int row : sparsify(null)) left_out[count(row)] = 1;
-    orient(null);
+    for (const int row : sparsify(basis)) left_out[count(row)] = 1;
+    orient(basis);
+    null = basis.sparseView();
     local_.assign(count(n), -1);
     for (Index i = 0; i < n; ++i) {
       if (left_out[count(i)]) continue;
@@ -75,7 +77,7 @@ class SparsePart : public DeterminedPart {
     regular_.setFromTriplets(entries.begin(), entries.end());
     factor_.arrange(regular_);
     if (!factor_.compute(regular_)) {  // rounding: the least that makes it definite
-      for (Index j = 0; j < regular_.cols(); ++j) regular_.coeffRef(j, j) += null_threshold;
+      for (Index j = 0; j < regular_.cols(); ++j) regular_.coeffRef(j, j) += zero;
       factor_.compute(regular_);
     }
     Y_ = solve(V_);
@@ -121,6 +123,51 @@ class SparsePart : public DeterminedPart {
   mutable Sparse at_;  // Z where A has entries, made when it is first asked for
 };
 
+// A part some of whose null directions are those of few parameters: a vertex that may slide in a plane. They
+// are found parameter by parameter, rather than among all, and what is left is determined by itself, in the
+// coordinates Q that are orthogonal to them: A^+ = Q (Q'AQ)^+ Q'.
+class RotatedPart : public DeterminedPart {
+ public:
+  RotatedPart(Span<const int> part, Sparse Q, const Sparse& local, std::unique_ptr<DeterminedPart> rest)
+      : DeterminedPart(part), Q_(std::move(Q)), rows_(Q_.transpose()), rest_(std::move(rest)) {
+    const Sparse others = Q_ * rest_->null;
+    std::vector<Triplet> entries;
+    const auto add = [&](const Sparse& columns, int first) {
+      for (int j = 0; j < columns.cols(); ++j) {
+        for (Sparse::InnerIterator entry(columns, j); entry; ++entry)
+          entries.emplace_back(static_cast<int>(entry.row()), first + j, entry.value());
+      }
+    };
+    add(local, 0);
+    add(others, static_cast<int>(local.cols()));
+    null.resize(size(), local.cols() + others.cols());
+    null.setFromTriplets(entries.begin(), entries.end());
+  }
+  double entry(Index i, Index j) const override {
+    double sum = 0;
+    for (Sparse::InnerIterator a(rows_, i); a; ++a) {
+      for (Sparse::InnerIterator b(rows_, j); b; ++b)
+        sum += a.value() * b.value() * rest_->entry(a.row(), b.row());
+    }
+    return sum;
+  }
+  Matrix apply(const Matrix& X) const override { return Q_ * rest_->apply(rows_ * X); }
+
+ private:
+  Sparse Q_, rows_;
+  std::unique_ptr<DeterminedPart> rest_;
+};
+
+std::unique_ptr<DeterminedPart> sparse_part(Span<const int> part, const Sparse& A, double zero) {
+  const LocalNulls found = local_nulls(A, zero);
+  if (found.directions.cols() == 0) return std::make_unique<SparsePart>(part, A, zero);
+  const Sparse rest = found.others.transpose() * A * found.others;
+  std::vector<int> members(count(rest.cols()));
+  for (std::size_t i = 0; i < members.size(); ++i) members[i] = static_cast<int>(i);
+  return std::make_unique<RotatedPart>(part, found.others, found.directions,
+                                       std::make_unique<SparsePart>(members, rest, zero));
+}
+
 }  // namespace
 
 Determined::Determined(const Sparse& A, const Mask& free, double null_threshold, Index dense_limit) {
@@ -153,7 +200,7 @@ Determined::Determined(const Sparse& A, const Mask& free, double null_threshold,
     if (n == 1 || n <= std::min(kSmall, dense_limit) || (n <= dense_limit && full)) {
       parts_.push_back(std::make_unique<DensePart>(part, Matrix(own), null_threshold, largest));
     } else {
-      parts_.push_back(std::make_unique<SparsePart>(part, own, null_threshold, largest));
+      parts_.push_back(sparse_part(part, own, null_threshold * std::max(largest_eigenvalue(own), largest)));
     }
     rank_ += n - parts_.back()->null.cols();
     for (const int i : part) local[count(i)] = -1;

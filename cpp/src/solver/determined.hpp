@@ -21,8 +21,9 @@ class DeterminedPart {
   virtual Matrix apply(const Matrix& X) const = 0;
 
   std::vector<int> members;
-  Matrix null;  // n x k: a basis of what counts as A's null space, with as many zeros as there can be; unit
-                // columns
+  // n x k: a basis of what counts as the null space of A, with as many zeros as there can be; unit columns.
+  Sparse null;
+  // columns
 };
 
 class Determined {

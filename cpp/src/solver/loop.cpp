@@ -324,7 +324,7 @@ void Loop::analyse(SolveResult& result) {
       std::make_shared<Analysis>(*problem_, options_, null_threshold_, model_, frozen_, chart_, result);
   // Elsewhere the cost has a slope.
   if (converged(status_) || status_ == Status::stalled) analysis->test(*problem_, options_, point_, theta_);
-  result.uncertainty = std::make_shared<const Uncertainty>(analysis);
+  result.uncertainty = analysis;
   if (options_.deferred || size() > options_.dense_limit) return;
   result.analysed = true;
   result.rank = analysis->rank();
@@ -338,8 +338,8 @@ void Loop::analyse(SolveResult& result) {
     }
   }
   result.residual_variance = analysis->residual_variance();
-  result.covariance = analysis->covariance(false);
-  result.covariance_sandwich = analysis->covariance(true);
+  result.covariance = analysis->covariance();
+  result.covariance_sandwich = analysis->covariance_sandwich();
 }
 
 }  // namespace diffrt::solver

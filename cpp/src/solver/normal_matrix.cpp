@@ -7,6 +7,11 @@
 #include "diffrt/least_squares.hpp"
 
 namespace diffrt::solver {
+namespace {
+
+bool same_place(const Triplet& a, const Triplet& b) { return a.row() == b.row() && a.col() == b.col(); }
+
+}  // namespace
 
 NormalMatrix::NormalMatrix(std::size_t size, std::size_t dense_limit)
     : dense_limit_(dense_limit), value_(index(size), index(size)) {}
@@ -29,8 +34,7 @@ bool NormalMatrix::has_place_for(const SparseMatrix& given, const std::vector<Tr
   for (std::size_t k = 0; k < places_.size(); ++k) {
     if (places_[k] < 0 && given.values[k] != 0) return false;
   }
-  return std::all_of(more.begin(), more.end(),
-                     [&](const Triplet& entry) { return place(entry.row(), entry.col()) >= 0; });
+  return more.size() == more_.size() && std::equal(more.begin(), more.end(), more_.begin(), same_place);
 }
 
 void NormalMatrix::assign(const SparseMatrix& given, const std::vector<Triplet>& more) {
@@ -45,7 +49,7 @@ void NormalMatrix::assign(const SparseMatrix& given, const std::vector<Triplet>&
       if (places_[k] >= 0) values[places_[k]] = given.values[k];
     }
   }
-  for (const Triplet& entry : more) values[place(entry.row(), entry.col())] += entry.value();
+  for (std::size_t k = 0; k < more.size(); ++k) values[more_places_[k]] += more[k].value();
 }
 
 void NormalMatrix::check(const SparseMatrix& given) const {
@@ -72,25 +76,29 @@ void NormalMatrix::grow(const SparseMatrix& given, const std::vector<Triplet>& m
   const std::size_t size = count(value_.cols());
   const bool keeps = keeps_zeros(given);
   if (forgotten_) value_.setZero();
-  std::vector<std::vector<int>> extra(size);
-  for (const Triplet& entry : more) extra[count(entry.row())].push_back(entry.col());
+  std::vector<std::pair<int, int>> extra;
+  for (const Triplet& entry : more) extra.emplace_back(entry.row(), entry.col());
+  std::sort(extra.begin(), extra.end());
 
   grown_ = false;
-  std::vector<int> starts{0}, columns, line, merged;
+  std::vector<int> starts{0}, columns, line;
+  columns.reserve(given.values.size() + extra.size() + size);
+  auto next = extra.begin();
   for (std::size_t i = 0; i < size; ++i) {
-    line = std::move(extra[i]);
-    line.push_back(static_cast<int>(i));
+    line.clear();
     for (auto k = count(given.row_starts[i]); k < count(given.row_starts[i + 1]); ++k) {
       if (keeps || given.values[k] != 0) line.push_back(given.columns[k]);
     }
-    std::sort(line.begin(), line.end());
+    const std::size_t ascending = line.size();
+    line.push_back(static_cast<int>(i));
+    for (; next != extra.end() && next->first == static_cast<int>(i); ++next) line.push_back(next->second);
+    std::sort(line.begin() + static_cast<std::ptrdiff_t>(ascending), line.end());
+    std::inplace_merge(line.begin(), line.begin() + static_cast<std::ptrdiff_t>(ascending), line.end());
     line.erase(std::unique(line.begin(), line.end()), line.end());
     const int *begin = value_.innerIndexPtr() + value_.outerIndexPtr()[i],
               *end = value_.innerIndexPtr() + value_.outerIndexPtr()[i + 1];
-    merged.clear();
-    std::set_union(line.begin(), line.end(), begin, end, std::back_inserter(merged));
-    grown_ = grown_ || merged.size() > line.size();
-    columns.insert(columns.end(), merged.begin(), merged.end());
+    std::set_union(line.begin(), line.end(), begin, end, std::back_inserter(columns));
+    grown_ = grown_ || columns.size() - count(starts.back()) > line.size();
     if (columns.size() > static_cast<std::size_t>(std::numeric_limits<int>::max())) {
       throw SolverArgumentError(
           "H has more than 2^31 entries that may differ from zero; free fewer parameters, "
@@ -106,11 +114,16 @@ void NormalMatrix::grow(const SparseMatrix& given, const std::vector<Triplet>& m
   places_.resize(columns_.size());
   whole_ = columns_.size() == columns.size();
   for (std::size_t i = 0; i < size; ++i) {
+    int at = starts[i];  // both ascend
     for (auto k = count(given.row_starts[i]); k < count(given.row_starts[i + 1]); ++k) {
-      places_[k] = place(static_cast<int>(i), given.columns[k]);
+      while (at < starts[i + 1] && columns[count(at)] < given.columns[k]) ++at;
+      places_[k] = at < starts[i + 1] && columns[count(at)] == given.columns[k] ? at : -1;
       whole_ = whole_ && places_[k] == static_cast<int>(k);
     }
   }
+  more_ = more;
+  more_places_.clear();
+  for (const Triplet& entry : more) more_places_.push_back(place(entry.row(), entry.col()));
 }
 
 }  // namespace diffrt::solver

@@ -36,6 +36,8 @@ class NormalMatrix {
   std::vector<std::int64_t> row_starts_;
   std::vector<std::int32_t> columns_;
   std::vector<int> places_;
+  std::vector<Triplet> more_;  // the same of what was added last
+  std::vector<int> more_places_;
   bool whole_ = false;  // it has the structure of value_
   bool grown_ = true;   // value_ has more than was assigned last
   bool forgotten_ = true;

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "diffrt/least_squares.hpp"
+#include "memory.hpp"
 
 namespace diffrt {
 
@@ -27,11 +28,12 @@ namespace {
 // The matrix without zeros.
 void fill(SparseMatrix& matrix, std::size_t P) {
   if (matrix.rows() == P && matrix.values.size() == P * P) return;
+  resize(matrix.values, P * P, "H, which is not given as a sparse one (sparse_normal_equations),");
+  resize(matrix.columns, P * P,
+         "the structure of H, which is not given as a sparse one (sparse_normal_equations),");
   matrix.row_starts.resize(P + 1);
   for (std::size_t i = 0; i <= P; ++i) matrix.row_starts[i] = static_cast<std::int64_t>(i * P);
-  matrix.columns.resize(P * P);
   for (std::size_t k = 0; k < P * P; ++k) matrix.columns[k] = static_cast<std::int32_t>(k % P);
-  matrix.values.resize(P * P);
 }
 
 }  // namespace

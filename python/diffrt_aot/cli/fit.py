@@ -223,7 +223,7 @@ def _read_observed(
 
 def _doubts_of_scale(renderer: Any, observed: Image, scale: float) -> list[str]:
     lengths = fit_warnings.Observed(renderer, observed, None).lengths
-    doubts = fit_warnings.of_units(renderer.scene, lengths)
+    doubts = fit_warnings.of_units(fit_warnings.reach_of(renderer.scene), lengths)
     likely = fit_warnings.likely_scale(renderer.scene, lengths, scale) if doubts else None
     return [f"{doubt} Did you mean --scale {likely}?" if likely else doubt for doubt in doubts]
 
