@@ -9,9 +9,9 @@ crossings, edges -> see -> samples -> rules -> silhouette_rows
 for a few tiles at a time on the CPU, and in lists of all crossed pixels on a GPU (kernels/pipeline/crossed).
 
 From `visibility` on a kernel works on tiles [begin, end) of 16 x 16 pixels. What one tile hands to the next kernel
-lies in tile blocks: block number (tile - first_tile). On the CPU the runtime takes one tile, or where silhouettes are
-wanted a few side by side, through all kernels before the next, so that blocks stay in the first-level cache; on a GPU
-each kernel runs over all tiles.
+lies in tile blocks: block number (tile - first_tile). On the CPU the runtime takes one tile through all kernels before
+the next, or a few side by side where silhouettes are wanted or spheres alone are summed, so that blocks stay near; on a
+GPU each kernel runs over all tiles.
 
 What is a loop of one thread on the CPU, binning and sums, has other kernels on a GPU: ON_CPU and ON_GPU below. A scene
 of one primitive is drawn there in one launch (draw.py).
