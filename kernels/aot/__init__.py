@@ -9,5 +9,6 @@ C++ compiler, nothing else: no network, no GPU, no driver, no toolkit or headers
 
 Where a register holds 16 numbers, the kernels of tiles have packets of 16 lanes, not 8 (WIDE in kernels/pipeline).
 
-trace.py runs Taichi, once per target and size of packets; lower.py makes machine code, ptx.py and spirv.py what drivers of GPUs compile.
+trace.py runs Taichi, once per target and size of packets; lower.py makes machine code, ptx.py and spirv.py what drivers
+of GPUs compile.
 """
