@@ -284,3 +284,27 @@ def test_results_stay_as_they_are():
     del renderer
     for held in results:
         assert all(np.array_equal(result.H, expected[i]) and result.H.flags.writeable for i, result in held.items())
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("width", [16, 128, 200, 401])
+def test_spheres_alone_are_summed_as_beside_others(width, weighted):
+    """Alone they are summed by strips of several tiles; a mesh that nobody sees makes it tile by tile."""
+    rng = np.random.default_rng(width)
+    camera = dr.PinholeCamera(width=width, height=40, fx=60.0, fy=60.0, cx=width / 2, cy=20.0)
+    places = rng.uniform([-width / 12, -2, 8], [width / 24, 2, 12], (12, 3))
+    spheres = {f"s{k}": dr.Sphere(center, 0.8) for k, center in enumerate(places)}
+    unseen = {"unseen": dr.Mesh([(0, 0, -5), (1, 0, -5), (0, 1, -5)], [(0, 1, 2)])}
+    free = [f"{name}.center" for name in spheres]
+    alone, beside = (
+        dr.Renderer(dr.Scene(camera, shapes), free, output="distance", background=2.0, boundary="none")
+        for shapes in (spheres, spheres | unseen)
+    )
+    observed = alone.render() + 0.1 * rng.normal(size=(40, width)).astype(np.float32)
+    weights = rng.uniform(0.0, 2.0, observed.shape) if weighted else None
+    one, other = (r.normal_equations(r.theta0 + 0.01, observed, weights=weights) for r in (alone, beside))
+    assert one.count == other.count == (observed.size if not weighted else np.count_nonzero(weights))
+    assert one.cost == pytest.approx(other.cost, rel=1e-12)  # a residual costs the same whichever kernel finds it
+    for mine, theirs in ((one.g, other.g), (one.H, other.H)):
+        np.testing.assert_allclose(mine, theirs, rtol=0, atol=TOLERANCE * np.abs(theirs).max())
+    assert alone.cost(alone.theta0 + 0.01, observed, weights=weights) == (one.cost, one.count)

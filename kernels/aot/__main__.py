@@ -12,7 +12,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from kernels.aot import embed, manifest, ptx, stubs
-from kernels.aot.lower import LEVELS, lower
+from kernels.aot.lower import LEVELS, WIDE_LANES, WIDE_LEVEL, lower
 
 DEVICES = ("cuda", "vulkan")
 
@@ -52,29 +52,36 @@ def compile_all(options, folder):
     part.replace(options.output / "manifest.json")
 
 
-def trace(arch, lanes, options, folder):
+def trace(arch, lanes, options, folder, which="all"):
     """What is known of the kernels of a target; their code is in the folder that comes with it."""
     begin = time.perf_counter()
-    place = folder / arch
+    place = folder / f"{arch}_{which}"
     place.mkdir()
-    command = [sys.executable, "-m", "kernels.aot.trace", arch, str(lanes), str(place), *options.kernels]
+    command = [sys.executable, "-m", "kernels.aot.trace", arch, str(lanes), str(place), which, *options.kernels]
     if subprocess.run(command, env=stubs.environment(folder)).returncode:
         raise SystemExit(f"kernels.aot: tracing for {arch} failed")
     data = json.loads((place / "kernels.json").read_text())
-    report(f"traced {len(data['kernels'])} kernels for {arch}", begin)
+    report(f"traced {len(data['kernels'])} kernels for {arch}, {lanes} lanes", begin)
     return data, place
 
 
 def compile_x64(options, folder, pool):
-    """One object per x86-64 level."""
-    data, place = trace("x64", options.lanes, options, folder)
+    """One object per x86-64 level; some kernels of the highest have wider packets."""
+    with ThreadPoolExecutor() as threads:
+        wider = threads.submit(trace, "x64", WIDE_LANES, options, folder, "wide")
+        data, place = trace("x64", options.lanes, options, folder)
+        wide_data, wide_place = wider.result()
     begin = time.perf_counter()
     modules = {name: (place / f"{name}.ll").read_text() for name in data["kernels"]}
-    for level, code in zip(LEVELS, pool.map(lower, [modules] * len(LEVELS), LEVELS), strict=True):
+    wide = {name: (wide_place / f"{name}.ll").read_text() for name in wide_data["kernels"]}
+    all_modules = [modules | wide if level == WIDE_LEVEL else modules for level in LEVELS]
+    for level, code in zip(LEVELS, pool.map(lower, all_modules, LEVELS), strict=True):
         (options.output / f"kernels_{level}.o").write_bytes(code)
     if options.keep_ir:
         for name, ir in modules.items():
             (options.output / f"{name}.ll").write_text(ir)
+        for name, ir in wide.items():
+            (options.output / f"{name}_{WIDE_LANES}.ll").write_text(ir)
     report(f"lowered to {', '.join('x86-64-' + level for level in LEVELS)}", begin)
     return data
 

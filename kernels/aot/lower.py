@@ -16,6 +16,8 @@ import llvmlite
 import llvmlite.binding as llvm
 
 LEVELS = ("v2", "v3", "v4")
+# The level whose registers hold packets of so many lanes.
+WIDE_LEVEL, WIDE_LANES = "v4", 16
 # Kernels in which rounding must be the same however an expression is arranged (see pipeline/prepare.py), or what it
 # takes is carried along (pipeline/primitive_sums.py).
 EXACT = ("prepare_triangles", "primitive_sums", "part_sums")

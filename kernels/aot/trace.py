@@ -1,6 +1,6 @@
 """Trace kernels with Taichi for one target, and save what it makes of them: LLVM IR, or SPIR-V for Vulkan.
 
-    python -m kernels.aot.trace ARCH LANES FOLDER [PATTERN ...]
+    python -m kernels.aot.trace ARCH LANES FOLDER all|wide [PATTERN ...]
 
 writes NAME.ll or NAME.spv for each kernel, and kernels.json: what is known of them. Taichi 1.7.4 compiles ahead of time
 only for the architecture it was started with: one process per target. An LLVM module is saved once, to a directory; a
@@ -140,14 +140,14 @@ def _type_name(annotation):
     return {ti.i32: "int32*", ti.f32: "float32*"}[dtype]
 
 
-def main(arch, lanes, folder, *patterns):
-    """Traces every kernel of the library for a target, or those whose name fits a pattern."""
+def main(arch, lanes, folder, which, *patterns):
+    """Traces every kernel of the library for a target, or those whose name fits a pattern; all or the wide ones."""
     start(arch)
-    from kernels.pipeline import all_kernels, constants
+    from kernels.pipeline import all_kernels, constants, wide_kernels
     from kernels.pipeline.target import Target
 
     target = Target(arch, int(lanes))
-    entries = all_kernels(target)
+    entries = {"all": all_kernels, "wide": wide_kernels}[which](target)
     entries = {n: e for n, e in entries.items() if not patterns or any(fnmatch(n, p) for p in patterns)}
 
     def progress(name):

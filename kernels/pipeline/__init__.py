@@ -9,9 +9,9 @@ crossings, edges -> see -> samples -> rules -> silhouette_rows
 for a few tiles at a time on the CPU, and in lists of all crossed pixels on a GPU (kernels/pipeline/crossed).
 
 From `visibility` on a kernel works on tiles [begin, end) of 16 x 16 pixels. What one tile hands to the next kernel
-lies in tile blocks: block number (tile - first_tile). On the CPU the runtime takes one tile, or where silhouettes are
-wanted a few side by side, through all kernels before the next, so that blocks stay in the first-level cache; on a GPU
-each kernel runs over all tiles.
+lies in tile blocks: block number (tile - first_tile). On the CPU the runtime takes one tile through all kernels before
+the next, or a few side by side where silhouettes are wanted or spheres alone are summed, so that blocks stay near; on a
+GPU each kernel runs over all tiles.
 
 What is a loop of one thread on the CPU, binning and sums, has other kernels on a GPU: ON_CPU and ON_GPU below. A scene
 of one primitive is drawn there in one launch (draw.py).
@@ -114,6 +114,26 @@ ON_GPU = (
     dense_rows,
     dense_extras,
 )
+
+
+# Of tiles' blocks alone, in which 16 pixels lie side by side whatever the packets are: these families get wider ones
+# on processors that have them.
+WIDE = (
+    "clear_visibility",
+    "visible_discs",
+    "visible_planes",
+    "value_of_depth",
+    "residuals",
+    "background_residuals",
+    "background_residuals_dense",
+    "normal_equations",
+    "primitive_equations",
+)
+
+
+def wide_kernels(target):
+    """Those of `all_kernels` that are compiled with 16 lanes, too."""
+    return {name: entry for name, entry in all_kernels(target).items() if entry.family in WIDE}
 
 
 def all_kernels(target):

@@ -17,7 +17,7 @@ from kernels.cameras.pinhole import pinhole_direction
 from kernels.numbers import partial_of, where
 from kernels.numbers.traced import Traced, element, keep
 from kernels.pipeline.surfaces import Tables, concerns, differentiate, lanes_in
-from kernels.pipeline.target import TILE, pixel_x, pixel_y
+from kernels.pipeline.target import TILE
 
 # Rows that a thread of a GPU loads before it adds them.
 TOGETHER = 4
@@ -58,6 +58,12 @@ def weighted_terms(partials, weight, residual):
 def add(target, slots, sums, *pixels):
     for k, term in enumerate(terms_of(target, slots, *pixels)):
         sums[k]._assign(sums[k] + term.expression)
+
+
+def store_record(target, records, first, sums):
+    """The sums of a record, from those of each lane."""
+    for s, total in enumerate(target.sums_of_lanes(sums.values)):
+        element(records, first + s)._assign(total)
 
 
 def normal_equations(target, slots):
@@ -115,8 +121,7 @@ def normal_equations(target, slots):
                                 residual[i],
                                 weight[i],
                             )
-                for s in ti.static(range(size)):
-                    records[entry * size + s] = target.sum_lanes(sums[s])
+                store_record(target, records, entry * size, sums)
 
     return kernel
 
@@ -124,6 +129,9 @@ def normal_equations(target, slots):
 def primitive_equations(target, output, surface):
     """The same where there is one output, of which the rows are made here, entries are primitives of `table`, and the
     camera is not free. On the CPU.
+
+    Lists and records are those of strips: up to `span` tiles side by side, `strips_x` of them across the image. [begin,
+    end) are strips; the blocks start with the first tile of strip `begin`.
     """
     numbers, integers, scalars, indices = target.numbers, target.integers, target.scalars, target.indices
     slots = len(surface.slots)
@@ -134,8 +142,8 @@ def primitive_equations(target, output, surface):
     def kernel(
         begin: ti.i32,
         end: ti.i32,
-        first_tile: ti.i32,
-        tiles_x: ti.i32,
+        strips_x: ti.i32,
+        span: ti.i32,
         fx: ti.f32,
         fy: ti.f32,
         cx: ti.f32,
@@ -153,35 +161,37 @@ def primitive_equations(target, output, surface):
         records: scalars,
     ):
         ti.loop_config(serialize=True)
-        for tile in range(begin, end):
-            left = (tile % tiles_x) * TILE
-            top = (tile // tiles_x) * TILE
-            block = (tile - first_tile) * target.block
-            for entry in range(offsets[tile], offsets[tile + 1]):
+        for strip in range(begin, end):
+            left = (strip % strips_x) * span * TILE
+            top = (strip // strips_x) * TILE
+            block = (strip - begin) * span * target.block
+            for entry in range(offsets[strip], offsets[strip + 1]):
                 k = candidates[entry]
-                q0 = (ti.max(ti.cast(bounds[k], ti.i32), left) - left) // target.lanes
-                q1 = (ti.min(ti.cast(bounds[2 * stride + k], ti.i32), left + TILE - 1) - left) // target.lanes
+                q0 = (ti.max(ti.cast(bounds[k], ti.i32), left) - left) // TILE
+                q1 = (ti.min(ti.cast(bounds[2 * stride + k], ti.i32), left + span * TILE - 1) - left) // TILE
                 r0 = ti.max(ti.cast(bounds[stride + k], ti.i32), top) - top
                 r1 = ti.min(ti.cast(bounds[3 * stride + k], ti.i32), top + TILE - 1) - top
                 sums = Accumulators(target, size)
                 for row in range(r0, r1 + 1):
-                    v = pixel_y(tile, tiles_x, row)
-                    for q in range(q0, q1 + 1):
-                        p = row * target.across + q
-                        if concerns(target, ids[block + p], first_id + k, 1):
-                            u = pixel_x(target, tile, tiles_x, q)
-                            add_pixels(
-                                u,
-                                v,
-                                (fx, fy, cx, cy),
-                                (table, k),
-                                (ids[block + p], first_id + k),
-                                inverse_depth[block + p],
-                                (residual, weight, block * output.channels + p),
-                                sums,
-                            )
-                for s in ti.static(range(size)):
-                    records[entry * size + s] = target.sum_lanes(sums[s])
+                    v = keep(ti.cast(top + row, ti.f32))
+                    for tile in range(q0, q1 + 1):
+                        first = block + tile * target.block
+                        for q in ti.static(range(target.across)):
+                            p = row * target.across + q
+                            if concerns(target, ids[first + p], first_id + k, 1):
+                                pixel = left + tile * TILE + q * target.lanes
+                                u = target.lane_numbers() + ti.cast(pixel, ti.f32)
+                                add_pixels(
+                                    u,
+                                    v,
+                                    (fx, fy, cx, cy),
+                                    (table, k),
+                                    (ids[first + p], first_id + k),
+                                    inverse_depth[first + p],
+                                    (residual, weight, first * output.channels + p),
+                                    sums,
+                                )
+                store_record(target, records, entry * size, sums)
 
     def add_pixels(u, v, intrinsics, primitive, ids, inverse, robust, sums):
         residual, weight, i = robust

@@ -51,9 +51,7 @@ def residuals(target, loss):
                 (tile - first_tile) * target.block * channels, (tile - first_tile + 1) * target.block * channels
             ):
                 add(p, (cost, count, squares), rendered, observed, weights, (residual, weight, costs), scale, alpha)
-            sums[3 * tile] = 0.5 * target.sum_lanes(cost)
-            sums[3 * tile + 1] = target.sum_lanes(count)
-            sums[3 * tile + 2] = target.sum_lanes(squares)
+            store_sums(target, sums, 3 * tile, (cost, count, squares))
 
     @ti.kernel
     def pixels(
@@ -127,9 +125,7 @@ def background_residuals(target, loss):
                 else:  # NaN
                     for p in range(first, first + target.block):
                         costs[p] = target.splat(-1.0)
-            sums[3 * tile] = 0.5 * target.sum_lanes(cost)
-            sums[3 * tile + 1] = target.sum_lanes(count)
-            sums[3 * tile + 2] = target.sum_lanes(squares)
+            store_sums(target, sums, 3 * tile, (cost, count, squares))
 
     def add(p, sums, shown, observed, weights, costs, scale, alpha):
         seen, given = (target.packet(element(a, p)) for a in (observed, weights))
@@ -177,9 +173,7 @@ def background_residuals_dense(target, loss):
                     pixel = (tile - first_tile) * TILE + row * stride + q * target.lanes
                     place = first + row * target.across + q
                     add(place, pixel, (cost, count, squares), shown, observed, costs, scale, alpha)
-            sums[3 * tile] = 0.5 * target.sum_lanes(cost)
-            sums[3 * tile + 1] = target.sum_lanes(count)
-            sums[3 * tile + 2] = target.sum_lanes(squares)
+            store_sums(target, sums, 3 * tile, (cost, count, squares))
 
     def add(place, pixel, sums, shown, observed, costs, scale, alpha):
         seen = target.scalars_to_number([keep(element(observed, pixel + k)) for k in range(target.lanes)])
@@ -202,6 +196,13 @@ def add_terms(sums, cost, valid, squares):
     """Adds a number of pixels to the three sums."""
     for total, term in zip(sums, (cost, where(valid, 1.0, 0.0), squares), strict=True):
         total._assign(total + term.expression)
+
+
+def store_sums(target, sums, first, totals):
+    """The three sums of a tile, from those of each lane."""
+    cost, count, squares = target.sums_of_lanes(totals)
+    for k, total in enumerate((keep(0.5 * cost), count, squares)):
+        element(sums, first + k)._assign(total)
 
 
 def row_sums(target):

@@ -152,6 +152,31 @@ class Target:
             values = [keep(a + b) for a, b in zip(values[::2], values[1::2], strict=True)]
         return values[0]
 
+    def sums_of_lanes(self, expressions):
+        """`sum_lanes` of several numbers: two at a time become one number with the sums of pairs of their lanes."""
+        if self.lanes == 1:
+            return list(expressions)
+        results = []
+        for first in range(0, len(expressions), self.lanes):
+            numbers = [keep(e) for e in expressions[first : first + self.lanes]]
+            count = len(numbers)
+            width = self.lanes
+            while width > 1:
+                if len(numbers) % 2:
+                    numbers.append(numbers[-1])
+                numbers = [self._sums_of_pairs(a, b) for a, b in zip(numbers[::2], numbers[1::2], strict=True)]
+                width //= 2
+            results += [keep(element(numbers[0], k)) for k in range(count)]
+        return results
+
+    def _sums_of_pairs(self, a, b):
+        """Lanes 0 + 1, 2 + 3, ... of a, then those of b."""
+        even, odd = (
+            packet_type(self.lanes)([element(number, k) for number in (a, b) for k in range(start, self.lanes, 2)])
+            for start in (0, 1)
+        )
+        return keep(keep(even) + keep(odd))
+
 
 def pixel_x(target, tile, tiles_x, q):
     """Column [px] of each lane of the q-th number in a tile's row."""

@@ -41,6 +41,15 @@ inline TileRun quad_of(const TileRun& run, int quad) {
   return {run.first + before, std::min(most_in_quad, run.count - before), run.touched};
 }
 
+// With spheres alone and without silhouettes sums are made for a strip at a time: so many tiles side by side,
+// from the first of a row on. Each sphere of a strip has one record.
+constexpr int tiles_in_strip = 8;
+inline int strips_across(const TileGrid& grid) { return (grid.across + tiles_in_strip - 1) / tiles_in_strip; }
+inline TileRun strip_of(const TileGrid& grid, int strip) {
+  const int across = strips_across(grid), before = strip % across * tiles_in_strip;
+  return {strip / across * grid.across + before, std::min(tiles_in_strip, grid.across - before), true};
+}
+
 class TileLists {
  public:
   // bounds: components x0, y0, x1, y1 [px, inclusive], component c of primitive i at c * stride + i.

@@ -17,7 +17,10 @@ CpuEvaluator::CpuEvaluator(Scene scene, RendererOptions options)
   pairs_ = exact() && groups_.size() == 1 && groups_[0].mesh == nullptr && camera_slots_ == 0;
   for (std::size_t i = 1; i < blocks_.size(); ++i)
     pairs_ = pairs_ && blocks_[i].first_id == static_cast<std::int32_t>(i) - 1;
-  for (Workspace& work : workspaces_) work.resize(channels_, std::max(widest_, 1));
+  by_strips_ = !exact() && groups_.size() == 1 && groups_[0].kind == GroupKind::spheres &&
+               accumulates_primitives(context(), groups_[0]);
+  for (Workspace& work : workspaces_)
+    work.resize(channels_, std::max(widest_, 1), by_strips_ ? tiles_in_strip : 1);
   for (const Group& group : groups_) cuts_runs_ = cuts_runs_ || (exact() && group.mesh == nullptr);
   runs_.reserve(all_tiles_.size());
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -32,8 +33,8 @@ class CpuEvaluator : public Evaluator {
   // What is placed becomes triangles, and the tiles that it touches.
   void prepare();
   TileContext context() const {
-    return {kernels_, grid_,    state_,    groups_,       batches_, blocks_,
-            pairs_,   outputs_, channels_, camera_slots_, widest_};
+    return {kernels_, grid_,    state_,     groups_,   batches_,      blocks_,
+            pairs_,   outputs_, by_strips_, channels_, camera_slots_, widest_};
   }
 
   // Calls body(tile, whether it is touched, workspace of its thread) for each of the tiles, which are in
@@ -86,6 +87,19 @@ class CpuEvaluator : public Evaluator {
   template <class F>
   Totals evaluate_cost(const Observation& observation, const KernelLoss& loss, bool with_rows, bool remember,
                        F&& after);
+  // The same where sums are made by strips: after(context, strip, whether it is touched, costs, workspace).
+  template <class F>
+  Totals evaluate_strips(const Observation& observation, const KernelLoss& loss, bool remember, F&& after);
+  // What the pixels of a strip show against what is observed. Returns false if a weight is wrong.
+  bool compare_strip(const TileContext& context, const Observation& observation, const KernelLoss& loss,
+                     int strip, bool touched, float* costs, Workspace& work);
+  // Where a ray that misses has no value, what nothing touches has no residuals.
+  bool background_counts() const {
+    return !std::all_of(background_.begin(), background_.end(),
+                        [](float background) { return std::isnan(background); });
+  }
+  void make_room(const TileContext& context, bool remember);
+  Totals total() const;
   // Records of sum w J'J and sum w J'r of a tile.
   void sum_tile(const TileContext& context, int t, Workspace& work);
   void couple(const TileContext& context, int g, int planes, int t, int twos, Workspace& work);
@@ -105,7 +119,7 @@ class CpuEvaluator : public Evaluator {
   std::vector<TileRun> runs_;
   bool cuts_runs_ = false;  // tiles that a mesh touches gain nothing
   std::vector<PrimitiveBlock> blocks_;
-  bool pairs_ = false;  // see TileContext
+  bool pairs_ = false, by_strips_ = false;  // see TileContext
 
   // Of the evaluation at hand.
   Couplings couplings_;

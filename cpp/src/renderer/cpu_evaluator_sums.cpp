@@ -13,6 +13,7 @@ namespace {
 // Records of a group, or of the batch whose first it is.
 int sum_entries(const TileContext& context, std::size_t g) {
   const Group& group = context.groups[g];
+  if (context.by_strips) return group.strips.entries();
   if (group.mesh == nullptr) return group.sum_entries().entries();
   const MeshBatch& batch = context.batch_of(group);
   if (group.kind == GroupKind::free_mesh) return batch.tiles.entries();
@@ -21,50 +22,103 @@ int sum_entries(const TileContext& context, std::size_t g) {
 
 }  // namespace
 
-template <class F>
-Evaluator::Totals CpuEvaluator::evaluate_cost(const Observation& observation, const KernelLoss& loss,
-                                              bool with_rows, bool remember, F&& after) {
-  prepare();
-  const TileContext context = this->context();
-
-  // Where a ray that misses has no value, a tile that nothing touches has no residuals.
-  const bool everywhere = !std::all_of(background_.begin(), background_.end(),
-                                       [](float background) { return std::isnan(background); });
-  active_.clear();
-  for (int t = 0; t < grid_.tiles(); ++t) {
-    if (everywhere || touched(context, t)) active_.push_back(t);
-  }
+void CpuEvaluator::make_room(const TileContext& context, bool remember) {
   sums_.resize(static_cast<std::size_t>(grid_.tiles() * kernels::residual_sums));
   records_.resize(groups_.size());
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     const auto size = static_cast<std::size_t>(record_size(groups_[g].slots + camera_slots_));
     records_[g].resize(static_cast<std::size_t>(sum_entries(context, g)) * size);
   }
+  if (!remember) return;
+  remembered_.resize(all_tiles_.size() * static_cast<std::size_t>(channels_) * tile_pixels);
+  remembers_.assign(all_tiles_.size(), 0);
+}
 
-  const std::size_t block = static_cast<std::size_t>(channels_) * tile_pixels;
-  if (remember) {
-    remembered_.resize(all_tiles_.size() * block);
-    remembers_.assign(all_tiles_.size(), 0);
+Evaluator::Totals CpuEvaluator::total() const {
+  Totals totals;
+  for (const int t : active_) totals.add(sums_.data() + static_cast<std::size_t>(t) * kernels::residual_sums);
+  return totals;
+}
+
+template <class F>
+Evaluator::Totals CpuEvaluator::evaluate_cost(const Observation& observation, const KernelLoss& loss,
+                                              bool with_rows, bool remember, F&& after) {
+  prepare();
+  const TileContext context = this->context();
+  const bool everywhere = background_counts();
+  active_.clear();
+  for (int t = 0; t < grid_.tiles(); ++t) {
+    if (everywhere || touched(context, t)) active_.push_back(t);
   }
+  make_room(context, remember);
+  const std::size_t block = static_cast<std::size_t>(channels_) * tile_pixels;
   std::atomic<bool> weights_valid{true};
   over_tiles(context, active_, with_rows, [&](int t, bool touched, Workspace& work) {
     const auto tile_index = static_cast<std::size_t>(t);
     float* const costs = remember ? remembered_.data() + tile_index * block : work.costs.data();
     if (remember) remembers_[tile_index] = 1;
+    const TileRun alone{t};
     if (touched) {
-      if (!load_observation(context, observation, t, work)) weights_valid = false;
-      compare(context, loss, t, work, costs, sums_.data());
-    } else if (!compare_background(context, observation, loss, t, background_.data(), work, costs,
+      if (!load_observation(context, observation, t, 0, work)) weights_valid = false;
+      compare(context, loss, alone, work, costs, sums_.data());
+    } else if (!compare_background(context, observation, loss, alone, background_.data(), work, costs,
                                    sums_.data())) {
       weights_valid = false;
     }
     after(context, t, touched, costs, work);
   });
   if (!weights_valid) refuse_weights(observation.weights);
+  return total();
+}
 
-  Totals totals;
-  for (const int t : active_) totals.add(sums_.data() + static_cast<std::size_t>(t) * kernels::residual_sums);
-  return totals;
+template <class F>
+Evaluator::Totals CpuEvaluator::evaluate_strips(const Observation& observation, const KernelLoss& loss,
+                                                bool remember, F&& after) {
+  Group& group = groups_[0];
+  prepare_strips(group, {kernels_, *pool_, grid_});
+  const TileContext context = this->context();
+  const bool everywhere = background_counts();
+  const int strips = strips_across(grid_) * grid_.down;
+  active_.clear();
+  for (int strip = 0; strip < strips; ++strip) {
+    const TileRun run = strip_of(grid_, strip);
+    for (int j = 0; j < run.count && (everywhere || !group.strips.empty(strip)); ++j)
+      active_.push_back(run.first + j);
+  }
+  make_room(context, remember);
+  const std::size_t block = static_cast<std::size_t>(channels_) * tile_pixels;
+  std::atomic<bool> weights_valid{true};
+  const int grain = strips == 1 ? 1 : std::clamp(strips / (8 * pool_->threads()), 1, 2);
+  pool_->parallel_for(strips, grain, [&](int begin, int end, int thread) {
+    Workspace& work = workspaces_[static_cast<std::size_t>(thread)];
+    for (int strip = begin; strip < end; ++strip) {
+      const bool touched = !group.strips.empty(strip);
+      if (!touched && !everywhere) continue;
+      const TileRun run = strip_of(grid_, strip);
+      const auto first = static_cast<std::size_t>(run.first);
+      float* const costs = remember ? remembered_.data() + first * block : work.costs.data();
+      if (remember) std::fill_n(remembers_.data() + first, run.count, std::uint8_t{1});
+      if (!compare_strip(context, observation, loss, strip, touched, costs, work)) weights_valid = false;
+      after(context, strip, touched, costs, work);
+    }
+  });
+  if (!weights_valid) refuse_weights(observation.weights);
+  return total();
+}
+
+bool CpuEvaluator::compare_strip(const TileContext& context, const Observation& observation,
+                                 const KernelLoss& loss, int strip, bool touched, float* costs,
+                                 Workspace& work) {
+  const TileRun run = strip_of(grid_, strip);
+  if (!touched)
+    return compare_background(context, observation, loss, run, background_.data(), work, costs, sums_.data());
+  bool valid = true;
+  find_visible_in_strip(context, strip, work);
+  for (int quad = 0; quad < quads_of(run); ++quad) show(context, run, quad, work);
+  for (int j = 0; j < run.count; ++j)
+    valid = load_observation(context, observation, run.first + j, j, work) && valid;
+  compare(context, loss, run, work, costs, sums_.data());
+  return valid;
 }
 
 void CpuEvaluator::sum_tile(const TileContext& context, int t, Workspace& work) {
@@ -184,18 +238,22 @@ void CpuEvaluator::couple_several(const TileContext& context, const CrossedRow* 
 void CpuEvaluator::start_products(const Observation& observation, const KernelLoss& loss, Products products,
                                   bool remember) {
   if (exact()) couplings_.make_room(grid_.tiles());
+  const auto scatter = [&](Workspace& work) {
+    if (products != Products::scatter) return;
+    for (std::size_t p = 0; p < work.robust.size(); ++p) {
+      const float gradient = work.robust[p] * work.residual[p];
+      work.robust[p] = gradient * gradient;
+    }
+  };
   const auto sum = [&](const TileContext& context, int t, bool touched, const float*, Workspace& work) {
     if (exact()) couplings_.start_tile(t);
     if (!touched) return;
-    if (products == Products::scatter) {
-      for (std::size_t p = 0; p < work.robust.size(); ++p) {
-        const float gradient = work.robust[p] * work.residual[p];
-        work.robust[p] = gradient * gradient;
-      }
-    }
+    scatter(work);
+    if (by_strips_) return accumulate_strip(context, groups_[0], t, work, records_[0].data());
     sum_tile(context, t, work);
   };
-  products_totals_ = evaluate_cost(observation, loss, true, remember, sum);
+  products_totals_ = by_strips_ ? evaluate_strips(observation, loss, remember, sum)
+                                : evaluate_cost(observation, loss, true, remember, sum);
 }
 
 void CpuEvaluator::add_records(std::size_t g) {
@@ -220,6 +278,11 @@ void CpuEvaluator::add_records(std::size_t g) {
     return;
   }
   clear(g);
+  if (by_strips_) {
+    for (int entry = 0; entry < group.strips.entries(); ++entry)
+      add(local_[g].data() + static_cast<std::size_t>(group.strips.candidate(entry)) * size, entry);
+    return;
+  }
   const TileLists& entries = group.kind == GroupKind::free_mesh
                                  ? batches_[static_cast<std::size_t>(group.batch)].tiles
                                  : group.sum_entries();
@@ -272,12 +335,18 @@ Evaluator::Totals CpuEvaluator::sum_costs(const Observation& observation, const 
                                           SharedCost* shared) {
   const std::size_t block = static_cast<std::size_t>(channels_) * tile_pixels;
   if (shared != nullptr) shared_.assign(all_tiles_.size(), SharedCost());
-  const auto compare = [&](const TileContext&, int t, bool, const float* costs, Workspace&) {
+  const auto add = [&](int t, const float* costs) {
     const auto tile_index = static_cast<std::size_t>(t);
-    if (shared == nullptr || remembers_[tile_index] == 0) return;
-    shared_[tile_index] = add_shared(remembered_.data() + tile_index * block, costs, block);
+    if (remembers_[tile_index] != 0)
+      shared_[tile_index] = add_shared(remembered_.data() + tile_index * block, costs, block);
   };
-  const Totals totals = evaluate_cost(observation, loss, false, false, compare);
+  const auto compare = [&](const TileContext&, int t, bool, const float* costs, Workspace&) {
+    if (shared == nullptr) return;
+    const TileRun run = by_strips_ ? strip_of(grid_, t) : TileRun{t};
+    for (int j = 0; j < run.count; ++j) add(run.first + j, costs + static_cast<std::size_t>(j) * block);
+  };
+  const Totals totals = by_strips_ ? evaluate_strips(observation, loss, false, compare)
+                                   : evaluate_cost(observation, loss, false, false, compare);
   if (shared == nullptr) return totals;
   *shared = SharedCost();
   for (const SharedCost& sums : shared_)

@@ -51,14 +51,16 @@ struct Group {
   int slots = 0;    // its own, without the intrinsics'
 
   TileLists tiles;        // of spheres
+  TileLists strips;       // of spheres that are summed by strips, in place of `tiles`
   TileLists sums;         // for normal equations where entries are not the tile's candidates: planes
   bool own_sums = false;  // whether entries are others than the tile's candidates; a rigid mesh has one
   int sum_span = 1;       // ids per entry
 
-  runtime::Buffer<float> table;       // of spheres and planes, by rows
-  runtime::Buffer<float> bounds;      // of spheres: [4, stride] px, of the pixel centres that may see it
-  runtime::Buffer<float> sum_bounds;  // of the entries of sums that are its own
-  int stride = 0;                     // of `bounds`, and of a mesh's faces
+  runtime::Buffer<float> table;         // of spheres and planes, by rows
+  runtime::Buffer<float> bounds;        // of spheres: [4, stride] px, of the pixel centres that may see it
+  runtime::Buffer<float> sum_bounds;    // of the entries of sums that are its own
+  runtime::Buffer<float> strip_bounds;  // of spheres: `bounds` where tiles are as wide as strips
+  int stride = 0;                       // of `bounds`, and of a mesh's faces
 
   // Meshes. What is made of them at theta is in their MeshBatch, or in their DeviceGroup.
   const Mesh* mesh = nullptr;
@@ -111,5 +113,8 @@ std::vector<Group> make_groups(const Scene& scene, const scene::Parameters& para
 
 // On the CPU, after place(), of spheres and planes: silhouettes, and the tiles that they touch.
 void prepare(Group& group, const scene::State& state, const Frame& frame);
+
+// In place of it, of spheres without silhouettes: the strips that they touch.
+void prepare_strips(Group& group, const Frame& frame);
 
 }  // namespace diffrt::renderer

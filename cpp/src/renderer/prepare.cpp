@@ -54,4 +54,15 @@ void prepare(Group& group, const scene::State& state, const Frame& frame) {
     group.tiles.update(frame.pool, frame.grid, group.bounds.data(), group.count, group.stride);
 }
 
+void prepare_strips(Group& group, const Frame& frame) {
+  const TileGrid strips(strips_across(frame.grid) * kernels::tile, frame.grid.height);
+  const auto stride = static_cast<std::size_t>(group.stride);
+  group.strip_bounds.resize(4 * stride);
+  for (std::size_t i = 0; i < 4 * stride; ++i) {
+    const bool across = i / stride % 2 == 0;
+    group.strip_bounds[i] = across ? std::floor(group.bounds[i] / tiles_in_strip) : group.bounds[i];
+  }
+  group.strips.update(frame.pool, strips, group.strip_bounds.data(), group.count, group.stride);
+}
+
 }  // namespace diffrt::renderer

@@ -15,20 +15,20 @@ namespace diffrt::renderer {
 using runtime::array;
 using runtime::launch;
 
-void Workspace::resize(int channels, int planes) {
+void Workspace::resize(int channels, int planes, int tiles) {
   all_inverse_depth.resize(most_in_run * tile_pixels);
   all_ids.resize(most_in_run * tile_pixels);
   const auto pixels = static_cast<std::size_t>(channels * tile_pixels);
   all_rendered.resize(most_in_run * pixels);
   for (runtime::Buffer<float>* block : {&observed, &weights, &residual, &robust, &costs})
-    block->resize(pixels);
+    block->resize(static_cast<std::size_t>(tiles) * pixels);
   rows.resize(pixels * static_cast<std::size_t>(planes));
   twos.resize(pixels + 1);  // one is written before it is known whether it is needed
   select(0);
 }
 
 void Workspace::select(int j) {
-  const auto first = static_cast<std::size_t>(j) * tile_pixels, pixels = observed.size();
+  const auto first = static_cast<std::size_t>(j) * tile_pixels, pixels = all_rendered.size() / most_in_run;
   inverse_depth = {all_inverse_depth.data() + first, tile_pixels};
   ids = {all_ids.data() + first, tile_pixels};
   rendered = {all_rendered.data() + static_cast<std::size_t>(j) * pixels, pixels};
@@ -61,27 +61,39 @@ bool touches(const MeshBatch& batch, const TileRun& run) {
   return batch.tiles.begin(run.first) < batch.tiles.end(run.first + run.count - 1);
 }
 
-// Spheres. Without silhouettes the lists of tiles are bounds enough.
-void find_visible_discs(const TileContext& context, std::size_t g, const TileRun& run, int quad,
-                        Workspace& work) {
-  const Group& group = context.groups[g];
-  const Part part = part_in_image(context.grid, quad_of(run, quad));
-  const std::ptrdiff_t before = static_cast<std::ptrdiff_t>(quad) * most_in_quad * tile_pixels;
+void launch_discs(const TileContext& context, const Group& group, const TileRun& run, float* inverse_depth,
+                  std::int32_t* ids, const std::int32_t* candidates, int begin, int end) {
+  const Part part = part_in_image(context.grid, run);
   kernels::visible_discs_arguments a;
   set_rays(a, context.state);
   a.left = part.left, a.top = part.top, a.across = part.columns, a.lines = part.rows;
   a.first_id = group.first_id, a.spheres = array(group.table.data());
   a.stride = group.stride, a.bounds = array(group.bounds.data());
-  a.inverse_depth = array(work.all_inverse_depth.data() + before),
-  a.ids = array(work.all_ids.data() + before);
+  a.inverse_depth = array(inverse_depth), a.ids = array(ids), a.candidates = array(candidates);
+  launch(context.kernels.visible_discs, a, begin, end);
+}
+
+void clear_visibility(const TileContext& context, const TileRun& run, int begin, int end, Workspace& work) {
+  kernels::clear_visibility_arguments clear;
+  clear.first_tile = run.first;
+  clear.inverse_depth = array(work.all_inverse_depth.data()), clear.ids = array(work.all_ids.data());
+  launch(context.kernels.clear_visibility, clear, begin, end);
+}
+
+// Spheres. Without silhouettes the lists of tiles are bounds enough.
+void find_visible_discs(const TileContext& context, std::size_t g, const TileRun& run, int quad,
+                        Workspace& work) {
+  const Group& group = context.groups[g];
+  const std::ptrdiff_t before = static_cast<std::ptrdiff_t>(quad) * most_in_quad * tile_pixels;
+  const auto look = [&](const std::int32_t* candidates, int begin, int end) {
+    launch_discs(context, group, quad_of(run, quad), work.all_inverse_depth.data() + before,
+                 work.all_ids.data() + before, candidates, begin, end);
+  };
   if (!group.exact) {
-    a.candidates = array(group.tiles.candidates());
-    launch(context.kernels.visible_discs, a, group.tiles.begin(run.first), group.tiles.end(run.first));
-    return;
+    return look(group.tiles.candidates(), group.tiles.begin(run.first), group.tiles.end(run.first));
   }
   const Span<const std::int32_t> candidates = work.silhouettes.regions().candidates(quad, g);
-  a.candidates = array(candidates.data());
-  launch(context.kernels.visible_discs, a, 0, static_cast<int>(candidates.size()));
+  look(candidates.data(), 0, static_cast<int>(candidates.size()));
 }
 
 }  // namespace
@@ -89,10 +101,7 @@ void find_visible_discs(const TileContext& context, std::size_t g, const TileRun
 void find_visible(const TileContext& context, const TileRun& run_of_tiles, int quad, Workspace& work) {
   const TileRun part = quad_of(run_of_tiles, quad);
   const int begin = part.first, end = begin + part.count;
-  kernels::clear_visibility_arguments clear;
-  clear.first_tile = run_of_tiles.first;
-  clear.inverse_depth = array(work.all_inverse_depth.data()), clear.ids = array(work.all_ids.data());
-  launch(context.kernels.clear_visibility, clear, begin, end);
+  clear_visibility(context, run_of_tiles, begin, end, work);
 
   const auto run = [&](auto kernel, auto a) {
     set_pixels(a, context, run_of_tiles.first);
@@ -122,6 +131,14 @@ void find_visible(const TileContext& context, const TileRun& run_of_tiles, int q
   }
 }
 
+void find_visible_in_strip(const TileContext& context, int strip, Workspace& work) {
+  const TileRun run = strip_of(context.grid, strip);
+  clear_visibility(context, run, run.first, run.first + run.count, work);
+  const Group& group = context.groups[0];
+  launch_discs(context, group, run, work.all_inverse_depth.data(), work.all_ids.data(),
+               group.strips.candidates(), group.strips.begin(strip), group.strips.end(strip));
+}
+
 void show(const TileContext& context, const TileRun& run, int quad, Workspace& work) {
   const TileRun part = quad_of(run, quad);
   const int begin = part.first, end = begin + part.count;
@@ -148,7 +165,7 @@ void show(const TileContext& context, const TileRun& run, int quad, Workspace& w
     kernels::value_of_surface_arguments a;
     set_all(a, output);
     for (std::size_t g = 0; g < context.smooth_groups(); ++g) {
-      if (!touches(context.groups[g], part)) continue;
+      if (!context.by_strips && !touches(context.groups[g], part)) continue;
       set_tables(a, context, context.groups[g]);
       launch(context.kernels.value_of_surface[o][context.groups[g].surface], a, begin, end);
     }
@@ -183,16 +200,16 @@ void differentiate(const TileContext& context, const Group& group, int planes, i
   }
 }
 
-void compare(const TileContext& context, const KernelLoss& loss, int tile_index, Workspace& work,
+void compare(const TileContext& context, const KernelLoss& loss, const TileRun& run, Workspace& work,
              float* costs, float* sums) {
   kernels::residuals_arguments a;
-  a.first_tile = tile_index;
+  a.first_tile = run.first;
   a.channels = context.channels, a.scale = loss.scale, a.alpha = loss.alpha;
   a.rendered = array(work.rendered.data()), a.observed = array(work.observed.data()),
   a.weights = array(work.weights.data());
   a.residual = array(work.residual.data()), a.weight = array(work.robust.data()), a.costs = array(costs);
   a.sums = array(sums);
-  launch(context.kernels.residuals[loss.index], a, tile_index, tile_index + 1);
+  launch(context.kernels.residuals[loss.index], a, run.first, run.first + run.count);
 }
 
 void accumulate(const TileContext& context, const Group& group, int pair, int tile_index, Workspace& work,
@@ -239,19 +256,34 @@ bool accumulates_primitives(const TileContext& context, const Group& group) {
          context.kernels.primitive_equations[o][group.surface].function != nullptr;
 }
 
-void accumulate_primitives(const TileContext& context, const Group& group, int tile_index, Workspace& work,
-                           float* records) {
+namespace {
+
+void accumulate_strips(const TileContext& context, const Group& group, const TileLists& lists, int strip,
+                       int strips_x, int span, Workspace& work, float* records) {
   kernels::primitive_equations_arguments a;
-  set_pixels(a, context, tile_index);
   set_camera(a, context.state);
+  a.strips_x = strips_x, a.span = span;
   a.first_id = group.first_id, a.stride = group.stride;
   a.bounds = array(group.bounds.data());
-  a.offsets = array(group.tiles.offsets()), a.candidates = array(group.tiles.candidates());
+  a.offsets = array(lists.offsets()), a.candidates = array(lists.candidates());
   a.table = array(group.table.data());
   a.inverse_depth = array(work.inverse_depth.data()), a.ids = array(work.ids.data());
   a.residual = array(work.residual.data()), a.weight = array(work.robust.data()), a.records = array(records);
   const auto o = static_cast<std::size_t>(context.outputs[0].output);
-  launch(context.kernels.primitive_equations[o][group.surface], a, tile_index, tile_index + 1);
+  launch(context.kernels.primitive_equations[o][group.surface], a, strip, strip + 1);
+}
+
+}  // namespace
+
+void accumulate_primitives(const TileContext& context, const Group& group, int tile_index, Workspace& work,
+                           float* records) {
+  accumulate_strips(context, group, group.tiles, tile_index, context.grid.across, 1, work, records);
+}
+
+void accumulate_strip(const TileContext& context, const Group& group, int strip, Workspace& work,
+                      float* records) {
+  accumulate_strips(context, group, group.strips, strip, strips_across(context.grid), tiles_in_strip, work,
+                    records);
 }
 
 void store_plane(const TileGrid& grid, int tile_index, const float* block, float* image,
@@ -323,62 +355,66 @@ void load(const ImageView& view, int channel, const Part& part, float outside, f
 
 }  // namespace
 
-bool load_observation(const TileContext& context, const Observation& observation, int tile_index,
+bool load_observation(const TileContext& context, const Observation& observation, int tile_index, int j,
                       Workspace& work) {
   const Part part = part_in_image(context.grid, tile_index);
+  // Where all are 1 they stay so. Beyond the image `observed` is NaN, which suffices.
+  if (observation.weights.empty() && work.weighted)
+    std::fill_n(work.weights.data(), work.weights.size(), 1.0f);
+  work.weighted = !observation.weights.empty();
   int wrong = 0;
   for (int c = 0; c < context.channels; ++c) {
-    float* observed = work.observed.data() + c * tile_pixels;
-    float* weights = work.weights.data() + c * tile_pixels;
-    load(observation.image, c, part, std::numeric_limits<float>::quiet_NaN(), observed);
-    if (observation.weights.empty()) {
-      // Beyond the image `observed` is NaN, which suffices.
-      if (work.weighted) std::fill_n(weights, tile_pixels, 1.0f);
-      continue;
-    }
+    const int first = (j * context.channels + c) * tile_pixels;
+    load(observation.image, c, part, std::numeric_limits<float>::quiet_NaN(), work.observed.data() + first);
+    if (!work.weighted) continue;
+    float* weights = work.weights.data() + first;
     load(observation.weights, c, part, 0.0f, weights);
     for (int p = 0; p < tile_pixels; ++p)
       wrong |= (weights[p] < 0) | (weights[p] > std::numeric_limits<float>::max());
   }
-  work.weighted = !observation.weights.empty();
   return wrong == 0;
 }
 
 namespace {
 
-// Whether a tile's pixels can be read where they are: one channel of floats, rows side by side, no weights.
-bool is_dense(const TileContext& context, const Observation& observation, const Part& part) {
+// Whether pixels can be read where they are: one channel of floats, rows side by side, no weights.
+bool is_dense(const TileContext& context, const Observation& observation, const TileRun& run) {
   constexpr std::ptrdiff_t size = sizeof(float), longest = std::ptrdiff_t{1} << 24;
   const ImageView& view = observation.image;
-  return context.channels == 1 && observation.weights.empty() && !view.is_double && part.columns == tile &&
-         part.rows == tile && view.column_stride == size && view.row_stride % size == 0 &&
-         std::abs(view.row_stride / size) < longest &&
+  const Part part = part_in_image(context.grid, run);
+  return context.channels == 1 && observation.weights.empty() && !view.is_double &&
+         part.columns == run.count * tile && part.rows == tile && view.column_stride == size &&
+         view.row_stride % size == 0 && std::abs(view.row_stride / size) < longest &&
          reinterpret_cast<std::uintptr_t>(view.data) % alignof(float) == 0;
 }
 
 }  // namespace
 
 bool compare_background(const TileContext& context, const Observation& observation, const KernelLoss& loss,
-                        int tile_index, const float* background, Workspace& work, float* costs, float* sums) {
-  const auto run = [&](const auto& kernel, auto a) {
-    a.first_tile = tile_index, a.scale = loss.scale, a.alpha = loss.alpha;
+                        const TileRun& run, const float* background, Workspace& work, float* costs,
+                        float* sums) {
+  const int begin = run.first, end = begin + run.count;
+  const auto compare = [&](const auto& kernel, auto a) {
+    a.first_tile = begin, a.scale = loss.scale, a.alpha = loss.alpha;
     a.costs = array(costs), a.sums = array(sums);
-    launch(kernel, a, tile_index, tile_index + 1);
+    launch(kernel, a, begin, end);
   };
-  const Part part = part_in_image(context.grid, tile_index);
-  if (is_dense(context, observation, part)) {
+  if (is_dense(context, observation, run)) {
+    const Part part = part_in_image(context.grid, run);
     const std::ptrdiff_t stride = observation.image.row_stride / static_cast<std::ptrdiff_t>(sizeof(float));
     kernels::background_residuals_dense_arguments a;
     a.stride = static_cast<int>(stride), a.background = background[0];
     a.observed = array(static_cast<const float*>(observation.image.data) + part.top * stride + part.left);
-    run(context.kernels.background_residuals_dense[loss.index], a);
+    compare(context.kernels.background_residuals_dense[loss.index], a);
     return true;
   }
-  const bool valid = load_observation(context, observation, tile_index, work);
+  bool valid = true;
+  for (int j = 0; j < run.count; ++j)
+    valid = load_observation(context, observation, begin + j, j, work) && valid;
   kernels::background_residuals_arguments a;
   a.channels = context.channels, a.background = array(background);
   a.observed = array(work.observed.data()), a.weights = array(work.weights.data());
-  run(context.kernels.background_residuals[loss.index], a);
+  compare(context.kernels.background_residuals[loss.index], a);
   return valid;
 }
 

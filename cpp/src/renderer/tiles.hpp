@@ -28,7 +28,8 @@ struct Workspace {
   std::vector<Couplings::Entry> entries;    // of one pixel
   std::vector<Couplings::TwoEntries> twos;  // of a tile
 
-  void resize(int channels, int planes);
+  // `tiles`: how many are compared at a time.
+  void resize(int channels, int planes, int tiles);
   // Tile `j` of the run is at hand.
   void select(int j);
   // Its blocks.
@@ -45,6 +46,7 @@ struct TileContext {
   const std::vector<PrimitiveBlock>& blocks;  // of each id, with exact boundaries
   bool pairs;  // whether all is spheres or planes that theta moves, none with another, and no camera
   const std::vector<OutputChannels>& outputs;
+  bool by_strips;        // whether sums are made by strips: there are spheres alone
   int channels = 1;      // of all outputs
   int camera_slots = 0;  // 0, or kernels::camera_slots
   int planes = 0;        // slots of the widest group, the camera's among them
@@ -79,6 +81,8 @@ bool touched_by_mesh(const TileContext& context, int tile_index);
 // Blocks ids and inverse_depth of a quad of a run: the nearest surface of each pixel. With exact boundaries
 // silhouettes.find is to come first.
 void find_visible(const TileContext& context, const TileRun& run, int quad, Workspace& work);
+// The same of a strip of spheres.
+void find_visible_in_strip(const TileContext& context, int strip, Workspace& work);
 
 // Blocks rendered of a quad of a run: what each pixel shows.
 void show(const TileContext& context, const TileRun& run, int quad, Workspace& work);
@@ -88,15 +92,16 @@ void show(const TileContext& context, const TileRun& run, int quad, Workspace& w
 void differentiate(const TileContext& context, const Group& group, int planes, int tile_index,
                    Workspace& work);
 
-// Blocks residual and robust (weights), `costs` (w rho, -1 where there is no residual), and this tile's three
-// sums.
-void compare(const TileContext& context, const KernelLoss& loss, int tile_index, Workspace& work,
+// Of tiles side by side, the blocks residual and robust (weights), `costs` (w rho, -1 where there is no
+// residual), and each tile's three sums.
+void compare(const TileContext& context, const KernelLoss& loss, const TileRun& run, Workspace& work,
              float* costs, float* sums);
 
-// Of a tile that nothing touches, from what is observed: costs and sums alone. `background`: what it shows,
-// by channels. Returns false if a weight is negative or infinite.
+// The same of tiles that nothing touches, from what is observed: costs and sums alone. `background`: what
+// they show, by channels. Returns false if a weight is negative or infinite.
 bool compare_background(const TileContext& context, const Observation& observation, const KernelLoss& loss,
-                        int tile_index, const float* background, Workspace& work, float* costs, float* sums);
+                        const TileRun& run, const float* background, Workspace& work, float* costs,
+                        float* sums);
 
 // Records of a group's entries in this tile: see pipeline/normal_equations.py. Those of rigid meshes are one
 // for each `pair` of tile and mesh in the batch.
@@ -108,6 +113,9 @@ void accumulate(const TileContext& context, const Group& group, int pair, int ti
 bool accumulates_primitives(const TileContext& context, const Group& group);
 void accumulate_primitives(const TileContext& context, const Group& group, int tile_index, Workspace& work,
                            float* records);
+// Those of a strip.
+void accumulate_strip(const TileContext& context, const Group& group, int strip, Workspace& work,
+                      float* records);
 
 // Copies between a tile's block and an image [height, width] with the given strides [floats].
 void store_plane(const TileGrid& grid, int tile_index, const float* block, float* image,
@@ -117,8 +125,8 @@ void fill_plane(const TileGrid& grid, int tile_index, float value, float* image,
                 std::ptrdiff_t column_stride);
 
 // Loads the observed image and its weights into the blocks observed and weights; pixels beyond the image get
-// weight 0. Returns false if a weight is negative or infinite.
-bool load_observation(const TileContext& context, const Observation& observation, int tile_index,
+// weight 0. Returns false if a weight is negative or infinite. Tile `j` of those that are compared at a time.
+bool load_observation(const TileContext& context, const Observation& observation, int tile_index, int j,
                       Workspace& work);
 
 }  // namespace diffrt::renderer
