@@ -133,18 +133,20 @@ def test_ctrl_c_returns_the_best_so_far(image, heeds_interrupts):
 CTRL_C = """
 import signal, numpy as np, diffrt_aot as dr
 signal.signal(signal.SIGALRM, signal.default_int_handler)  # as Ctrl-C would, at a time of our choosing
-spheres = {f"s{i}": dr.Sphere((i % 20 - 10, i // 20 - 10, 30), 0.6) for i in range(400)}
+spheres = {f"s{i}": dr.Sphere((i % 40 / 2 - 10, i // 40 / 2 - 10, 30), 0.6) for i in range(1600)}
 scene = dr.Scene(dr.PinholeCamera(640, 480, 500, 500, 320, 240), spheres)
-renderer = dr.Renderer(scene, free=[f"{name}.center" for name in spheres], boundary="none")
+renderer = dr.Renderer(scene, free=[f"{name}.center" for name in spheres], background=0.0, threads=1)
 observed = renderer.render() + 0.05 * np.random.default_rng(0).normal(size=(480, 640))
-signal.setitimer(signal.ITIMER_REAL, 0.02)
-result = dr.fit(renderer, observed, renderer.theta0 + 0.05)
+start = renderer.theta0 + 0.05
+dr.fit(renderer, observed, start, max_steps=0)  # what is done once takes no time then
+signal.setitimer(signal.ITIMER_REAL, 0.05)
+result = dr.fit(renderer, observed, start)
 print(result.status.name, result.steps)
 """
 
 
 def test_ctrl_c_between_steps_without_a_callback():
-    """1200 parameters: a step takes long enough for the signal to come in the middle of the fit."""
+    """4800 parameters: a step takes long enough for the signal to come in the middle of the fit."""
     done = subprocess.run([sys.executable, "-c", CTRL_C], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.startswith("INTERRUPTED")
 
