@@ -181,7 +181,7 @@ TEST_CASE("A sparse factor solves what a dense one solves") {
       ldlt.arrange(lower);
       REQUIRE(cholesky.compute(lower));
       REQUIRE(ldlt.compute(lower));
-      const Matrix inverse = Matrix(A).inverse();
+      const Matrix inverse = Matrix(A).fullPivLu().inverse();
       Vector x = Vector::LinSpaced(A.cols(), -1, 2);
       const Vector expected = inverse * x;
       cholesky.solve(x);

@@ -80,9 +80,10 @@ class SparsePart : public DeterminedPart {
       for (Index j = 0; j < regular_.cols(); ++j) regular_.coeffRef(j, j) += zero;
       factor_.compute(regular_);
     }
+    if (k == 0) return;
     Y_ = solve(V_);
     const Matrix L = space.values.asDiagonal(), Q = V_.transpose() * Y_;
-    K_ = L * (Matrix::Identity(k, k) - Q * L).partialPivLu().inverse();
+    K_ = L * (Matrix::Identity(k, k) - Q * L).fullPivLu().inverse();
     G_ = Y_ + Y_ * (K_ * Q);
     W_ = V_.transpose() * G_;
   }
@@ -96,12 +97,14 @@ class SparsePart : public DeterminedPart {
     }
     const int a = local_[count(i)], b = local_[count(j)];
     const double z = a < 0 || b < 0 ? 0 : at_.coeff(std::max(a, b), std::min(a, b));
+    if (V_.cols() == 0) return z;
     const auto Yi = Y_.row(i), Yj = Y_.row(j), Vi = V_.row(i), Vj = V_.row(j);
     return z + Yi.dot(Yj * K_.transpose()) - Vi.dot(G_.row(j)) - G_.row(i).dot(Vj) +
            Vi.dot(Vj * W_.transpose());
   }
 
   Matrix apply(const Matrix& X) const override {
+    if (V_.cols() == 0) return solve(X);
     const Matrix Yx = Y_.transpose() * X, Vx = V_.transpose() * X, Gx = G_.transpose() * X;
     return solve(X) + Y_ * (K_ * Yx) - V_ * Gx - G_ * Vx + V_ * (W_ * Vx);
   }
