@@ -356,3 +356,54 @@ TEST_CASE("Entries that come and go change nothing but what they hold; nor does 
   const SparseMatrix torn{{0, 2, 4, 5}, {1, 0, 0, 1, 2}, {4, 1, 1, 3, 2}};
   CHECK_THROWS_AS(H.assign(torn, {}), SolverArgumentError);
 }
+
+namespace {
+
+// A grid whose H is rounded to float, as sums of float kernels are: what is singular becomes a little
+// indefinite.
+class Rounded : public Grid {
+ public:
+  using Grid::Grid;
+  Evaluation normal_equations(Span<const double> x, Span<double> H, Span<double> g) override {
+    const Evaluation out = Grid::normal_equations(x, H, g);
+    for (std::size_t i = 0; i < size(); ++i) H[i * (size() + 1)] *= 1 - 1e-7;
+    for (double& h : H) h = static_cast<float>(h);
+    return out;
+  }
+  double precision() const override { return 1e-7; }
+};
+
+}  // namespace
+
+TEST_CASE("What rounding made indefinite is not determined, and does no harm") {
+  for (const bool sparse : {false, true}) {
+    CAPTURE(sparse);
+    Rounded grid(11, 3, 0, 2, sparse);
+    const std::size_t n = grid.size();
+    Numbers H(n * n), g(n);
+    grid.normal_equations(Numbers(n, 0.1), H, g);
+    const Eigen::SelfAdjointEigenSolver<Matrix> eigen(
+        Eigen::Map<const Matrix>(H.data(), static_cast<Index>(n), static_cast<Index>(n)));
+    REQUIRE(eigen.eigenvalues()[0] < 0);
+    for (const std::size_t dense_limit : {std::size_t{20}, std::size_t{1000}}) {
+      SolveOptions options;
+      options.dense_limit = dense_limit;
+      const SolveResult result = solve(grid, Numbers(n, 0.1), options);
+      CHECK(converged(result.status));
+      REQUIRE(result.uncertainty);
+      CHECK(result.uncertainty->rank() == n - 2);
+      const SparseMatrix& nulls = result.uncertainty->null_directions();
+      REQUIRE(nulls.rows() == 2);
+      for (std::size_t k = 0; k < 2;
+           ++k) {  // all nodes by as much, in one of the first two of their parameters
+        const auto begin = static_cast<std::size_t>(nulls.row_starts[k]),
+                   end = static_cast<std::size_t>(nulls.row_starts[k + 1]);
+        double largest = 0;
+        for (std::size_t e = begin; e < end; ++e) largest = std::max(largest, std::abs(nulls.values[e]));
+        std::size_t shares = 0;
+        for (std::size_t e = begin; e < end; ++e) shares += std::abs(nulls.values[e]) > 0.9 * largest ? 1 : 0;
+        CHECK(shares == 121);
+      }
+    }
+  }
+}

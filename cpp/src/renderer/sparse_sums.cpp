@@ -132,10 +132,9 @@ template <int Slots, int Height, int Width>
 void SparseSums::add_block(const Piece& p, const Piece& q, const double (*product)[Pieces::widest]) {
   const int slots = Slots > 0 ? Slots : p.slots, height = Height > 0 ? Height : p.width,
             width = Width > 0 ? Width : q.width;
-  double B[Pieces::widest][Pieces::widest];
+  double B[Pieces::widest][Pieces::widest] = {};
   product += p.first_slot;
   for (int j = 0; j < height; ++j) {
-    for (int k = 0; k < width; ++k) B[j][k] = 0;
     for (int s = 0; s < slots; ++s) {
       for (int k = 0; k < width; ++k) B[j][k] += p.S[s * p.stride + j] * product[s][k];
     }
