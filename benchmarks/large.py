@@ -115,14 +115,19 @@ def poses(count: int, size: float = 1.0) -> list[np.ndarray]:
     return found
 
 
-def bodies(count: int) -> Problem:
-    """`count` egg-shaped bodies of 80 faces by mask and depth, the pose of each free: 6 parameters."""
-    points, faces = ball(6, 8)
-    shapes = {}
+def meshes(count: int, points: np.ndarray, faces: list[Face]) -> dict[str, dr.Mesh]:
+    """One body as often as `poses` says, each a mesh."""
+    found = {}
     for k, T in enumerate(poses(count)):
         radius = np.cbrt(np.linalg.det(T[:3, :3]))
         T[:3, :3] /= radius
-        shapes[f"b{k}"] = dr.Mesh(points * radius, faces, T_world_mesh=dr.nearest_rigid(T))
+        found[f"b{k}"] = dr.Mesh(points * radius, faces, T_world_mesh=dr.nearest_rigid(T))
+    return found
+
+
+def bodies(count: int) -> Problem:
+    """`count` egg-shaped bodies of 80 faces by mask and depth, the pose of each free: 6 parameters."""
+    shapes = meshes(count, *ball(6, 8))
     renderer = dr.Renderer(
         dr.Scene(camera(), shapes),
         free=[f"{name}.pose" for name in shapes],

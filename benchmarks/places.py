@@ -14,7 +14,7 @@ import numpy as np
 
 import diffrt_aot as dr
 from benchmarks.contender import Case, Contender, main
-from benchmarks.large import ball, poses
+from benchmarks.large import ball, meshes, poses
 from benchmarks.ours import camera, variations
 
 BODIES = 1000
@@ -23,13 +23,7 @@ FREE = ["camera.pose"]
 
 def bodies() -> dict[str, dr.Mesh]:
     """Each a mesh."""
-    points, faces = ball(11, 16)
-    found = {}
-    for k, T in enumerate(poses(BODIES)):
-        radius = np.cbrt(np.linalg.det(T[:3, :3]))
-        T[:3, :3] /= radius
-        found[f"b{k}"] = dr.Mesh(points * radius, faces, T_world_mesh=dr.nearest_rigid(T))
-    return found
+    return meshes(BODIES, *ball(11, 16))
 
 
 def mesh() -> dict[str, dr.Mesh]:

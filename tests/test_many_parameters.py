@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+from renderer_cases import CUBE
 
 import diffrt_aot as dr
 
@@ -160,20 +161,8 @@ def test_fits_are_the_same_for_any_number_of_threads():
 def test_poses_with_bounds_and_priors_beside_one_another():
     """The chart of a bounded pose, in parts: each body's answer is what it is alone."""
     rng = np.random.default_rng(5)
-    box = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) * [0.2, 0.15, 0.1]
-    faces = [
-        [0, 1, 3],
-        [0, 3, 2],
-        [4, 6, 7],
-        [4, 7, 5],
-        [0, 4, 5],
-        [0, 5, 1],
-        [2, 3, 7],
-        [2, 7, 6],
-        [0, 2, 6],
-        [0, 6, 4],
-    ]
-    faces += [[1, 5, 7], [1, 7, 3]]
+    corners, faces = CUBE
+    box = corners * [0.2, 0.15, 0.1]
     turned = dr.rigid(rotation_xyzw=np.array([0.3, 0.4, 0.1, 0.86]) / np.linalg.norm([0.3, 0.4, 0.1, 0.86]))
     bodies = {}
     for k in range(6):

@@ -24,6 +24,8 @@ void bind_normal_matrix(py::module_& module);
 void bind_renderer(py::module_& module);
 void bind_uncertainty(py::module_& module);
 
+// scipy wants both index arrays of one type; int32 where it suffices.
+py::array index_array(const std::vector<std::int64_t>& row_starts);
 // (row_starts, columns, values)
 py::tuple sparse_arrays(const SparseMatrix& matrix);
 

@@ -67,18 +67,9 @@ py::tuple to_sparse(const Jacobian& J) {
     const DriverCall call;
     sparse = J.to_sparse();
   }
-  const auto rows = static_cast<py::ssize_t>(sparse.row_starts.size()),
-             entries = static_cast<py::ssize_t>(sparse.values.size());
-  py::array row_starts;
-  // scipy wants both index arrays of one type; int32 where it suffices.
-  if (entries < (py::ssize_t{1} << 31)) {
-    row_starts =
-        to_array(std::vector<std::int32_t>(sparse.row_starts.begin(), sparse.row_starts.end()), {rows});
-  } else {
-    row_starts = to_array(std::move(sparse.row_starts), {rows});
-  }
+  const auto entries = static_cast<py::ssize_t>(sparse.values.size());
   return py::make_tuple(to_array(std::move(sparse.values), {entries}),
-                        to_array(std::move(sparse.columns), {entries}), row_starts);
+                        to_array(std::move(sparse.columns), {entries}), index_array(sparse.row_starts));
 }
 
 py::array primitive_ids(const std::shared_ptr<Jacobian>& J) {

@@ -5,18 +5,17 @@
 
 namespace diffrt::bindings {
 
+py::array index_array(const std::vector<std::int64_t>& row_starts) {
+  const auto rows = static_cast<py::ssize_t>(row_starts.size());
+  if (row_starts.empty() || row_starts.back() < (std::int64_t{1} << 31))
+    return to_array(std::vector<std::int32_t>(row_starts.begin(), row_starts.end()), {rows});
+  return py::array_t<std::int64_t>(rows, row_starts.data());
+}
+
 py::tuple sparse_arrays(const SparseMatrix& matrix) {
-  const auto rows = static_cast<py::ssize_t>(matrix.row_starts.size()),
-             entries = static_cast<py::ssize_t>(matrix.values.size());
-  py::array row_starts;
-  // scipy wants both index arrays of one type; int32 where it suffices.
-  if (entries < (py::ssize_t{1} << 31)) {
-    row_starts =
-        to_array(std::vector<std::int32_t>(matrix.row_starts.begin(), matrix.row_starts.end()), {rows});
-  } else {
-    row_starts = py::array_t<std::int64_t>(rows, matrix.row_starts.data());
-  }
-  return py::make_tuple(row_starts, py::array_t<std::int32_t>(entries, matrix.columns.data()),
+  const auto entries = static_cast<py::ssize_t>(matrix.values.size());
+  return py::make_tuple(index_array(matrix.row_starts),
+                        py::array_t<std::int32_t>(entries, matrix.columns.data()),
                         py::array_t<double>(entries, matrix.values.data()));
 }
 

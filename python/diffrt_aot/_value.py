@@ -88,22 +88,20 @@ class Lazy(ByContent):
         return value
 
     def _fields(self) -> dict[str, Any]:
-        fields: dict[str, Any] = {}
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            try:
-                fields[field.name] = getattr(self, field.name)
-            except InvalidValueError as error:
-                fields[field.name] = str(error)
-        return fields
+        return self._read(str)
 
     def __getstate__(self) -> dict[str, Any]:
-        state: dict[str, Any] = {}
+        return self._read(lambda message: Deferred(_Refused(message)))
+
+    def _read(self, refused: Callable[[str], Any]) -> dict[str, Any]:
+        """All fields; of those that cannot be read, what `refused` makes of the message."""
+        values: dict[str, Any] = {}
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             try:
-                state[field.name] = getattr(self, field.name)
+                values[field.name] = getattr(self, field.name)
             except InvalidValueError as error:
-                state[field.name] = Deferred(_Refused(str(error)))
-        return state
+                values[field.name] = refused(str(error))
+        return values
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():

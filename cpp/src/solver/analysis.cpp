@@ -5,6 +5,7 @@
 #include <string>
 
 #include "solver/apparent.hpp"
+#include "solver/priors.hpp"
 
 namespace diffrt::solver {
 namespace {
@@ -36,14 +37,11 @@ std::optional<Sparse> scatter(LeastSquaresProblem& problem, const std::vector<Pr
     for (auto k = count(given.row_starts[i]); k < count(given.row_starts[i + 1]); ++k)
       entries.emplace_back(given.columns[k], static_cast<int>(i), given.values[k]);
   }
+  std::vector<Triplet> products;
   std::vector<LeastSquaresProblem::TangentEntry> row;
-  for (const Prior& prior : priors) {
-    problem.tangent_entries(view(theta), prior.index, row);
-    for (const auto& [i, a] : row) {
-      for (const auto& [j, b] : row)
-        entries.emplace_back(static_cast<int>(i), static_cast<int>(j), (a / prior.sigma) * (b / prior.sigma));
-    }
-  }
+  Vector unused = Vector::Zero(theta.size());
+  add_priors(priors, problem, theta, products, unused, row);
+  entries.insert(entries.end(), products.begin(), products.end());
   Sparse M(theta.size(), theta.size());
   M.setFromTriplets(entries.begin(), entries.end());
   return M;
@@ -164,22 +162,6 @@ Analysis::Direction Analysis::row(Index i) const {
   return out;
 }
 
-// The scatter among the members of a part.
-Sparse Analysis::scatter_of(const DeterminedPart& part) const {
-  std::vector<int> local(count(size_), -1);
-  for (Index i = 0; i < part.size(); ++i) local[count(part.members[count(i)])] = static_cast<int>(i);
-  std::vector<Triplet> entries;
-  for (Index j = 0; j < part.size(); ++j) {
-    for (Sparse::InnerIterator entry(*M_, part.members[count(j)]); entry; ++entry) {
-      const int i = local[count(entry.row())];
-      if (i >= 0) entries.emplace_back(i, static_cast<int>(j), entry.value());
-    }
-  }
-  Sparse out(part.size(), part.size());
-  out.setFromTriplets(entries.begin(), entries.end());
-  return out;
-}
-
 // Of all covariances: s^2, or what makes up for the parameters.
 double Analysis::factor(bool sandwich) const {
   return sandwich ? rows_ / (rows_ - static_cast<double>(rank())) : residual_variance();
@@ -210,7 +192,7 @@ const std::vector<double>& Analysis::deviations(bool sandwich) const {
   }
   for (std::size_t k = 0; k < of_part.size(); ++k) {
     const DeterminedPart& part = *determined().parts()[k];
-    const Sparse M = sandwich ? scatter_of(part) : Sparse();
+    const Sparse M = sandwich ? submatrix(*M_, part.members) : Sparse();
     // What a parameter is in the part, as far as it is there.
     const auto own = [&](int i) {
       std::vector<std::pair<Index, double>> entries;
@@ -253,7 +235,7 @@ Matrix Analysis::inverse(bool sandwich) const {
   Matrix out = Matrix::Zero(size_, size_);
   for (const auto& part : determined().parts()) {
     Matrix own = part->apply(Matrix::Identity(part->size(), part->size()));
-    if (sandwich) own = (own * (scatter_of(*part) * own)).eval();
+    if (sandwich) own = (own * (submatrix(*M_, part->members) * own)).eval();
     for (Index j = 0; j < part->size(); ++j) {
       const int column = part->members[count(j)];
       for (Index i = 0; i < part->size(); ++i) {

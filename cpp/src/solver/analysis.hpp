@@ -42,7 +42,6 @@ class Analysis : public Uncertainty {
   const Determined& determined() const;
   void find_null_directions() const;
   double factor(bool sandwich) const;
-  Sparse scatter_of(const DeterminedPart& part) const;
   Direction row(Index i) const;
   Direction to_tangent(const Direction& direction) const;
   Matrix inverse(bool sandwich) const;

@@ -66,15 +66,7 @@ class SparsePart : public DeterminedPart {
       local_[count(i)] = static_cast<int>(kept_.size());
       kept_.push_back(static_cast<int>(i));
     }
-    std::vector<Triplet> entries;
-    for (Index column = 0; column < n; ++column) {
-      for (Sparse::InnerIterator entry(A, column); entry; ++entry) {
-        const int i = local_[count(entry.row())], j = local_[count(column)];
-        if (i >= j && j >= 0) entries.emplace_back(i, j, entry.value());
-      }
-    }
-    regular_.resize(index(kept_.size()), index(kept_.size()));
-    regular_.setFromTriplets(entries.begin(), entries.end());
+    regular_ = submatrix(A, kept_);
     factor_.arrange(regular_);
     if (!factor_.compute(regular_)) {  // rounding: the least that makes it definite
       for (Index j = 0; j < regular_.cols(); ++j) regular_.coeffRef(j, j) += zero;
@@ -184,20 +176,10 @@ Determined::Determined(const Sparse& A, const Mask& free, double null_threshold,
   const Parts connected(
       A, [&](int i, int k) { return moves(i) && moves(A.innerIndexPtr()[k]); },
       [&](int i) { return free[count(i)] != 0; });
-  std::vector<int> local(count(A.cols()), -1);
   for (std::size_t k = 0; k < connected.size(); ++k) {
     const Span<const int> part = connected[k];
     const Index n = index(part.size());
-    for (Index i = 0; i < n; ++i) local[count(part[count(i)])] = static_cast<int>(i);
-    std::vector<Triplet> entries;
-    for (Index j = 0; j < n; ++j) {
-      for (Sparse::InnerIterator entry(A, part[count(j)]); entry; ++entry) {
-        const int i = local[count(entry.row())];
-        if (i >= 0) entries.emplace_back(i, static_cast<int>(j), entry.value());
-      }
-    }
-    Sparse own(n, n);
-    own.setFromTriplets(entries.begin(), entries.end());
+    const Sparse own = submatrix(A, part);
     const bool full =
         static_cast<double>(own.nonZeros()) > kFull * static_cast<double>(n) * static_cast<double>(n);
     if (n == 1 || n <= std::min(kSmall, dense_limit) || (n <= dense_limit && full)) {
@@ -206,7 +188,6 @@ Determined::Determined(const Sparse& A, const Mask& free, double null_threshold,
       parts_.push_back(sparse_part(part, own, null_threshold * std::max(largest_eigenvalue(own), largest)));
     }
     rank_ += n - parts_.back()->null.cols();
-    for (const int i : part) local[count(i)] = -1;
   }
 }
 

@@ -47,4 +47,22 @@ class Parts {
   std::vector<std::size_t> starts_{0};
 };
 
+// The rows and columns of A that belong to `members`, which ascend.
+inline Sparse submatrix(const Sparse& A, Span<const int> members) {
+  const Index n = index(members.size());
+  std::vector<int> starts{0}, rows;
+  std::vector<double> values;
+  for (const int column : members) {
+    for (Sparse::InnerIterator entry(A, column); entry; ++entry) {
+      const int* const found =
+          std::lower_bound(members.begin(), members.end(), static_cast<int>(entry.row()));
+      if (found == members.end() || *found != entry.row()) continue;
+      rows.push_back(static_cast<int>(found - members.begin()));
+      values.push_back(entry.value());
+    }
+    starts.push_back(static_cast<int>(rows.size()));
+  }
+  return Eigen::Map<const Sparse>(n, n, index(rows.size()), starts.data(), rows.data(), values.data());
+}
+
 }  // namespace diffrt::solver
