@@ -234,6 +234,32 @@ def test_parts_of_the_image_that_see_nothing(loss, boundary):
     assert renderer.normal_equations(None, observed, None, make(c)).cost == pytest.approx(expected[2], rel=TOLERANCE)
 
 
+@pytest.mark.parametrize("loss", LOSSES)
+def test_one_channel_without_weights(loss):
+    """What is observed is then read where it lies: as it is with weights of 1, whole tiles, parts of them or lone
+    pixels of which are no numbers or beyond measure, beside tiles that are whole again."""
+    camera = dr.PinholeCamera(width=320, height=64, fx=100.0, fy=100.0, cx=80.0, cy=32.0)
+    scene = dr.Scene(camera, {"ball": dr.Sphere(center=[0.0, 0.0, 5.0], radius=1.4)})
+    renderer = dr.Renderer(scene, ["ball.center"], output="depth", background=6.0, boundary="none")
+    image, J = renderer.jacobian()
+    make, shape = LOSSES[loss]
+    c = 0.05
+    whole = observation(image, 0.1, holes=False).astype(np.float32)
+    for beyond in ([], [3e38, -1e25, 2e18]):
+        observed = whole.copy()
+        observed[:32, 20:70], observed[16:48, 200:250], observed[::9, 300] = np.nan, np.inf, -np.inf
+        observed[[20, 30, 40][: len(beyond)], [70, 90, 180][: len(beyond)]] = beyond
+        equations = renderer.normal_equations(None, observed, loss=make(c))
+        other = renderer.normal_equations(None, observed, np.ones(image.shape), make(c))
+        assert equations.count == other.count == np.isfinite(observed).sum()
+        assert equations.cost == pytest.approx(other.cost, rel=1e-6)
+        for mine, theirs in ((equations.g, other.g), (equations.H, other.H)):
+            np.testing.assert_allclose(mine, theirs, rtol=0, atol=TOLERANCE * np.abs(theirs).max())
+        assert renderer.cost(None, observed, loss=make(c)) == (equations.cost, equations.count)
+        if not beyond:
+            assert_agree(renderer, equations, sums(image, J, observed, None, shape, c))
+
+
 def test_the_rendered_image_itself_costs_nothing():
     for case in CASES.values():
         renderer = dr.Renderer(case.scene, free=case.free, output=OUTPUTS, boundary="none")

@@ -218,6 +218,34 @@ TEST_CASE("a worker sent away from its processor rests for a while") {
   worker_of(pool);  // returns when it has taken part again
 }
 
+TEST_CASE(
+    "a worker that slept is woken on another processor than the caller's, and may then go where it likes") {
+  cpu_set_t all;
+  REQUIRE(sched_getaffinity(0, sizeof all, &all) == 0);
+  if (CPU_COUNT(&all) < 2) return;
+  ThreadPool pool(2);
+  const pthread_t worker = worker_of(pool);
+  int here = 0;
+  while (!CPU_ISSET(here, &all)) ++here;
+  stay_on(pthread_self(), here);
+  for (int round = 0; round < 20; ++round) {
+    std::atomic<int> there{-1};
+    while (there < 0) {
+      pool.parallel_for(200, 1, [&](int, int, int thread) {
+        spin_for(std::chrono::microseconds(20));
+        int none = -1;
+        if (thread == 1) there.compare_exchange_strong(none, sched_getcpu());
+      });
+    }
+    CHECK(there != here);
+    cpu_set_t allowed;
+    REQUIRE(pthread_getaffinity_np(worker, sizeof allowed, &allowed) == 0);
+    CHECK(CPU_EQUAL(&allowed, &all));
+    usleep(2000);  // long enough for the worker to fall asleep
+  }
+  pthread_setaffinity_np(pthread_self(), sizeof all, &all);
+}
+
 TEST_CASE("a worker that is slow does not rest") {
   int stayed = 0, takes_part = 0;
   for (int tries = 0; tries < 100 && stayed < 3; ++tries) {

@@ -35,6 +35,7 @@ from kernels.pipeline.bin import (
 from kernels.pipeline.crossed import crossed_kernels, layout
 from kernels.pipeline.crossed.mix import MIX_COMPONENTS
 from kernels.pipeline.dense import dense_extras, dense_rows
+from kernels.pipeline.dense_residuals import background_residuals_dense, residuals_dense
 from kernels.pipeline.draw import draw
 from kernels.pipeline.entry import Entry
 from kernels.pipeline.normal_equations import entry_columns, normal_equations, primitive_equations
@@ -43,7 +44,6 @@ from kernels.pipeline.primitive_sums import part_sums, primitive_sums
 from kernels.pipeline.residuals import (
     SUMS,
     background_residuals,
-    background_residuals_dense,
     residuals,
     row_sums,
     shared_row_sums,
@@ -124,6 +124,7 @@ WIDE = (
     "visible_planes",
     "value_of_depth",
     "residuals",
+    "residuals_dense",
     "background_residuals",
     "background_residuals_dense",
     "normal_equations",
@@ -167,10 +168,8 @@ def all_kernels(target):
     for k, loss in enumerate(LOSSES):
         kernels[f"residuals_{loss.__name__}"] = Entry(residuals(target, loss), "residuals", (k,))
         if target.serial:
-            kernel = background_residuals(target, loss)
-            kernels[f"background_residuals_{loss.__name__}"] = Entry(kernel, "background_residuals", (k,))
-            kernel = background_residuals_dense(target, loss)
-            kernels[f"background_residuals_dense_{loss.__name__}"] = Entry(kernel, "background_residuals_dense", (k,))
+            for family in (residuals_dense, background_residuals, background_residuals_dense):
+                kernels[f"{family.__name__}_{loss.__name__}"] = Entry(family(target, loss), family.__name__, (k,))
     kernels |= _boundary_kernels(target) if target.serial else crossed_kernels(target)
     sizes = {len(surface.slots) + extra for surface in SURFACES for extra in (0, CAMERA_SLOTS)}
     for slots in sorted(sizes):

@@ -141,52 +141,6 @@ def background_residuals(target, loss):
     return kernel
 
 
-def background_residuals_dense(target, loss):
-    """The same for tiles that lie within the image, of one channel without weights, from where it was observed.
-
-    `observed` is the image from the first pixel of tile `first_tile` on, with rows side by side, `stride` apart.
-    """
-    numbers, scalars = target.numbers, target.scalars
-
-    @ti.kernel
-    def kernel(
-        begin: ti.i32,
-        end: ti.i32,
-        first_tile: ti.i32,
-        stride: ti.i32,
-        scale: ti.f32,
-        alpha: ti.f32,
-        background: ti.f32,
-        observed: scalars,
-        costs: numbers,
-        sums: scalars,
-    ):
-        ti.loop_config(serialize=True)
-        for tile in range(begin, end):
-            cost = target.splat(0.0)
-            count = target.splat(0.0)
-            squares = target.splat(0.0)
-            shown = target.splat(background)
-            first = (tile - first_tile) * target.block
-            for row in range(TILE):
-                for q in ti.static(range(target.across)):
-                    pixel = (tile - first_tile) * TILE + row * stride + q * target.lanes
-                    place = first + row * target.across + q
-                    add(place, pixel, (cost, count, squares), shown, observed, costs, scale, alpha)
-            store_sums(target, sums, 3 * tile, (cost, count, squares))
-
-    def add(place, pixel, sums, shown, observed, costs, scale, alpha):
-        seen = target.scalars_to_number([keep(element(observed, pixel + k)) for k in range(target.lanes)])
-        difference = target.packet(shown) - seen
-        valid = is_finite(seen)
-        square = where(valid, minimum(difference * difference, LARGEST * LARGEST), 0.0)
-        rho, slope = loss(square, Traced(scale), Traced(alpha))
-        element(costs, place)._assign(where(valid, rho, -1.0).expression)
-        add_terms(sums, rho, valid, slope * square)
-
-    return kernel
-
-
 def is_finite(x):
     """Neither NaN nor infinite: a comparison with NaN is false."""
     return (x <= LARGEST_FINITE) & (x >= -LARGEST_FINITE)

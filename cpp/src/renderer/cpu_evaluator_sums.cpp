@@ -58,13 +58,10 @@ Evaluator::Totals CpuEvaluator::evaluate_cost(const Observation& observation, co
     float* const costs = remember ? remembered_.data() + tile_index * block : work.costs.data();
     if (remember) remembers_[tile_index] = 1;
     const TileRun alone{t};
-    if (touched) {
-      if (!load_observation(context, observation, t, 0, work)) weights_valid = false;
-      compare(context, loss, alone, work, costs, sums_.data());
-    } else if (!compare_background(context, observation, loss, alone, background_.data(), work, costs,
-                                   sums_.data())) {
-      weights_valid = false;
-    }
+    const bool valid = touched ? compare(context, observation, loss, alone, work, costs, sums_.data())
+                               : compare_background(context, observation, loss, alone, background_.data(),
+                                                    work, costs, sums_.data());
+    if (!valid) weights_valid = false;
     after(context, t, touched, costs, work);
   });
   if (!weights_valid) refuse_weights(observation.weights);
@@ -112,13 +109,9 @@ bool CpuEvaluator::compare_strip(const TileContext& context, const Observation& 
   const TileRun run = strip_of(grid_, strip);
   if (!touched)
     return compare_background(context, observation, loss, run, background_.data(), work, costs, sums_.data());
-  bool valid = true;
   find_visible_in_strip(context, strip, work);
   for (int quad = 0; quad < quads_of(run); ++quad) show(context, run, quad, work);
-  for (int j = 0; j < run.count; ++j)
-    valid = load_observation(context, observation, run.first + j, j, work) && valid;
-  compare(context, loss, run, work, costs, sums_.data());
-  return valid;
+  return compare(context, observation, loss, run, work, costs, sums_.data());
 }
 
 void CpuEvaluator::sum_tile(const TileContext& context, int t, Workspace& work) {

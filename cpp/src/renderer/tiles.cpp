@@ -200,18 +200,6 @@ void differentiate(const TileContext& context, const Group& group, int planes, i
   }
 }
 
-void compare(const TileContext& context, const KernelLoss& loss, const TileRun& run, Workspace& work,
-             float* costs, float* sums) {
-  kernels::residuals_arguments a;
-  a.first_tile = run.first;
-  a.channels = context.channels, a.scale = loss.scale, a.alpha = loss.alpha;
-  a.rendered = array(work.rendered.data()), a.observed = array(work.observed.data()),
-  a.weights = array(work.weights.data());
-  a.residual = array(work.residual.data()), a.weight = array(work.robust.data()), a.costs = array(costs);
-  a.sums = array(sums);
-  launch(context.kernels.residuals[loss.index], a, run.first, run.first + run.count);
-}
-
 void accumulate(const TileContext& context, const Group& group, int pair, int tile_index, Workspace& work,
                 float* records) {
   const int slots = group.slots + context.camera_slots;
@@ -353,8 +341,8 @@ void load(const ImageView& view, int channel, const Part& part, float outside, f
   }
 }
 
-}  // namespace
-
+// Loads the observed image and its weights into the blocks observed and weights; pixels beyond the image get
+// weight 0. Returns false if a weight is negative or infinite. Tile `j` of those that are compared at a time.
 bool load_observation(const TileContext& context, const Observation& observation, int tile_index, int j,
                       Workspace& work) {
   const Part part = part_in_image(context.grid, tile_index);
@@ -375,8 +363,6 @@ bool load_observation(const TileContext& context, const Observation& observation
   return wrong == 0;
 }
 
-namespace {
-
 // Whether pixels can be read where they are: one channel of floats, rows side by side, no weights.
 bool is_dense(const TileContext& context, const Observation& observation, const TileRun& run) {
   constexpr std::ptrdiff_t size = sizeof(float), longest = std::ptrdiff_t{1} << 24;
@@ -388,29 +374,64 @@ bool is_dense(const TileContext& context, const Observation& observation, const 
          reinterpret_cast<std::uintptr_t>(view.data) % alignof(float) == 0;
 }
 
+// The first pixel of the run where it was observed.
+template <class Arguments>
+void set_observed(Arguments& a, const TileContext& context, const ImageView& image, const TileRun& run) {
+  const Part part = part_in_image(context.grid, run);
+  const std::ptrdiff_t stride = image.row_stride / static_cast<std::ptrdiff_t>(sizeof(float));
+  a.stride = static_cast<int>(stride);
+  a.observed = array(static_cast<const float*>(image.data) + part.top * stride + part.left);
+}
+
+bool load_run(const TileContext& context, const Observation& observation, const TileRun& run,
+              Workspace& work) {
+  bool valid = true;
+  for (int j = 0; j < run.count; ++j)
+    valid = load_observation(context, observation, run.first + j, j, work) && valid;
+  return valid;
+}
+
 }  // namespace
+
+bool compare(const TileContext& context, const Observation& observation, const KernelLoss& loss,
+             const TileRun& run, Workspace& work, float* costs, float* sums) {
+  const auto compare = [&](const auto& kernel, auto a) {
+    a.first_tile = run.first, a.scale = loss.scale, a.alpha = loss.alpha;
+    a.rendered = array(work.rendered.data());
+    a.residual = array(work.residual.data()), a.weight = array(work.robust.data());
+    a.costs = array(costs), a.sums = array(sums);
+    launch(kernel, a, run.first, run.first + run.count);
+  };
+  if (is_dense(context, observation, run)) {
+    kernels::residuals_dense_arguments a;
+    set_observed(a, context, observation.image, run);
+    compare(context.kernels.residuals_dense[loss.index], a);
+    return true;
+  }
+  const bool valid = load_run(context, observation, run, work);
+  kernels::residuals_arguments a;
+  a.channels = context.channels;
+  a.observed = array(work.observed.data()), a.weights = array(work.weights.data());
+  compare(context.kernels.residuals[loss.index], a);
+  return valid;
+}
 
 bool compare_background(const TileContext& context, const Observation& observation, const KernelLoss& loss,
                         const TileRun& run, const float* background, Workspace& work, float* costs,
                         float* sums) {
-  const int begin = run.first, end = begin + run.count;
   const auto compare = [&](const auto& kernel, auto a) {
-    a.first_tile = begin, a.scale = loss.scale, a.alpha = loss.alpha;
+    a.first_tile = run.first, a.scale = loss.scale, a.alpha = loss.alpha;
     a.costs = array(costs), a.sums = array(sums);
-    launch(kernel, a, begin, end);
+    launch(kernel, a, run.first, run.first + run.count);
   };
   if (is_dense(context, observation, run)) {
-    const Part part = part_in_image(context.grid, run);
-    const std::ptrdiff_t stride = observation.image.row_stride / static_cast<std::ptrdiff_t>(sizeof(float));
     kernels::background_residuals_dense_arguments a;
-    a.stride = static_cast<int>(stride), a.background = background[0];
-    a.observed = array(static_cast<const float*>(observation.image.data) + part.top * stride + part.left);
+    set_observed(a, context, observation.image, run);
+    a.background = background[0];
     compare(context.kernels.background_residuals_dense[loss.index], a);
     return true;
   }
-  bool valid = true;
-  for (int j = 0; j < run.count; ++j)
-    valid = load_observation(context, observation, begin + j, j, work) && valid;
+  const bool valid = load_run(context, observation, run, work);
   kernels::background_residuals_arguments a;
   a.channels = context.channels, a.background = array(background);
   a.observed = array(work.observed.data()), a.weights = array(work.weights.data());

@@ -92,13 +92,12 @@ void show(const TileContext& context, const TileRun& run, int quad, Workspace& w
 void differentiate(const TileContext& context, const Group& group, int planes, int tile_index,
                    Workspace& work);
 
-// Of tiles side by side, the blocks residual and robust (weights), `costs` (w rho, -1 where there is no
-// residual), and each tile's three sums.
-void compare(const TileContext& context, const KernelLoss& loss, const TileRun& run, Workspace& work,
-             float* costs, float* sums);
+// Of tiles side by side beside what is observed: the blocks residual and robust (weights), `costs` (w rho, -1
+// where there is no residual), and each tile's three sums. Returns false if a weight is negative or infinite.
+bool compare(const TileContext& context, const Observation& observation, const KernelLoss& loss,
+             const TileRun& run, Workspace& work, float* costs, float* sums);
 
-// The same of tiles that nothing touches, from what is observed: costs and sums alone. `background`: what
-// they show, by channels. Returns false if a weight is negative or infinite.
+// The same of tiles that nothing touches: costs and sums alone. `background`: what they show, by channels.
 bool compare_background(const TileContext& context, const Observation& observation, const KernelLoss& loss,
                         const TileRun& run, const float* background, Workspace& work, float* costs,
                         float* sums);
@@ -123,10 +122,5 @@ void store_plane(const TileGrid& grid, int tile_index, const float* block, float
 void store_ids(const TileGrid& grid, int tile_index, const std::int32_t* block, std::int32_t* image);
 void fill_plane(const TileGrid& grid, int tile_index, float value, float* image, std::ptrdiff_t row_stride,
                 std::ptrdiff_t column_stride);
-
-// Loads the observed image and its weights into the blocks observed and weights; pixels beyond the image get
-// weight 0. Returns false if a weight is negative or infinite. Tile `j` of those that are compared at a time.
-bool load_observation(const TileContext& context, const Observation& observation, int tile_index, int j,
-                      Workspace& work);
 
 }  // namespace diffrt::renderer

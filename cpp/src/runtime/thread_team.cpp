@@ -1,5 +1,7 @@
 #include "runtime/thread_team.hpp"
 
+#include <pthread.h>
+#include <sched.h>
 #include <time.h>
 
 #include <algorithm>
@@ -48,9 +50,20 @@ std::int64_t processor_time() {
   return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
 }
 
+// A thread that sleeps is not to be woken on this processor. What it was allowed before is in `allowed`;
+// false: nothing was changed.
+bool keep_off_this_processor(pthread_t thread, cpu_set_t& allowed) {
+  if (pthread_getaffinity_np(thread, sizeof allowed, &allowed) != 0) return false;
+  cpu_set_t others = allowed;
+  CPU_CLR(static_cast<std::size_t>(std::max(sched_getcpu(), 0)), &others);
+  return CPU_COUNT(&others) > 0 && pthread_setaffinity_np(thread, sizeof others, &others) == 0;
+}
+
 }  // namespace
 
-ThreadTeam::ThreadTeam(int threads) : parts_(std::make_unique<Part[]>(static_cast<std::size_t>(threads))) {
+ThreadTeam::ThreadTeam(int threads)
+    : parts_(std::make_unique<Part[]>(static_cast<std::size_t>(threads))),
+      sleepers_(std::make_unique<Sleeper[]>(static_cast<std::size_t>(threads))) {
   workers_.reserve(static_cast<std::size_t>(threads - 1));
   try {
     for (int thread = 1; thread < threads; ++thread) workers_.emplace_back([this, thread] { work(thread); });
@@ -63,7 +76,8 @@ ThreadTeam::~ThreadTeam() {
     const std::lock_guard<std::mutex> lock(sleep_mutex_);
     stop_ = true;
   }
-  wake_.notify_all();
+  for (int thread = 1; thread < threads(); ++thread)
+    sleepers_[static_cast<std::size_t>(thread)].wake.notify_one();
   for (std::thread& worker : workers_) worker.join();
 }
 
@@ -137,20 +151,30 @@ void ThreadTeam::wake_if_it_pays(Clock::time_point start, int done, int left) {
   if (here.count() * left < 3 * waking * done && busy.count() < 8 * waking) return;
   const std::unique_lock<std::mutex> lock(sleep_mutex_, std::try_to_lock);
   if (!lock.owns_lock() || asleep_.load(std::memory_order_relaxed) == 0) return;
-  asleep_.fetch_sub(1, std::memory_order_relaxed);
   busy_since_.store(now, std::memory_order_relaxed);  // should it not help, it is not tried again at once
-  ++calls_;
-  called_ = now;
-  wake_.notify_one();
+  int thread = 1;
+  while (sleepers_[static_cast<std::size_t>(thread)].state != Sleeper::asleep) ++thread;
+  Sleeper& sleeper = sleepers_[static_cast<std::size_t>(thread)];
+  // In a virtual machine a processor that idles looks as if the host had taken it away, and Linux wakes
+  // threads on that of the caller instead, where they wait for milliseconds until its time slice is over.
+  sleeper.kept_off = keep_off_this_processor(workers_[static_cast<std::size_t>(thread - 1)].native_handle(),
+                                             sleeper.allowed);
+  sleeper.state = Sleeper::called;
+  sleeper.called_at = now;
+  asleep_.fetch_sub(1, std::memory_order_relaxed);
+  sleeper.wake.notify_one();
 }
 
-void ThreadTeam::sleep() {
+void ThreadTeam::sleep(int thread) {
+  Sleeper& sleeper = sleepers_[static_cast<std::size_t>(thread)];
   std::unique_lock<std::mutex> lock(sleep_mutex_);
+  sleeper.state = Sleeper::asleep;
   asleep_.fetch_add(1, std::memory_order_relaxed);
-  wake_.wait(lock, [&] { return calls_ > 0 || stop_; });
+  sleeper.wake.wait(lock, [&] { return sleeper.state == Sleeper::called || stop_; });
   if (stop_) return;
-  --calls_;
-  const std::int64_t took = std::chrono::nanoseconds(Clock::now() - called_).count();
+  sleeper.state = Sleeper::awake;
+  if (sleeper.kept_off) pthread_setaffinity_np(pthread_self(), sizeof sleeper.allowed, &sleeper.allowed);
+  const std::int64_t took = std::chrono::nanoseconds(Clock::now() - sleeper.called_at).count();
   const std::int64_t before = waking_.load(std::memory_order_relaxed);
   waking_.store(before + (std::min<std::int64_t>(took, longest_waking) - before) / 8,
                 std::memory_order_relaxed);
@@ -186,7 +210,7 @@ void ThreadTeam::work(int thread) {
     bool entered = false;
     if (!spin(spin_time,
               [&] { return (entered = enter(last_loop)) || stop_.load(std::memory_order_relaxed); }))
-      sleep();
+      sleep(thread);
     if (stop_) return;
     if (!entered) continue;
     const Presence since{Clock::now(), processor_time()};

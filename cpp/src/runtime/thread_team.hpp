@@ -6,6 +6,8 @@
 // time, and it is woken where that saves some: see wake_if_it_pays().
 #pragma once
 
+#include <sched.h>
+
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -50,7 +52,7 @@ class ThreadTeam {
   void leave(const Presence& since);
   void wait_for_workers();
   // Returns when a loop may be open, or the team stops.
-  void sleep();
+  void sleep(int thread);
   // After `done` indices since `start`, while about `left` remain that no other thread is at.
   void wake_if_it_pays(Clock::time_point start, int done, int left);
 
@@ -80,10 +82,17 @@ class ThreadTeam {
   std::atomic<std::int64_t> away_{0};
 
   std::mutex sleep_mutex_;
-  std::condition_variable wake_, left_;
+  std::condition_variable left_;
+  struct Sleeper {
+    std::condition_variable wake;
+    enum { awake, asleep, called } state = awake;
+    Clock::time_point called_at;
+    bool kept_off =
+        false;  // of the caller's processor, and until it wakes; else it may be on those `allowed`
+    cpu_set_t allowed;
+  };
+  std::unique_ptr<Sleeper[]> sleepers_;       // per thread
   std::atomic<int> asleep_{0};                // and not called yet
-  int calls_ = 0;                             // that nobody has followed yet
-  Clock::time_point called_;                  // the last of them
   std::atomic<std::int64_t> waking_{50'000};  // [ns] from a call to work, lately
 };
 
