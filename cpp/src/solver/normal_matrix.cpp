@@ -74,7 +74,10 @@ void NormalMatrix::check(const SparseMatrix& given) const {
 void NormalMatrix::grow(const SparseMatrix& given, const std::vector<Triplet>& more) {
   check(given);
   const std::size_t size = count(value_.cols());
-  const bool keeps = keeps_zeros(given);
+  // Zeros are kept, too, if they are few: they may be none in the next step, and a new structure costs
+  // several steps.
+  const auto absent = std::count(given.values.begin(), given.values.end(), 0.0);
+  const bool keeps = keeps_zeros(given) || 10 * count(absent) <= given.values.size();
   if (forgotten_) value_.setZero();
   std::vector<std::pair<int, int>> extra;
   for (const Triplet& entry : more) extra.emplace_back(entry.row(), entry.col());
