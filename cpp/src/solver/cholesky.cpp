@@ -187,7 +187,7 @@ void Cholesky::arrange(const Sparse& A) {
   }
   const Graph below = structures(ordered, parents);
   make_panels(start, parents, below.starts, below.ends);
-  find_parents();
+  lay_out();
   find_places(A);
 }
 
@@ -219,49 +219,51 @@ void Cholesky::make_panels(const std::vector<int>& start, const std::vector<int>
 
   panels_.clear();
   rows_.clear();
-  std::size_t values = 0;
-  operations_ = 0;
   for (const Joined& from : joined) {
     Panel panel;
     panel.first = start[count(from.first)], panel.width = from.width, panel.below = from.below;
-    panel.rows = rows_.size(), panel.values = values;
+    panel.rows = rows_.size();
     for (int k = starts[count(from.last)]; k < starts[count(from.last) + 1]; ++k) {
       for (int i = start[count(ends[count(k)])]; i < start[count(ends[count(k)]) + 1]; ++i)
         rows_.push_back(i);
     }
     std::sort(rows_.begin() + static_cast<std::ptrdiff_t>(panel.rows), rows_.end());
+    panels_.push_back(panel);
+  }
+}
+
+// Where panels and stacks are in memory, and which rows go where.
+void Cholesky::lay_out() {
+  std::size_t values = 0;
+  operations_ = 0;
+  panel_of_.resize(moved_.size());
+  for (std::size_t k = 0; k < panels_.size(); ++k) {
+    Panel& panel = panels_[k];
+    panel.values = values, panel.parent = -1, panel.children = 0;
     values += count(panel.stride()) * count(panel.width);
-    for (int k = 0; k < panel.width; ++k) {
-      const double length = panel.width + panel.below - k;
+    for (int j = 0; j < panel.width; ++j) {
+      const double length = panel.width + panel.below - j;
       operations_ += length * length;
     }
-    panels_.push_back(panel);
+    std::fill_n(panel_of_.begin() + panel.first, panel.width, static_cast<int>(k));
   }
   values_.resize(values + kBehindPanel);
   tallest_ = 0;
   for (const Panel& panel : panels_) tallest_ = std::max(tallest_, panel.stride());
-}
-
-// And how large the stacks become.
-void Cholesky::find_parents() {
-  std::vector<int> panel_of(moved_.size());
-  for (std::size_t k = 0; k < panels_.size(); ++k)
-    std::fill_n(panel_of.begin() + panels_[k].first, panels_[k].width, static_cast<int>(k));
   runs_.clear();
   for (Panel& panel : panels_) {
     panel.runs = panel.outside = panel.runs_end = runs_.size();
     if (panel.below == 0) continue;
     const int* rows = rows_.data() + panel.rows;
-    panel.parent = panel_of[count(rows[0])];
+    panel.parent = panel_of_[count(rows[0])];
     Panel& parent = panels_[count(panel.parent)];
     ++parent.children;
-    const int *begin = rows_.data() + parent.rows, *end = begin + parent.below;
+    const int* const begin = rows_.data() + parent.rows;
+    int at = 0;  // in the parent's rows: both ascend
     for (int i = 0; i < panel.below; ++i) {
       const bool inside = rows[i] < parent.first + parent.width;
-      const int shift =
-          (inside ? rows[i] - parent.first
-                  : parent.width + static_cast<int>(std::lower_bound(begin, end, rows[i]) - begin)) -
-          i;
+      while (!inside && begin[at] < rows[i]) ++at;
+      const int shift = (inside ? rows[i] - parent.first : parent.width + at) - i;
       const bool goes_on = panel.runs < runs_.size() && runs_.back().shift == shift &&
                            (inside || panel.outside < runs_.size());
       if (!goes_on) runs_.push_back({i, i, shift});
@@ -283,6 +285,17 @@ void Cholesky::find_parents() {
   }
   for (int turn = 0; turn < 2; ++turn) stacks_[turn].resize(most[turn]);
   open_.reserve(panels_.size());
+}
+
+bool Cholesky::extend(const Sparse& A, const std::vector<std::pair<int, int>>& further) {
+  for (const auto& [row, column] : further) {
+    const auto [j, i] = std::minmax(moved_[count(row)], moved_[count(column)]);
+    const Panel& panel = panels_[count(panel_of_[count(j)])];
+    const int* rows = rows_.data() + panel.rows;
+    if (i >= panel.first + panel.width && !std::binary_search(rows, rows + panel.below, i)) return false;
+  }
+  find_places(A);
+  return true;
 }
 
 void Cholesky::find_places(const Sparse& A) {

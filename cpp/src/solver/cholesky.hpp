@@ -6,6 +6,8 @@
 // is to be added to the panels after it, which its parent in the elimination tree takes over.
 #pragma once
 
+#include <utility>
+
 #include "solver/eigen.hpp"
 #include "solver/panel_factor.hpp"
 
@@ -15,6 +17,9 @@ class Cholesky {
  public:
   // The structure of A, of which the lower triangle is read here and below.
   void arrange(const Sparse& A);
+  // What was arranged has these further entries, too: (row, column). False, and all is as it was, if L has no
+  // room for one of them.
+  bool extend(const Sparse& A, const std::vector<std::pair<int, int>>& further);
   // Additions and multiplications of a factorization.
   double operations() const { return operations_; }
   // False if A is not positive definite, or not finite.
@@ -48,7 +53,7 @@ class Cholesky {
 
   void make_panels(const std::vector<int>& start, const std::vector<int>& parents,
                    const std::vector<int>& starts, const std::vector<int>& ends);
-  void find_parents();
+  void lay_out();
   void find_places(const Sparse& A);
   void add_runs(const Panel& child, const double* left, std::size_t first, std::size_t last, double* to,
                 std::ptrdiff_t stride) const;
@@ -61,6 +66,7 @@ class Cholesky {
 
   std::vector<int> moved_;  // where a parameter is in L
   std::vector<Panel> panels_;
+  std::vector<int> panel_of_;  // a column of L
   std::vector<int> rows_;
   std::vector<Run> runs_;
   std::vector<Entry> entries_;
