@@ -391,6 +391,54 @@ TEST_CASE("Entries that come and go change nothing but what they hold; nor does 
 
 namespace {
 
+// A grid with one more residual, (x_i - 0.1)(x_j - 0.1): where both are 0.1 H has no entry for it.
+class Growing : public Grid {
+ public:
+  Growing(std::size_t i, std::size_t j) : Grid(8, 2, 0, 0, true), i_(i), j_(j) {}
+  Evaluation cost(Span<const double> x) override {
+    Evaluation out = Grid::cost(x);
+    out.cost += 0.5 * std::pow((x[i_] - 0.1) * (x[j_] - 0.1), 2);
+    ++out.count;
+    return out;
+  }
+  Evaluation normal_equations(Span<const double> x, Span<double> H, Span<double> g) override {
+    Grid::normal_equations(x, H, g);
+    const double a = x[j_] - 0.1, b = x[i_] - 0.1, r = a * b;
+    g[i_] += a * r, g[j_] += b * r;
+    H[i_ * size() + i_] += a * a, H[j_ * size() + j_] += b * b;
+    H[i_ * size() + j_] += a * b, H[j_ * size() + i_] += a * b;
+    return cost(x);
+  }
+
+ private:
+  std::size_t i_, j_;
+};
+
+}  // namespace
+
+TEST_CASE("A solver whose factor took further entries does what a fresh one does when it is started again") {
+  SolveOptions options;
+  options.uncertainty = false;
+  const auto run = [&](LeastSquaresSolver& solver, Growing& problem, double start) {
+    solver.start(problem, Numbers(problem.size(), start));
+    while (solver.step()) continue;
+    return solver.result();
+  };
+  for (std::size_t i = 0; i < 120; ++i) {  // for some of which the factor has filled in
+    CAPTURE(i);
+    Growing problem(i, i + 4);
+    LeastSquaresSolver used(options), fresh(options);
+    CHECK(run(used, problem, 0.1).steps > 2);
+    const SolveResult again = run(used, problem, 0.2),
+                      right = run(fresh, problem, 0.2);  // where the entry is there at once
+    CHECK(converged(right.status));
+    CHECK(again.theta == right.theta);
+    CHECK(again.cost == right.cost);
+  }
+}
+
+namespace {
+
 // A grid whose H is rounded to float, as sums of float kernels are: what is singular becomes a little
 // indefinite.
 class Rounded : public Grid {
