@@ -230,7 +230,7 @@ TEST_CASE("a worker that slept is woken on another processor than the caller's")
   int woken_here = 0;
   for (int round = 0; round < rounds; ++round) {
     const pthread_t worker = worker_of(pool);
-    usleep(2000);  // long enough for a virtual machine to give its processor away
+    usleep(2000);               // long enough for a virtual machine to give its processor away
     const auto is_free = [&] {  // to be moved
       cpu_set_t allowed;
       return pthread_getaffinity_np(worker, sizeof allowed, &allowed) == 0 && CPU_EQUAL(&allowed, &all);
