@@ -90,7 +90,7 @@ class Parser {
     manifest_.producer = line_.substr(std::min(line_.size(), sizeof "producer"));
     next();
     while (keyword() == "section") section();
-    check_sections();
+    if (manifest_.sections.empty()) refuse("expected 'section'");
     while (keyword() == "model") model();
     if (!at_end_) refuse("expected 'model', or its end");
     if (manifest_.models.empty()) refuse("it has no model");
@@ -153,7 +153,6 @@ class Parser {
     const bool padded = word.size() > 1 && word[0] == '0';
     if (word.empty() || fault != std::errc() || end != word.data() + word.size() || padded)
       refuse(std::string(what) + ": '" + shortened(word) + "' is no whole number");
-    if (least > most) refuse(std::string(what) + ": is " + std::string(word) + ", and there is none");
     if (value < least || value > most)
       refuse(std::string(what) + ": is " + std::string(word) + ", must be in " + std::to_string(least) +
              " to " + std::to_string(most));
@@ -212,25 +211,19 @@ class Parser {
     expect("section", 4);
     Section section;
     section.name = section_names[choice(1, section_names, "section")];
-    for (const Section& other : manifest_.sections)
-      if (other.name == section.name) refuse("the section '" + section.name + "' is there twice");
     if (begin_ >= end_) refuse("the file has no room for a section");
     section.offset = whole(2, begin_, end_ - 1, "its offset");
     if (section.offset % page != 0) refuse("its offset is not a multiple of " + std::to_string(page));
     section.size = whole(3, 1, end_ - section.offset, "its size");
     section.lanes = static_cast<int>(whole(4, 1, most_lanes, "its lanes"));
     if (most_lanes % section.lanes != 0) refuse("its lanes are no power of two");
+    for (const Section& other : manifest_.sections) {
+      if (other.name == section.name) refuse("the section '" + section.name + "' is there twice");
+      if (section.offset < other.offset + other.size && other.offset < section.offset + section.size)
+        refuse("it overlaps section '" + other.name + "'");
+    }
     manifest_.sections.push_back(std::move(section));
     next();
-  }
-
-  void check_sections() const {
-    if (manifest_.sections.empty()) refuse("expected 'section'");
-    std::vector<std::pair<std::size_t, std::size_t>> ranges;
-    for (const Section& s : manifest_.sections) ranges.emplace_back(s.offset, s.offset + s.size);
-    std::sort(ranges.begin(), ranges.end());
-    for (std::size_t k = 1; k < ranges.size(); ++k)
-      if (ranges[k].first < ranges[k - 1].second) refuse("sections overlap");
   }
 
   // --- Models
@@ -255,13 +248,13 @@ class Parser {
     d.uniforms = number(1, most_uniforms, "uniforms");
     next();
     while (keyword() == "entry") entry(model);
+    expect("end", 1);
     for (std::size_t k = 0; k < manifest_.sections.size(); ++k)
       if (is_x64(manifest_.sections[k]))
         for (std::size_t f = 0; f < function_names.size(); ++f)
           if (model.entries[k].offsets[f] == Entries::none)
             refuse(std::string("the model has no '") + function_names[f] + "' in section '" +
                    manifest_.sections[k].name + "'");
-    expect("end", 1);
     if (words_[1] != d.name) refuse("expected 'end " + d.name + "'");
     next();
     manifest_.models.push_back(std::move(model));
