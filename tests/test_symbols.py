@@ -10,8 +10,9 @@ import pytest
 import diffrt_aot as dr
 
 LIBRARY = pathlib.Path(dr.cmake_dir()).parents[1] / "libdiffrt.so"
-ERRORS = ["ArgumentError", "MemoryError", "DeviceError", "DeviceMemoryError", "DeviceLostError", "SolverArgumentError"]
-CLASSES = ["Renderer", "Jacobian", "DeviceArray", "Scene", "ImageProblem", "Uncertainty", r"LeastSquares\w+", *ERRORS]
+ERRORS = ["ArgumentError", "MemoryError", "DeviceError", "DeviceMemoryError", "DeviceLostError"]
+ERRORS += ["ModuleError", "SolverArgumentError"]
+CLASSES = ["Renderer", "Module", "Model", "Jacobian", "DeviceArray", "Scene", "ImageProblem", "Uncertainty", r"LeastSquares\w+", *ERRORS]
 FUNCTIONS = ["version", "isa_level", "kernel_count", "new_revision", "valid_free_names", "name", "message", "summary"]
 FUNCTIONS += [
     "converged",

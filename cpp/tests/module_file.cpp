@@ -205,6 +205,7 @@ TEST_CASE("a manifest that does not fit is refused, with the line and the reason
       {"lattice free_table 2 2", "lattice free_table 2 3", "the place of argument 'lattice' is 3, must be 2"},
       {"photo image - 1", "photo image 2 1", "its shape is not '-'"},
       {"photo image - 1", "photo pixel - 0", "a model has one pixel or item"},
+      {"wrist pose - 4", "wrist pose 3,4 4", "its shape is not '-'"},
       {"pixel pixel - 0", "pixel pixel 3 0", "its shape is not '-'"},
       {"pixel pixel - 0", "pixel pixel - 1", "its place is not 0"},
       {"block 4", "block 1", "its argument is no free_table"},

@@ -254,6 +254,7 @@ void require_consistent(const module::File& file) {
           break;
         case Kind::pose:
           storage = 1, count = 12;
+          REQUIRE(a.shape.empty());
           break;
         case Kind::constant:
           storage = 2;

@@ -44,6 +44,9 @@ bool is_x64(const Section& section) { return section.name.compare(0, 4, "x64_") 
 
 // Those that say what the domain is take no numbers.
 bool takes_numbers(ArgumentKind kind) { return kind != ArgumentKind::pixel && kind != ArgumentKind::item; }
+bool takes_shape(ArgumentKind kind) {
+  return takes_numbers(kind) && kind != ArgumentKind::pose && kind != ArgumentKind::image;
+}
 bool has_slots(ArgumentKind kind) {
   return kind == ArgumentKind::free || kind == ArgumentKind::pose || kind == ArgumentKind::free_table ||
          kind == ArgumentKind::per_item_free;
@@ -278,8 +281,7 @@ class Parser {
         if (std::exchange(has_domain, true)) refuse("a model has one pixel or item");
         if (argument.first != 0) refuse("its place is not 0");
       }
-      const bool is_number = !takes_numbers(argument.kind) || argument.kind == ArgumentKind::image;
-      if (is_number && !argument.shape.empty()) refuse("its shape is not '-'");
+      if (!takes_shape(argument.kind) && !argument.shape.empty()) refuse("its shape is not '-'");
       d.arguments.push_back(std::move(argument));
       next();
     }
