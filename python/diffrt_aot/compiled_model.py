@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from . import _core
 from .errors import InvalidTypeError, describe
-
-if TYPE_CHECKING:
-    from .module import Module
 
 
 class CompiledModel:
     """A model whose code is in memory: what `load` and `compile` give."""
 
-    def __init__(self, core: _core.Model, module: Module) -> None:
-        if not isinstance(core, _core.Model):
-            raise InvalidTypeError(f"CompiledModel: is made by diffrt_aot.load, not of {describe(core)}")
-        self._core = core
+    def __init__(self, module: _core.Module, name: str, path: str) -> None:
+        if not isinstance(module, _core.Module):
+            raise InvalidTypeError(f"CompiledModel: is made by diffrt_aot.load, not of {describe(module)}")
+        self._core = module.model(name)
         self._module = module
+        self._path = path
 
     @property
     def name(self) -> str:
@@ -40,9 +37,9 @@ class CompiledModel:
         takes = ", ".join(name for name in self.arguments)
         return f"<CompiledModel {self.name}({takes})>"
 
-    def __reduce__(self) -> tuple[Callable[[Module, str], CompiledModel], tuple[Module, str]]:
-        return _model_of, (self._module, self.name)
+    def __reduce__(self) -> tuple[Callable[[bytes, str, str], CompiledModel], tuple[bytes, str, str]]:
+        return _from_bytes, (self._module.bytes(), self.name, self._path)
 
 
-def _model_of(module: Module, name: str) -> CompiledModel:
-    return module[name]
+def _from_bytes(data: bytes, name: str, path: str) -> CompiledModel:
+    return CompiledModel(_core.Module.from_bytes(data, path), name, path)

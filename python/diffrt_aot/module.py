@@ -40,7 +40,7 @@ class Module:
             raise InvalidTypeError(f"Module: is made by diffrt_aot.load, not of {describe(core)}")
         self._core = core
         self._path = path
-        self._models = {name: CompiledModel(core.model(name), self) for name in core.model_names}
+        self._models = {name: CompiledModel(core, name, path) for name in core.model_names}
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str = "bytes") -> Module:
@@ -84,7 +84,7 @@ class Module:
 
     def __getattr__(self, name: str) -> CompiledModel:
         # Python asks objects for much that is no model's name, of some before they are made.
-        models = self.__dict__.get("_models", {})
+        models: dict[str, CompiledModel] = self.__dict__.get("_models", {})
         if name not in models:
             raise AttributeError(str(unknown_name("model", name, models, where=f"{self.__dict__.get('_path')}: ")))
         return models[name]
