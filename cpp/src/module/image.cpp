@@ -112,7 +112,7 @@ Image::Image(Code code, int descriptor, std::size_t offset, const std::string& n
     }
     reasons += (reasons.empty() ? "" : "; ") + std::string(what) + ": " + std::strerror(mapped.fault);
   }
-  throw ModuleError(name + ": this system lets its code not be run (" + reasons +
+  throw ModuleError(name + ": this system does not let its code run (" + reasons +
                     "). Put the file where programs may be run, a file system that is not mounted noexec, "
                     "and load it from there, or allow this process to execute memory");
 }
