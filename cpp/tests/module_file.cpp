@@ -153,6 +153,11 @@ TEST_CASE("files that are no whole file of this version are told, and how to go 
   put(long_manifest, 12, good.size() - 63, 4);
   seal(long_manifest);
   check_contains(message(long_manifest), "has a manifest that is longer than the file");
+  Bytes much_manifest(64 + (17u << 20), 'x');
+  std::copy(good.begin(), good.begin() + 64, much_manifest.begin());
+  put(much_manifest, 12, 17u << 20, 4);
+  seal(much_manifest);
+  check_contains(message(much_manifest), "has a manifest of 18 MB, more than the 17 MB that are read");
   Bytes filled = good;
   filled[4096 + 48] = 1;
   seal(filled);

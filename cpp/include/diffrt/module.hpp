@@ -29,8 +29,8 @@ struct LoadedModule;
 // What a model is given, as its author declared it.
 struct ModelArgument {
   std::string name;
-  std::string kind;  // pixel, item, free, pose, free_table, constant, per_item, per_item_free,
-                     // per_item_index, table, image
+  std::string kind;        // pixel, item, free, pose, free_table, constant, per_item, per_item_free,
+                           // per_item_index, table, image
   std::vector<int> shape;  // of one item, one row of a table; empty: one number
 };
 
@@ -62,7 +62,7 @@ class DIFFRT_API Module {
 
   const std::string& producer() const;       // what wrote the file
   std::vector<std::string> targets() const;  // what it has code for: {"x64_v2", "x64_v3", "cuda"}
-  const std::string& target() const;         // which of them the CPU runs; empty: none, and why
+  const std::string& target() const;         // which of them the CPU runs; empty: none
   Span<const unsigned char> bytes() const;   // the file, as it was read
 
  private:

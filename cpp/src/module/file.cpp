@@ -24,7 +24,8 @@ constexpr char abi_text[] =
     "diffrt model abi 1: begin end packets width i32; stride input_stride i64; parameters constants inputs "
     "indices tables sizes uniforms out ids pointers";
 constexpr std::size_t digest_at = 32, head_size = 64;
-constexpr std::uint64_t largest_file = 256u << 20;  // a model of thousands of lines has about one megabyte
+constexpr std::uint64_t largest_file = 256u << 20;     // a model of thousands of lines has about one megabyte
+constexpr std::uint64_t largest_manifest = 16u << 20;  // what is made of it takes some times as much
 constexpr const char* again = "; compile the models again with diffrt-aot compile";
 constexpr const char* copy_again = "; copy it again, or compile the models again with diffrt-aot compile";
 
@@ -174,6 +175,9 @@ File check_file(std::vector<unsigned char> bytes, const std::string& name) {
   const std::uint64_t manifest_size = word(bytes, 12, 4);
   if (manifest_size > bytes.size() - head_size)
     refuse(name, std::string("has a manifest that is longer than the file") + again);
+  if (manifest_size > largest_manifest)
+    refuse(name, "has a manifest of " + megabytes(manifest_size) + ", more than the " +
+                     megabytes(largest_manifest) + " that are read; put fewer models into one file");
   const std::size_t begin = head_size + static_cast<std::size_t>(manifest_size);
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()) + head_size,
                               static_cast<std::size_t>(manifest_size));

@@ -19,7 +19,7 @@ struct LoadedModel {
 
 struct LoadedModule {
   std::string path;
-  File file;
+  File file;  // without its models
   std::unique_ptr<const Image> image;
   std::string target;  // the image's
   std::vector<LoadedModel> models;

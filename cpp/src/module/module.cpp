@@ -61,7 +61,7 @@ std::shared_ptr<const LoadedModule> load(File file, int descriptor, const std::s
   }
   for (ModelEntry& entry : manifest.models) {
     LoadedModel model;
-    model.description = entry.description;
+    model.description = std::move(entry.description);
     model.cpu_missing = missing;
     if (section != nullptr) {
       const auto& offsets =
@@ -72,6 +72,7 @@ std::shared_ptr<const LoadedModule> load(File file, int descriptor, const std::s
     }
     loaded->models.push_back(std::move(model));
   }
+  manifest.models.clear();
   return loaded;
 }
 
