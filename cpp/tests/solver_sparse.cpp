@@ -202,12 +202,44 @@ TEST_CASE("A sparse factor solves what a dense one solves") {
       CHECK_FALSE(cholesky.compute(other));
       other.coeffRef(0, 0) = std::nan("");
       CHECK_FALSE(cholesky.compute(other));
+      other.coeffRef(0, 0) = HUGE_VAL;
+      CHECK_FALSE(cholesky.compute(other));
       REQUIRE(cholesky.compute(lower));
       Vector again = Vector::LinSpaced(A.cols(), -1, 2);
       cholesky.solve(again);
       CHECK(again == x);
     }
   }
+}
+
+TEST_CASE("A factor takes further entries where it has filled in, and refuses others") {
+  const int n = 64;
+  std::vector<solver::Triplet> entries;
+  for (int i = 0; i < n; ++i) entries.emplace_back(i, i, 4.0);
+  for (int i = 1; i < n; ++i) entries.emplace_back(i, i - 1, -1.0);
+  Sparse chain(n, n);
+  chain.setFromTriplets(entries.begin(), entries.end());
+  int taken = 0, refused = 0;
+  for (int row = 2; row < n; ++row) {
+    for (const int column : {0, row - 2}) {
+      solver::Cholesky factor;
+      factor.arrange(chain);
+      std::vector<solver::Triplet> more = entries;
+      more.emplace_back(row, column, 0.5);
+      Sparse extended(n, n);
+      extended.setFromTriplets(more.begin(), more.end());
+      const bool fits = factor.extend(extended, {{row, column}});
+      ++(fits ? taken : refused);
+      const Sparse& A = fits ? extended : chain;
+      REQUIRE(factor.compute(A));
+      Vector x = Vector::LinSpaced(n, -1, 2);
+      const Vector expected = Matrix(Matrix(A).selfadjointView<Eigen::Lower>()).fullPivLu().solve(x);
+      factor.solve(x);
+      CHECK((x - expected).norm() <= 1e-13);
+    }
+  }
+  CHECK(taken > 0);
+  CHECK(refused > 0);
 }
 
 TEST_CASE("What a sparse matrix determines is what the same, taken as dense, determines") {
