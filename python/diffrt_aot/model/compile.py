@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InvalidValueError, MissingDependencyError, missing_dependency, unknown_name
+from diffrt_aot.errors import InvalidValueError, MissingDependencyError, missing_dependency, unknown_name
 from . import llvm_text, module_file, ptx, x64
 from .trace import Program
 
@@ -121,7 +121,7 @@ def _compile(section: str, text: str) -> x64.Image:
 
 
 def _version() -> str:
-    from .. import __version__
+    from diffrt_aot import __version__
 
     return __version__
 

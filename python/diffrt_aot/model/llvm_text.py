@@ -64,7 +64,7 @@ class Machine:
 
     lanes: int
     fused: bool = True  # one rounding for a * b + c
-    gathers: bool = False  # an instruction that reads a packet's numbers from anywhere
+    gathers: bool = False  # an instruction that reads a packet's numbers from anywhere: AVX2's of 8, AVX-512's of 16
     gpu: bool = False
 
 
@@ -404,8 +404,14 @@ class _Function:
         """base[at] where `inside` holds, elsewhere NaN."""
         N, I, B, L = self.N, self.I, self.B, self.lanes
         P = self.vector("float*")
+        if self.machine.gathers and L == 8:
+            mask = self.new(f"bitcast {I} {self.new(f'sext {B} {inside} to {I}')} to {N}")
+            pointer = self.new(f"bitcast float* {base} to i8*")
+            name = "@llvm.x86.avx2.gather.d.ps.256"
+            self.declare(f"{N} {name}({N}, i8*, {I}, {N}, i8)")
+            return self.new(f"call {N} {name}({N} {self.nan}, i8* {pointer}, {I} {at}, {N} {mask}, i8 4)")
         places = self.new(f"getelementptr float, float* {base}, {I} {at}")
-        if L > 1 and self.machine.gathers:
+        if self.machine.gathers and L == 16:
             name = f"@llvm.masked.gather.v{L}f32.v{L}p0f32"
             self.declare(f"{N} {name}({P}, i32, {B}, {N})")
             return self.new(f"call {N} {name}({P} {places}, i32 4, {B} {inside}, {N} {self.nan})")

@@ -13,7 +13,7 @@ from .llvm_text import Machine
 
 LEVELS = {
     "v2": Machine(lanes=8, fused=False),
-    "v3": Machine(lanes=8),
+    "v3": Machine(lanes=8, gathers=True),
     "v4": Machine(lanes=16, gathers=True),
 }
 
