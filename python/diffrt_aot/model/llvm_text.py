@@ -111,29 +111,38 @@ class Lowered:
         """Whether the one is computed as often as the other."""
         return (a.id in self.varying) == (b.id in self.varying) and self.inside[a.id] == self.inside[b.id]
 
-    def order(self, roots: Iterable[Node], machine: Machine) -> list[Node]:
-        """Return what computes `roots`, without products that are only parts of other operations."""
-        if not machine.fused:
-            return ancestors(roots)
-        return ancestors(roots, self._needed)
+    def order(self, roots: Iterable[Node], machine: Machine, once: bool) -> list[Node]:
+        """Return what computes `roots`: in prepare(), or for items, from what prepare() has written.
 
-    def _needed(self, node: Node) -> tuple[Node, ...]:
-        k = self.fused.get(node.id)
-        return node.args if k is None else (*node.args[k].args, node.args[1 - k])
+        Products are left out that are only parts of other operations.
+        """
+
+        def needed(node: Node) -> tuple[Node, ...]:
+            if not once and node.id not in self.varying:
+                return ()
+            k = self.fused.get(node.id) if machine.fused else None
+            return node.args if k is None else (*node.args[k].args, node.args[1 - k])
+
+        return ancestors(roots, needed)
 
 
 def _loops_around(order: Sequence[Node]) -> dict[int, tuple[int, ...]]:
-    """Return which loops each node turns in, outermost first."""
-    inside: dict[int, tuple[int, ...]] = {}
-    for node in order:
-        around = {place for a in node.args for place in inside[a.id]}
-        if node.op == "carried":
-            around.add(node.data[0])
-        elif node.op == "loop":
-            around.discard(node.data[0])
-        # A loop within another one was begun later.
-        inside[node.id] = tuple(sorted(around))
-    return inside
+    """Return which loops each node turns in, outermost first: they were begun in that order."""
+    outer: dict[int, set[int]] = {}  # loops around a loop
+    while True:
+        inside: dict[int, tuple[int, ...]] = {}
+        found: dict[int, set[int]] = {}
+        for node in order:
+            around = {place for a in node.args for place in inside[a.id]}
+            if node.op == "carried":
+                around |= {node.data[0], *outer.get(node.data[0], ())}
+            elif node.op == "loop":
+                around.discard(node.data[0])
+                found.setdefault(node.data[0], set()).update(around)
+            inside[node.id] = tuple(sorted(around))
+        if found == outer:
+            return inside
+        outer = found
 
 
 def _varying(order: Sequence[Node], loops: dict[int, Node]) -> set[int]:
@@ -201,8 +210,9 @@ def _hexadecimal(x: float) -> str:
 class _Function:
     """The text of one function as it grows."""
 
-    def __init__(self, lowered: Lowered, machine: Machine, lanes: int, declarations: dict[str, None]) -> None:
-        self.lowered, self.machine, self.lanes = lowered, machine, lanes
+    def __init__(self, lowered: Lowered, machine: Machine, declarations: dict[str, None], once: bool = False) -> None:
+        self.lowered, self.machine, self.once = lowered, machine, once
+        self.lanes = lanes = 1 if once else machine.lanes
         self.declarations = declarations
         self.lines: list[str] = []
         self.names: dict[int, str] = {}  # of nodes
@@ -246,6 +256,15 @@ class _Function:
             place = self.new(f"getelementptr %Arguments, %Arguments* %a, i32 0, i32 {_PLACES[name]}")
             self.made[name] = self.new(f"load {t}, {t}* {place}, !invariant.load !0")
         return self.made[name]
+
+    def load_fields(self, order: Iterable[Node]) -> None:
+        """All fields, and what there is to know of tables, at the head of the function, which all of it can see."""
+        for name in FIELDS:
+            self.field(name)
+        for slot in dict.fromkeys(_table_of(node) for node in order if node.op in ("gather", "selected")):
+            self.table(slot)
+            self.size(slot, 0)
+            self.size(slot, 1)
 
     def read(self, pointer: str, index: str | int, t: str = "float") -> str:
         """One number of an array that no function writes while another one reads it."""
@@ -431,22 +450,21 @@ class _Function:
     # Loops
 
     def region(self, nodes: Sequence[Node], around: tuple[int, ...], place: Callable[[Node], None]) -> None:
-        """The nodes that turn in the loops `around` and no others; loops in them where they are first needed."""
+        """Those of `nodes` that turn in the loops `around` and no others; loops in them where they are first needed."""
         lowered = self.lowered
         for node in nodes:
             if lowered.inside[node.id] != around or node.op == "carried":
                 continue
-            if node.op == "loop":
-                if ("loop", node.data[0]) not in self.made:
-                    self.loop(node, nodes, (*around, node.data[0]), place)
-                self.names[node.id] = f"%c{node.data[0]}_{node.data[1]}"
-            else:
-                place(node)
+            if node.op == "loop" and (self.once or node.id in lowered.varying):
+                which, k, _ = node.data
+                if ("loop", which) not in self.made:
+                    self.made["loop", which] = self.loop(node, nodes, (*around, which), place)
+                self.names[node.id] = f"%c{which}_{k}"
+            place(node)
 
-    def loop(self, node: Node, nodes: Sequence[Node], around: tuple[int, ...], place: Callable[[Node], None]) -> None:
-        """At most so many turns as its bound says; no more when every lane is done."""
+    def loop(self, node: Node, nodes: Sequence[Node], around: tuple[int, ...], place: Callable[[Node], None]) -> str:
+        """At most so many turns as its bound says, and no more when every lane is done; returns the block behind it."""
         which, _, size = node.data
-        self.made["loop", which] = ""
         start, after, done = node.args[:size], node.args[size : 2 * size], node.args[2 * size :]
         entry, head, body, out = self.block, f"loop{which}", f"body{which}", f"out{which}"
         self.lines.append(f"  br label %{head}")
@@ -456,9 +474,10 @@ class _Function:
         for carried in nodes:
             if carried.op == "carried" and carried.data[0] == which:
                 self.names[carried.id] = f"%c{which}_{carried.data[1]}"
-        self.region(nodes, around, place)
         go = self.new(f"icmp slt i32 %turn{which}, {self.lowered.turns[which]}")
+        asked = {x.id for x in ancestors(done)}
         if done:
+            self.region([x for x in nodes if x.id in asked], around, place)
             bits = self.names[done[0].id]
             if self.lanes > 1:
                 bits = self.new(f"bitcast {self.B} {bits} to i{self.lanes}")
@@ -466,13 +485,16 @@ class _Function:
             go = self.new(f"and i1 {go}, {more}")
         self.lines.append(f"  br i1 {go}, label %{body}, label %{out}")
         self.begin(body)
+        self.region([x for x in nodes if x.id not in asked], around, place)
         self.lines += [f"  %next{which} = add i32 %turn{which}, 1", f"  br label %{head}"]
         for k in range(size):
             t = self.types[start[k].kind]
-            first, later = self.names[start[k].id], self.names[after[k].id]
-            self.lines[first_line + k] = f"  %c{which}_{k} = phi {t} [ {first}, %{entry} ], [ {later}, %{body} ]"
-        self.lines[first_line + size] = f"  %turn{which} = phi i32 [ 0, %{entry} ], [ %next{which}, %{body} ]"
+            ways = f"[ {self.names[start[k].id]}, %{entry} ], [ {self.names[after[k].id]}, %{self.block} ]"
+            self.lines[first_line + k] = f"  %c{which}_{k} = phi {t} {ways}"
+        ways = f"[ 0, %{entry} ], [ %next{which}, %{self.block} ]"
+        self.lines[first_line + size] = f"  %turn{which} = phi i32 {ways}"
         self.begin(out)
+        return out
 
 
 def _table_of(node: Node) -> int:
@@ -486,12 +508,15 @@ def _head(name: str, machine: Machine) -> str:
 
 
 def _prepare(lowered: Lowered, machine: Machine, declarations: dict[str, None]) -> str:
-    f = _Function(lowered, machine, 1, declarations)
+    f = _Function(lowered, machine, declarations, once=True)
+    order = lowered.order(lowered.uniforms, machine, once=True)
+    f.load_fields(order)
 
     def compute(node: Node) -> None:
-        f.names[node.id] = f.node(node)
+        if node.id not in f.names:
+            f.names[node.id] = f.node(node)
 
-    f.region(lowered.order(lowered.uniforms, machine), (), compute)
+    f.region(order, (), compute)
     for k, node in enumerate(lowered.uniforms):
         x = f.names[node.id]
         if node.kind == WHOLE:
@@ -512,24 +537,19 @@ class _Kernel:
 
     def __init__(self, lowered: Lowered, machine: Machine, declarations: dict[str, None], rows: bool) -> None:
         self.lowered, self.machine, self.rows = lowered, machine, rows
-        self.f = _Function(lowered, machine, machine.lanes, declarations)
+        self.f = _Function(lowered, machine, declarations)
 
     def text(self) -> str:
         f, lowered = self.f, self.lowered
         planes = [*lowered.outputs, *lowered.partials] if self.rows else lowered.outputs
         indices = lowered.indices if self.rows else []
-        order = lowered.order([*planes, *indices], self.machine)
+        order = lowered.order([*planes, *indices], self.machine, once=False)
         # Where each value goes as soon as it is there: what is stored need not be kept.
         self.targets: dict[int, list[tuple[str, int]]] = {}
         for name, nodes in (("out", planes), ("ids", indices)):
             for k, node in enumerate(nodes):
                 self.targets.setdefault(node.id, []).append((name, k))
-        for name in ("stride", "input_stride", "inputs", "indices", "uniforms", "out", "ids"):
-            f.field(name)
-        for slot in dict.fromkeys(_table_of(node) for node in order if node.op in ("gather", "selected")):
-            f.table(slot)
-            f.size(slot, 0)
-            f.size(slot, 1)
+        f.load_fields(order)
         self.frame()
         f.region(order, (), self.place)
         self.latch()
@@ -587,12 +607,14 @@ class _Kernel:
         ]
 
     def place(self, node: Node) -> None:
-        f, lowered = self.f, self.lowered
-        if node.id in lowered.varying:
-            f.names[node.id] = self.of_items(node) if node.op in _OF_ITEMS else f.node(node)
-        elif node.op in _LITERALS:
+        f = self.f
+        if node.id in f.names:
+            pass  # a loop's
+        elif node.op in _OF_ITEMS:
+            f.names[node.id] = self.of_items(node)
+        elif node.id in self.lowered.varying or node.op in _LITERALS:
             f.names[node.id] = f.node(node)
-        elif node.id in lowered.uniform_places:
+        else:
             f.names[node.id] = self.uniform(node)
         for name, plane in self.targets.get(node.id, ()):
             self.store(name, plane, node)
