@@ -1,4 +1,4 @@
-"""The code of compiled models against NumPy in float64, called through ctypes, on every x86-64 level of this machine."""
+"""The code of compiled models against NumPy in float64, called through ctypes, on each x86-64 level of this machine."""
 
 import re
 import shutil
@@ -36,7 +36,7 @@ from diffrt_aot.model import (
 )
 
 pytest.importorskip("llvmlite")
-from diffrt_aot.model import compile as compiling  # noqa: E402
+from diffrt_aot.model import compile as compiling
 
 LEVELS = [level for level in ("v2", "v3", "v4") if level in compiled.levels()]
 
@@ -175,7 +175,7 @@ def test_reads_beyond_a_table_are_nan(level):
 def test_indices_whose_place_no_int32_holds(level):
     """Times the length of a row they come back into the table; nothing is read there."""
     file, program = compile_one(reading)
-    wrapping = [k for k in (2**30, 2**31 - 1, -(2**31), -(2**30), 1431655766, -1431655765)]
+    wrapping = [2**30, 2**31 - 1, -(2**31), -(2**30), 1431655766, -1431655765]
     i = np.array(wrapping, np.int32)
     tables = {"rows": np.ones((5, 3)), "single": np.ones(12), "picture": np.ones((4, 1024))}
     theta = {"scale": 2.0, "blocks": np.ones((6, 3)), "alone": np.ones(3)}

@@ -98,6 +98,8 @@ _EXTRAS = {
     "plots": ("matplotlib",),
     "cli": ("rich",),
     "sparse": ("scipy",),
+    "compile": ("llvmlite",),
+    "compile-vulkan": ("taichi",),
 }
 
 

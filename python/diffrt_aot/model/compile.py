@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffrt_aot.errors import InvalidValueError, MissingDependencyError, missing_dependency, unknown_name
+
 from . import llvm_text, module_file, ptx, x64
 from .trace import Program
 

@@ -220,7 +220,7 @@ class _Function:
         self.count = 0
         self.block = "start"
         self.types = {kind: self.vector(scalar) for kind, scalar in _SCALARS.items()}
-        self.N, self.I, self.B = self.types[NUMBER], self.types[WHOLE], self.types[TRUTH]
+        self.N, self.W, self.T = self.types[NUMBER], self.types[WHOLE], self.types[TRUTH]
         self.suffix = f"v{lanes}f32" if lanes > 1 else "f32"
         self.nan = self.literal("float", "0x7FF8000000000000")
 
@@ -275,7 +275,7 @@ class _Function:
 
     def node(self, node: Node) -> str:
         """What computes a node from its arguments; returns the name of its value."""
-        op, N, I, B = node.op, self.N, self.I, self.B
+        op, N, W, T = node.op, self.N, self.W, self.T
         if self.machine.fused and node.id in self.lowered.fused:
             return self.fuse(node, self.lowered.fused[node.id])
         a = [self.names[x.id] for x in node.args]
@@ -283,7 +283,7 @@ class _Function:
             return self.new(f"{_BINARY[op]} nsz {N} {a[0]}, {a[1]}")
         if op == "where":
             t = self.types[node.kind]
-            return self.new(f"select {B} {a[0]}, {t} {a[1]}, {t} {a[2]}")
+            return self.new(f"select {T} {a[0]}, {t} {a[1]}, {t} {a[2]}")
         if op in _COMPARE:
             return self.new(f"fcmp {_COMPARE[op]} {N} {a[0]}, {a[1]}")
         if op == "neg":
@@ -293,12 +293,12 @@ class _Function:
             self.declare(f"{N} {name}({N})")
             return self.new(f"call nsz {N} {name}({N} {a[0]})")
         if op in ("and", "or"):
-            return self.new(f"{op} {B} {a[0]}, {a[1]}")
+            return self.new(f"{op} {T} {a[0]}, {a[1]}")
         if op == "not":
-            return self.new(f"xor {B} {a[0]}, {self.literal('i1', 'true')}")
+            return self.new(f"xor {T} {a[0]}, {self.literal('i1', 'true')}")
         if op in ("min", "max"):
             less = self.new(f"fcmp {'olt' if op == 'min' else 'ogt'} {N} {a[1]}, {a[0]}")
-            return self.new(f"select {B} {less}, {N} {a[1]}, {N} {a[0]}")
+            return self.new(f"select {T} {less}, {N} {a[1]}, {N} {a[0]}")
         if op in _NOTHING:
             return a[0]
         if op == "constant":
@@ -308,17 +308,17 @@ class _Function:
         if op == "truth":
             return self.literal("i1", str(node.data).lower())
         if op == "whole":
-            return self.new(f"fptosi {N} {a[0]} to {I}")  # of what an index can be: tracing has seen to it
+            return self.new(f"fptosi {N} {a[0]} to {W}")  # of what an index can be: tracing has seen to it
         if op == "float":
-            return self.new(f"sitofp {I} {a[0]} to {N}")
+            return self.new(f"sitofp {W} {a[0]} to {N}")
         if op == "whole_add":
-            return self.new(f"add {I} {a[0]}, {a[1]}")
+            return self.new(f"add {W} {a[0]}, {a[1]}")
         if op == "whole_affine":
             factor, offset = (self.literal("i32", str(k)) for k in node.data)
-            product = a[0] if node.data[0] == 1 else self.new(f"mul {I} {a[0]}, {factor}")
-            return product if node.data[1] == 0 else self.new(f"add {I} {product}, {offset}")
+            product = a[0] if node.data[0] == 1 else self.new(f"mul {W} {a[0]}, {factor}")
+            return product if node.data[1] == 0 else self.new(f"add {W} {product}, {offset}")
         if op == "whole_madd":
-            return self.new(f"add {I} {self.new(f'mul {I} {a[0]}, {a[1]}')}, {a[2]}")
+            return self.new(f"add {W} {self.new(f'mul {W} {a[0]}, {a[1]}')}, {a[2]}")
         if op == "power_of_two":
             return self.power_of_two(a[0])
         if op in ("exponent", "mantissa"):
@@ -352,22 +352,22 @@ class _Function:
 
     def power_of_two(self, x: str) -> str:
         """2 ** x of a whole number x in [-126, 127], held as a number."""
-        k = self.new(f"freeze {self.I} {self.new(f'fptosi {self.N} {x} to {self.I}')}")
-        k = self.new(f"add {self.I} {k}, {self.literal('i32', '127')}")
-        k = self.new(f"shl {self.I} {k}, {self.literal('i32', '23')}")
-        return self.new(f"bitcast {self.I} {k} to {self.N}")
+        k = self.new(f"freeze {self.W} {self.new(f'fptosi {self.N} {x} to {self.W}')}")
+        k = self.new(f"add {self.W} {k}, {self.literal('i32', '127')}")
+        k = self.new(f"shl {self.W} {k}, {self.literal('i32', '23')}")
+        return self.new(f"bitcast {self.W} {k} to {self.N}")
 
     def part_of(self, x: str, part: str) -> str:
         """x = mantissa * 2 ** exponent, mantissa in [1/2, 1)."""
-        N, I = self.N, self.I
-        bits = self.new(f"bitcast {N} {x} to {I}")
+        N, W = self.N, self.W
+        bits = self.new(f"bitcast {N} {x} to {W}")
         if part == "exponent":
-            k = self.new(f"lshr {I} {bits}, {self.literal('i32', '23')}")
-            k = self.new(f"sub {I} {k}, {self.literal('i32', '126')}")
-            return self.new(f"sitofp {I} {k} to {N}")
-        bits = self.new(f"and {I} {bits}, {self.literal('i32', str(0x7FFFFF))}")
-        bits = self.new(f"or {I} {bits}, {self.literal('i32', str(0x3F000000))}")
-        return self.new(f"bitcast {I} {bits} to {N}")
+            k = self.new(f"lshr {W} {bits}, {self.literal('i32', '23')}")
+            k = self.new(f"sub {W} {k}, {self.literal('i32', '126')}")
+            return self.new(f"sitofp {W} {k} to {N}")
+        bits = self.new(f"and {W} {bits}, {self.literal('i32', str(0x7FFFFF))}")
+        bits = self.new(f"or {W} {bits}, {self.literal('i32', str(0x3F000000))}")
+        return self.new(f"bitcast {W} {bits} to {N}")
 
     # Tables
 
@@ -388,7 +388,7 @@ class _Function:
         """Where an index is one of `bound`."""
         key = ("below", index, bound)
         if key not in self.made:
-            self.made[key] = self.new(f"icmp ult {self.I} {index}, {self.splat(bound, 'i32')}")
+            self.made[key] = self.new(f"icmp ult {self.W} {index}, {self.splat(bound, 'i32')}")
         return self.made[key]
 
     def gather(self, slot: int, index: Node) -> str:
@@ -403,7 +403,7 @@ class _Function:
         if index.op == "whole_madd" and slot in self.lowered.images:
             row, _, column = (self.names[a.id] for a in index.args)
             inside = self.new(
-                f"and {self.B} {self.below(row, self.size(slot, 0))}, {self.below(column, self.size(slot, 1))}"
+                f"and {self.T} {self.below(row, self.size(slot, 0))}, {self.below(column, self.size(slot, 1))}"
             )
         else:
             count = self.new(f"mul i32 {self.size(slot, 0)}, {self.size(slot, 1)}")
@@ -414,29 +414,29 @@ class _Function:
         length = self.lowered.row_lengths[slot]
         at, base = row, self.table(slot)
         if length > 1:
-            at = self.new(f"mul {self.I} {row}, {self.literal('i32', str(length))}")
+            at = self.new(f"mul {self.W} {row}, {self.literal('i32', str(length))}")
         if component:
             base = self.new(f"getelementptr float, float* {base}, i64 {component}")
         return self.read_at(base, at, self.below(row, self.size(slot, 0)))
 
     def read_at(self, base: str, at: str, inside: str) -> str:
         """base[at] where `inside` holds, elsewhere NaN."""
-        N, I, B, L = self.N, self.I, self.B, self.lanes
+        N, W, T, L = self.N, self.W, self.T, self.lanes
         P = self.vector("float*")
         if self.machine.gathers and L == 8:
-            mask = self.new(f"bitcast {I} {self.new(f'sext {B} {inside} to {I}')} to {N}")
+            mask = self.new(f"bitcast {W} {self.new(f'sext {T} {inside} to {W}')} to {N}")
             pointer = self.new(f"bitcast float* {base} to i8*")
             name = "@llvm.x86.avx2.gather.d.ps.256"
-            self.declare(f"{N} {name}({N}, i8*, {I}, {N}, i8)")
-            return self.new(f"call {N} {name}({N} {self.nan}, i8* {pointer}, {I} {at}, {N} {mask}, i8 4)")
-        places = self.new(f"getelementptr float, float* {base}, {I} {at}")
+            self.declare(f"{N} {name}({N}, i8*, {W}, {N}, i8)")
+            return self.new(f"call {N} {name}({N} {self.nan}, i8* {pointer}, {W} {at}, {N} {mask}, i8 4)")
+        places = self.new(f"getelementptr float, float* {base}, {W} {at}")
         if self.machine.gathers and L == 16:
             name = f"@llvm.masked.gather.v{L}f32.v{L}p0f32"
-            self.declare(f"{N} {name}({P}, i32, {B}, {N})")
-            return self.new(f"call {N} {name}({P} {places}, i32 4, {B} {inside}, {N} {self.nan})")
+            self.declare(f"{N} {name}({P}, i32, {T}, {N})")
+            return self.new(f"call {N} {name}({P} {places}, i32 4, {T} {inside}, {N} {self.nan})")
         # What lies beyond reads a number that is surely there.
         nowhere = self.splat(self.field("out"), "float*")
-        places = self.new(f"select {B} {inside}, {P} {places}, {P} {nowhere}")
+        places = self.new(f"select {T} {inside}, {P} {places}, {P} {nowhere}")
         if L == 1:
             found = self.new(f"load float, float* {places}")
         else:
@@ -445,7 +445,7 @@ class _Function:
                 place = self.new(f"extractelement {P} {places}, i32 {k}")
                 x = self.new(f"load float, float* {place}")
                 found = self.new(f"insertelement {N} {found}, float {x}, i32 {k}")
-        return self.new(f"select {B} {inside}, {N} {found}, {N} {self.nan}")
+        return self.new(f"select {T} {inside}, {N} {found}, {N} {self.nan}")
 
     # Loops
 
@@ -480,7 +480,7 @@ class _Function:
             self.region([x for x in nodes if x.id in asked], around, place)
             bits = self.names[done[0].id]
             if self.lanes > 1:
-                bits = self.new(f"bitcast {self.B} {bits} to i{self.lanes}")
+                bits = self.new(f"bitcast {self.T} {bits} to i{self.lanes}")
             more = self.new(f"icmp ne i{self.lanes} {bits}, -1")
             go = self.new(f"and i1 {go}, {more}")
         self.lines.append(f"  br i1 {go}, label %{body}, label %{out}")
@@ -498,7 +498,8 @@ class _Function:
 
 
 def _table_of(node: Node) -> int:
-    return node.data if node.op == "gather" else node.data[0]
+    slot: int = node.data if node.op == "gather" else node.data[0]
+    return slot
 
 
 def _head(name: str, machine: Machine) -> str:

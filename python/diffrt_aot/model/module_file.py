@@ -71,6 +71,13 @@ def is_intact(data: bytes) -> bool:
     )
 
 
+def sections(data: bytes) -> dict[str, int]:
+    """Return the sizes of the sections of a file that write() made."""
+    length = _HEAD.unpack_from(data)[2]
+    lines = data[_HEAD.size + _DIGEST :][:length].decode().splitlines()
+    return {words[1]: int(words[3]) for words in map(str.split, lines) if words[0] == "section"}
+
+
 def describe(program: Program, lowered: Lowered, sections: Iterable[Section] = ()) -> list[str]:
     """Return the manifest's lines about one model."""
     lines = [f"model {program.name}", f"output {_shape(program.output_shape)}"]
