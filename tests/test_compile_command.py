@@ -76,7 +76,7 @@ def test_a_file_of_models(capsys, folder):
     assert list(model_code.read(data).models) == ["first", "second"]
     assert out.startswith(f"wrote models.dra: 2 models, {len(data):,} bytes, ")
     assert "first   1 output, 1 column, " in out and "second  2 outputs, 1 column, " in out and "x64_v3" in out
-    assert err == f"diffrt-aot: warning: models.py:5: first: nothing depends on b\n"
+    assert err == "diffrt-aot: warning: models.py:5: first: nothing depends on b\n"
     umask = os.umask(0)
     os.umask(umask)
     assert (folder / "models.dra").stat().st_mode & 0o777 == 0o666 & ~umask

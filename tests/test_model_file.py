@@ -1,4 +1,4 @@
-"""Files of compiled models: what is where in them, that they do not depend on chance, the cache, and who cannot compile."""
+"""Files of compiled models: what is where in them, that chance changes nothing, the cache, and who cannot compile."""
 
 import hashlib
 import os
@@ -15,8 +15,8 @@ from diffrt_aot.errors import InvalidValueError, MissingDependencyError
 from diffrt_aot.model import Free, Item, Pixel, model
 
 pytest.importorskip("llvmlite")
-from diffrt_aot.model import compile as compiling  # noqa: E402
-from diffrt_aot.model import llvm_text, module_file, x64  # noqa: E402
+from diffrt_aot.model import compile as compiling
+from diffrt_aot.model import llvm_text, module_file, x64
 
 ABI = (
     "diffrt model abi 1: begin end packets width i32; stride input_stride i64; "
