@@ -12,12 +12,14 @@
         s2 = radius * radius - m @ m
         return where(s2 > 0.0, b - np.sqrt(s2), 0.0)
 
-    depth = sphere.reference({"radius": 10.0, "center": (0.0, 0.0, 50.0)}, shape=(480, 640), focal=400.0, principal=(320, 240))
+    theta = {"radius": 10.0, "center": (0.0, 0.0, 50.0)}
+    depth = sphere.reference(theta, shape=(480, 640), focal=400.0, principal=(320, 240))
 
 The function is called once, with numbers that are not known yet: what it does to them is the model.
 """
 
-from ..errors import ModelError as ModelError
+from diffrt_aot.errors import ModelError as ModelError
+
 from .arguments import Constant as Constant
 from .arguments import Free as Free
 from .arguments import FreeTable as FreeTable

@@ -50,9 +50,7 @@ class Declared:
         sizes = shape if isinstance(shape, tuple) else (shape,)
         for n in sizes or (None,):
             if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 1:
-                refuse(
-                    f"{self.name}[{shape!r}]: a shape is of whole numbers above 0, as {self.name}[3] or {self.name}[4, 4]"
-                )
+                refuse(f"{self.name}[{shape!r}]: a shape is of whole numbers above 0, as {self.name}[3]")
         if math.prod(sizes) > (LARGEST_ROW if self.kind in ("table", "free_table") else 65536):
             refuse(f"{self.name}[{shape!r}]: too many numbers; take a Table or an Image for what is long")
         return Declared(self.name, self.kind, tuple(map(int, sizes)))
@@ -117,7 +115,12 @@ class ItemArgument:
 def _index(place: Any, name: str) -> Node:
     if isinstance(place, (tuple, slice, list, np.ndarray)) or place is None:
         refuse(f"{name}: is read at one whole number, {name}[index]; got {name_of(place)}")
-    return g.lift(place, f"{name}[...]", WHOLE)
+    index = g.lift(place, f"{name}[...]", WHOLE)
+    if index.op == "whole_constant" and index.data < 0:
+        refuse(
+            f"{name}[{index.data}]: rows count from 0, and how many there are is not known while the model is traced"
+        )
+    return index
 
 
 def _no_iteration(name: str, what: str) -> Any:
@@ -201,7 +204,8 @@ class ImageArgument:
     def at(self, x: Any, y: Any) -> Node:
         """Between pixels: bilinear, at column x and row y, and differentiable by both.
 
-        (0, 0) is the middle of the first pixel. Beyond the border it is the value at the border, with derivative 0 across.
+        (0, 0) is the middle of the first pixel. Beyond the border it is the value at the border, with derivative 0
+        across.
         """
         right, below = self.width - 1.0, self.height - 1.0
         x, y = clip(g.lift(x, "at: x"), 0.0, right), clip(g.lift(y, "at: y"), 0.0, below)
@@ -212,7 +216,8 @@ class ImageArgument:
         i1, j1 = (g.whole_sum(k, whole(minimum(1.0, end))) for k, end in ((i, right), (j, below)))
         a, b, c, d = self._read(j, i), self._read(j, i1), self._read(j1, i), self._read(j1, i1)
         upper, lower = a + u * (b - a), c + u * (d - c)
-        return upper + v * (lower - upper)
+        result: Node = upper + v * (lower - upper)
+        return result
 
     def _read(self, row: Node, column: Node) -> Node:
         return make("gather", (make("whole_madd", (row, whole(self.width), column), None, WHOLE),), self._slot)

@@ -4,8 +4,8 @@ Forward carries {slot: partial} along, and leaves out what does not exist. Rever
 sweep for each output: many parameters cost no more than a few values. "mixed" goes back as far as what is the same for
 all items, whose partials are made forward, once for a call.
 
-All keep the promise of `where`: the side that is not taken leaves no trace, NaN or infinite as it may be. Forward chooses
-between the partials of both sides. Reverse carries the conditions along, under which what it carries matters.
+All keep the promise of `where`: the side that is not taken leaves no trace, NaN or infinite as it may be. Forward
+chooses between the partials of both sides. Reverse carries the conditions along, under which what it carries matters.
 """
 
 from __future__ import annotations
@@ -146,9 +146,11 @@ def _partials(node: Node, known: dict[int, Row]) -> Row:
     if not any(known[a.id] for a in arguments):
         return {}
     if node.op == "where":
-        a, b = (known[x.id] for x in arguments)
+        ours, theirs = (known[x.id] for x in arguments)
         zero = constant(0.0)
-        return _without_zeros({k: choose(node.args[0], a.get(k, zero), b.get(k, zero)) for k in {**a, **b}})
+        return _without_zeros(
+            {k: choose(node.args[0], ours.get(k, zero), theirs.get(k, zero)) for k in {**ours, **theirs}}
+        )
     result: Row = {}
     for a, slope in zip(arguments, slopes(node), strict=True):
         for k, e in known[a.id].items():

@@ -22,6 +22,8 @@ from typing import Any
 
 import numpy as np
 
+from diffrt_aot.errors import ModelError
+
 from . import graph as g
 from .graph import NUMBER, TRUTH, WHOLE, Graph, Node, build, choose, compare, constant, lift, make, refuse
 
@@ -44,7 +46,7 @@ def _elementwise(function: Callable[..., Any], count: int) -> Any:
         try:
             return np.frompyfunc(function, count, 1)(*boxed)
         except ValueError as error:
-            if isinstance(error, g.ModelError):
+            if isinstance(error, ModelError):
                 raise
             refuse(f"{name}: {error}")
 
@@ -251,9 +253,9 @@ def with_slopes(function: Callable[..., Any], rule: Callable[..., Any]) -> Calla
 
         soft_step = with_slopes(lambda x: where(x > 0.0, 1.0, 0.0), lambda x, y, dy: exp(-x * x))
 
-    `rule(*arguments, value, slopes)` gets the arguments of a call, the function's value there and its slopes by automatic
-    differentiation: one, or a tuple of one for each argument. It returns the slopes to use, likewise. What it is given has
-    no derivatives of its own. It works in forward and in reverse alike.
+    `rule(*arguments, value, slopes)` gets the arguments of a call, the function's value there and its slopes by
+    automatic differentiation: one, or a tuple of one for each argument. It returns the slopes to use, likewise. What it
+    is given has no derivatives of its own. It works in forward and in reverse alike.
     """
 
     def ruled(*arguments: Any) -> Node:
@@ -315,8 +317,8 @@ def loop(
         step: takes the numbers of the state, and returns as many.
         start: the numbers of the state before the first turn.
         until: takes the numbers of the state, and returns a condition.
-        derivative: "none": what comes out has none; give it one by `implicit_root`, where it is a root, whatever the turns
-            were. "carried": the partials are carried from turn to turn, as many numbers more as there are.
+        derivative: "none": what comes out has none; give it one by `implicit_root`, where it is a root, whatever the
+            turns were. "carried": the partials are carried from turn to turn, as many numbers more as there are.
     """
     if not isinstance(count, (int, np.integer)) or isinstance(count, bool) or not 0 <= count < 2**31:
         refuse(f"loop: the number of turns is a whole number, known now; got {g.name_of(count)}")

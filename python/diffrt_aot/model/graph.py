@@ -3,24 +3,24 @@
 `Node` is the number that a model's author computes with. The same graph is evaluated on NumPy (reference.py),
 differentiated (derivative.py), and brought to what machines have (elementary.py).
 
-What is known while a model is traced is done then: constants fold in float64; x + 0, x * 1 and -(-x) are x; and 0 * x is
-0, also of an x that is infinite or NaN when the model runs. Those are structural zeros: of np.eye(3) @ v, of the partials
-that a number does not have. Nothing else is taken for granted: x - x, x / x and x == x are computed, and NaN where x is.
-The sign of a zero is not kept.
+What is known while a model is traced is done then: constants fold in float64; x + 0, x * 1 and -(-x) are x; and 0 * x
+is 0, also of an x that is infinite or NaN when the model runs. Those are structural zeros: of np.eye(3) @ v, of the
+partials that a number does not have. Nothing else is taken for granted: x - x, x / x and x == x are computed, and NaN
+where x is. The sign of a zero is not kept.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from ..errors import ModelError
+from diffrt_aot.errors import ModelError
 
 NUMBER, TRUTH, WHOLE = "number", "condition", "whole number"
 
@@ -42,7 +42,7 @@ def users_line() -> Place:
 
 
 def is_ours(file: str) -> bool:
-    return file.startswith((_PACKAGE, _NUMPY)) or file.startswith("<frozen")
+    return file.startswith((_PACKAGE, _NUMPY, "<frozen"))
 
 
 def refuse(text: str) -> NoReturn:
@@ -51,7 +51,7 @@ def refuse(text: str) -> NoReturn:
 
 
 class Loop(NamedTuple):
-    """What is repeated: from `carried`, one node for each number of the state, to `after`, at most `count` times.
+    """What is repeated: from `carried`, one node for each number of the state, to `after`, at most `turns` times.
 
     `done`: a condition on the carried numbers; an item for which it holds is left as it is (`after` says so), and
     the loop ends when it holds for all. None: all turns are made.
@@ -60,13 +60,22 @@ class Loop(NamedTuple):
     carried: list[Node]
     after: list[Node]
     done: Node | None
-    count: int
+    turns: int
+
+
+_thread = threading.local()
+
+
+def _being_traced() -> list[Graph]:
+    """The graphs that this thread is making; in the last one new nodes are made."""
+    if not hasattr(_thread, "graphs"):
+        _thread.graphs = []
+    graphs: list[Graph] = _thread.graphs
+    return graphs
 
 
 class Graph:
     """All nodes of a model, none twice, in an order in which each comes after what it is made of."""
-
-    stack: list[Graph] = []  # noqa: RUF012 (those being traced; the last one is where nodes are made)
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
@@ -76,17 +85,17 @@ class Graph:
         self._known: dict[Any, Node] = {}
 
     def __enter__(self) -> Graph:
-        Graph.stack.append(self)
+        _being_traced().append(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        Graph.stack.pop()
+        _being_traced().pop()
 
     @staticmethod
     def current() -> Graph:
-        if not Graph.stack:
+        if not _being_traced():
             refuse("a number of a model is of use only while the model is traced: compute with it inside of the model")
-        return Graph.stack[-1]
+        return _being_traced()[-1]
 
     def has(self, node: Node) -> bool:
         return node.id < len(self.nodes) and self.nodes[node.id] is node
@@ -501,15 +510,16 @@ class Node:
 
     def __bool__(self) -> bool:
         refuse(
-            f"a {self.kind} of the model is not known while it is traced, so `if`, `while`, `and`, `or`, `not`, min, max, "
-            "np.where and comparisons of arrays as a whole cannot look at it: choose with where(condition, a, b), combine "
-            "conditions by & | ~, take minimum, maximum and clip of diffrt_aot.model"
+            f"a {self.kind} of the model is not known while it is traced, so `if`, `while`, `and`, `or`, `not`, "
+            "min, max and np.where cannot look at it, nor arrays be compared as a whole: choose with "
+            "where(condition, a, b), combine conditions by & | ~, compare element by element, "
+            "take minimum, maximum, clip, sign, ... of diffrt_aot.model"
         )
 
     def __float__(self) -> float:
         refuse(
-            f"a {self.kind} of the model is no float, so functions of math and np.linalg, and arrays of floats, do not "
-            "take it: call sqrt, sin, ... of diffrt_aot.model or np.sqrt, np.sin, ...; sqrt(v @ v) for a length; "
+            f"a {self.kind} of the model is no float, so functions of math, and arrays of floats, do not take it: "
+            " call sqrt, sin, ... of diffrt_aot.model or np.sqrt, np.sin, ...; sqrt(v @ v) for a length; "
             "np.zeros(n, object) for an array that is filled"
         )
 
@@ -517,7 +527,7 @@ class Node:
 
     def __int__(self) -> int:
         refuse(
-            f"a {self.kind} of the model is not known while it is traced, so range, int, round and lists cannot take it: "
+            f"a {self.kind} of the model is not known while it is traced, so range, int and lists cannot take it: "
             "repeat with loop, sum with total, read a Table or FreeTable at whole(floor(x))"
         )
 
@@ -561,7 +571,17 @@ class Node:
         if name in METHODS:
             function = METHODS[name]
             return lambda *others: function(self, *others)
-        raise AttributeError(f"a {self.kind} of a model has no {name!r}")
+        kind = "number" if name in Node.__slots__ else self.kind  # of one that is being copied
+        raise AttributeError(f"a {kind} of a model has no {name!r}")
+
+    def __copy__(self) -> Node:
+        return self
+
+    def __deepcopy__(self, _: Any) -> Node:
+        return self
+
+    def __reduce__(self) -> Any:
+        refuse("a number of a model is of use only while the model is traced: it cannot be saved")
 
     # --- a hand on the chain
 
@@ -590,7 +610,8 @@ class Node:
         p = lift(parameter, "partial")
         if p.op not in ("parameter", "selected", "item_free"):
             refuse("partial: is by a number of an argument that is Free, FreeTable or PerItemFree, as it was given")
-        return self.partials.get(p.data[-1]) or constant(0.0)
+        found = self.partials.get(p.data[-1])
+        return constant(0.0) if found is None else found
 
 
 def ancestors(nodes: Iterable[Node]) -> list[Node]:

@@ -1,4 +1,4 @@
-"""A model on NumPy in float64: the graph, node by node. What compiled models and their derivatives are checked against."""
+"""A model on NumPy in float64: the graph, node by node. Compiled models and their derivatives are checked against it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import rigid
-from .._arguments import FloatArray, describe, index_array, real_array, vector, whole_number
-from ..errors import InvalidTypeError, InvalidValueError, unknown_name
+from diffrt_aot._arguments import FloatArray, describe, index_array, real_array, vector, whole_number
+from diffrt_aot.errors import InvalidTypeError, InvalidValueError, unknown_name
+from diffrt_aot.rigid import rigid_transform
+
 from .graph import EVALUATE, EVALUATE_TRUTH, Node, ancestors, inside_loops
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def transform(name: str, value: Any) -> tuple[FloatArray, FloatArray]:
         return exponential(x), x
     if x.shape not in ((4, 4), (3, 4)):
         raise InvalidValueError(f"{name}: must be a 4 x 4 matrix, or 6 numbers (rho, phi), got shape {x.shape}")
-    T = rigid.rigid_transform(name, x)
+    T = rigid_transform(name, x)
     return T, logarithm(T)
 
 
@@ -218,7 +219,7 @@ def _run(
         if n.id in known or not members.get(n.id, frozenset()) <= inside:
             continue  # what is in a loop is computed there
         if n.op == "loop":
-            key = ("loop", n.args)
+            key = ("loop", *(a.id for a in n.args))
             if key not in known:
                 known[key] = _turns(program, data, n, known, members, inside)
             known[n.id] = known[key][n.data[1]]
@@ -239,7 +240,7 @@ def _turns(
     loop, inside = program.graph.loops[place], inside | {place}
     after, done = node.args[size : 2 * size], node.args[2 * size :]
     state = [outside[a.id] for a in node.args[:size]]
-    for _ in range(loop.count):
+    for _ in range(loop.turns):
         known = outside | {c.id: s for c, s in zip(loop.carried, state, strict=True)}
         _run(program, data, done, known, members, inside)
         if done and np.all(known[done[0].id]):

@@ -7,14 +7,16 @@ import math
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, overload
 
 import numpy as np
 
-from ..errors import ModelError, suggestion
+from diffrt_aot.errors import ModelError, suggestion
+
 from . import derivative, reference
 from . import graph as g
+from .functions import METHODS
 from .arguments import Declared, FreeTableArgument, ImageArgument, ItemArgument, PixelArgument, TableArgument, shaped
 from .graph import WHOLE, Graph, Node, lift, make
 
@@ -247,7 +249,7 @@ class Model:
         result = {}
         for name, p in signature.parameters.items():
             if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD, p.POSITIONAL_ONLY):
-                star = {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}.get(p.kind, "")
+                star = "*" if p.kind == p.VAR_POSITIONAL else "**" if p.kind == p.VAR_KEYWORD else ""
                 raise self._refuse(f"argument {star}{name}: arguments have a name each, no *, ** or /")
             if p.default is not p.empty:
                 raise self._refuse(f"argument {name}: has a default; annotate it Constant and give it in each call")
@@ -279,7 +281,7 @@ class Model:
     # --- tracing
 
     def trace(self, method: str = "best") -> Program:
-        """The model as a graph, with its derivatives; `method`: "forward", "reverse", "mixed", or the cheapest, "best"."""
+        """The model as a graph, with its derivatives: "forward", "reverse", "mixed", or the cheapest, "best"."""
         if method not in ("best", *derivative.METHODS):
             raise ModelError(f"method: is 'best', 'forward', 'reverse' or 'mixed', got {method!r}")
         program = Program(self.name, self.place, inspect.cleandoc(self.__doc__ or ""), _placed(self.arguments))
@@ -293,7 +295,9 @@ class Model:
                 if not program.graph.has(node):
                     raise self._refuse("returns a number of another model, or of an earlier trace of this one")
             program.rows, program.method = derivative.rows(program.graph, program.outputs, method)
+            self._check_loops(program)
         self._check_slots(program)
+        _drop_idle_blocks(program)
         program.warnings = self._warnings(program)
         return program
 
@@ -317,6 +321,27 @@ class Model:
             for slot in row:
                 if slot >= len(program.slots):
                     raise self._refuse(f"a Dual has a partial by slot {slot}: there are {len(program.slots)} slots")
+
+    def _check_loops(self, program: Program) -> None:
+        """What changes from turn to turn is of use in its loop alone."""
+        used = {program.slots[s].block for row in program.rows for s in row if s < len(program.slots)}
+        indices = [b.index for k, b in enumerate(program.blocks) if k in used]
+        order = g.ancestors([*program.outputs, *(e for row in program.rows for e in row.values()), *indices])
+        members = g.inside_loops(order)
+        for node in [*program.outputs, *(e for row in program.rows for e in row.values())]:
+            if node.id in members:
+                file, line = next(n for n in order if n.op == "carried" and members[n.id] & members[node.id]).line
+                raise ModelError(
+                    f"{file}:{line}: {self.name}: a number of this loop's turns is used outside of it: return it from "
+                    "the step, as a part of the state"
+                )
+        for index in indices:
+            if index.id in members:
+                file, line = index.line
+                raise ModelError(
+                    f"{file}:{line}: {self.name}: this row of a FreeTable differs from turn to turn, so it cannot have "
+                    "columns of its own: read it outside of the loop, or take its .value"
+                )
 
     def _warnings(self, program: Program) -> list[str]:
         used = {(program.slots[s].argument, program.slots[s].component) for row in program.rows for s in row}
@@ -347,8 +372,22 @@ class Model:
         return reference.value(self.trace("forward"), theta, shape, data)
 
     def reference_jacobian(self, theta: Any, shape: Any, *, method: str = "best", **data: Any) -> tuple[Any, Any]:
-        """The outputs, as `reference`, and J, (*shape, *output_shape, P): a column for each number of the vector theta."""
+        """The outputs, as `reference`, and J, (*shape, *output_shape, P): a column for each number of theta."""
         return reference.jacobian(self.trace(method), theta, shape, data)
+
+
+def _drop_idle_blocks(program: Program) -> None:
+    """Rows of tables that are read for their values alone have no columns."""
+    used = {program.slots[s].block for row in program.rows for s in row}
+    blocks = [k for k in range(len(program.blocks)) if k in used]
+    if len(blocks) == len(program.blocks):
+        return
+    slots = [k for k, s in enumerate(program.slots) if s.block < 0 or s.block in used]
+    place = {old: new for new, old in enumerate(slots)}
+    block = {old: new for new, old in enumerate(blocks)} | {-1: -1}
+    program.rows = [{place[s]: e for s, e in row.items()} for row in program.rows]
+    program.slots = [replace(program.slots[s], block=block[program.slots[s].block]) for s in slots]
+    program.blocks = [program.blocks[b] for b in blocks]
 
 
 def _element(component: int, a: Argument) -> str:
@@ -367,8 +406,14 @@ def _annotation(annotation: Any) -> str:
 
 def _advice(error: Exception) -> str:
     text = str(error)
+    if isinstance(error, TypeError) and "type Node which has no callable" in text:
+        return f" (no function that a model can take; there are np.{', np.'.join(sorted(METHODS))})"
+    if isinstance(error, IndexError):
+        return (
+            " (an array is indexed by numbers that are known now; what differs from item to item is read from a Table)"
+        )
     if isinstance(error, TypeError) and "no callable" in text:
-        return " (an array that holds plain floats beside numbers: call sqrt, sin, ... of diffrt_aot.model, which take both)"
+        return " (an array with plain floats beside numbers: call sqrt, sin, ... of diffrt_aot.model, which take both)"
     if "Node" in text:
         return " (a Node is a number of the model)"
     return ""
