@@ -97,7 +97,7 @@ class Lowered:
         roots = [*self.outputs, *self.partials, *self.indices]
         order = ancestors(roots)
         self.loops = {node.data[0]: node for node in order if node.op == "loop"}
-        self.turns: dict[int, int] = {place: program.graph.loops[place].count for place in self.loops}
+        self.turns: dict[int, int] = {place: program.graph.loops[place].turns for place in self.loops}
         self.inside = _loops_around(order)
         self.varying = _varying(order, self.loops)
         used = {a.id: a for node in order if node.id in self.varying for a in node.args}

@@ -6,9 +6,9 @@ import inspect
 import math
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from . import graph as g
 from .functions import METHODS
 from .arguments import Declared, FreeTableArgument, ImageArgument, ItemArgument, PixelArgument, TableArgument, shaped
 from .graph import WHOLE, Graph, Node, lift, make
+
+if TYPE_CHECKING:
+    from diffrt_aot.compiled_model import CompiledModel
 
 DOMAINS = ("pixel", "item")
 PARAMETERS = ("free", "pose", "free_table")
@@ -357,6 +360,25 @@ class Model:
                 names = ", ".join(f"{a.name}{_element(c, a)}" for c in idle[:4]) + (", ..." if len(idle) > 4 else "")
                 result.append(f"{self.place}: {self.name}: nothing depends on {names}")
         return result
+
+    # --- compiling
+
+    def compile(self, targets: Sequence[str] | None = None, *, cache: bool = True) -> CompiledModel:
+        """Compile this model, and load what comes out: seconds, or milliseconds where the same was compiled before.
+
+        Args:
+            targets: of "x64" and "cuda"; None: all.
+            cache: whether to keep what is compiled, by its content, in the user's cache folder, and to look there first.
+
+        Raises:
+            MissingDependencyError: without llvmlite, which `pip install "diffrt_aot[compile]"` brings.
+        """
+        from diffrt_aot.module import Module
+
+        from .compile import compile_models
+
+        module = Module.from_bytes(compile_models([self], targets, cache=cache), f"{self.name} of {self.place}")
+        return module[self.name]
 
     # --- NumPy
 

@@ -6,8 +6,8 @@ import stat
 import subprocess
 import sys
 
-import model_cases
 import model_code
+import model_examples
 import pytest
 
 import diffrt_aot
@@ -35,7 +35,7 @@ def größe(pixel: Pixel, a: Free):
 
 
 def models():
-    return [model_cases.case(name).model for name in ("sphere", "deform", "calibration")] + [line, größe]
+    return [model_examples.load(name) for name in ("sphere", "deform", "calibration")] + [line, größe]
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_entries_lie_in_their_sections_one_for_each_function(data):
 def test_the_same_models_give_the_same_bytes(data, tmp_path):
     assert compiling.compile_models(models(), cache=False) == data
     program = (
-        "import sys; from diffrt_aot.model import compile as c; import test_model_file as t\n"
+        "import sys; from diffrt_aot.model import compile as c; import test_model_compile as t\n"
         f"open({str(tmp_path / 'again.dra')!r}, 'wb').write(c.compile_models(t.models(), cache=False))"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -117,7 +117,7 @@ def test_targets():
 
 
 def test_two_models_of_one_name_are_refused():
-    with pytest.raises(InvalidValueError, match=r"two models are named 'line', at .*test_model_file.py:\d+ and "):
+    with pytest.raises(InvalidValueError, match=r"two models are named 'line', at .*test_model_compile.py:\d+ and "):
         compiling.compile_models([line, line])
     with pytest.raises(InvalidValueError, match="none to compile"):
         compiling.compile_models([])
@@ -203,7 +203,7 @@ def test_an_object_that_needs_more_than_itself_is_refused(text, message):
 
 def test_no_level_calls_a_library():
     """llvm.fma would be a call where there is no such instruction."""
-    lowered = llvm_text.Lowered(model_cases.case("hand", (3,)).model.trace())
+    lowered = llvm_text.Lowered(model_examples.load("hand").trace())
     assert "fma" not in llvm_text.module([lowered], x64.LEVELS["v2"])
     assert "fma" in llvm_text.module([lowered], x64.LEVELS["v3"])
 
@@ -211,3 +211,14 @@ def test_no_level_calls_a_library():
 def test_intact(data):
     assert module_file.is_intact(data)
     assert not module_file.is_intact(b"") and not module_file.is_intact(data + b"\0")
+
+
+# Compiled and loaded in one process
+
+
+def test_a_model_compiles_into_what_loading_gives(cache):
+    compiled = line.compile()
+    assert compiled.name == "line" and compiled.output_shape == ()
+    assert compiled.arguments == {"item": ("item", ()), "slope": ("free", ()), "offset": ("free", (2,))}
+    assert len(list(cache.iterdir())) == 1
+    assert größe.compile("x64", cache=False).output_shape == (2,)
