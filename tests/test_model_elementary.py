@@ -83,7 +83,7 @@ def test_special_values_of_two_numbers(name):
         wanted = np.where(np.isnan(x) | np.isnan(y), np.nan, wanted)
     if name == "pow":
         # A base below 0 has no powers here; and units grow with the exponent.
-        wanted = np.where((x < 0.0) & (y != 0.0) | np.isnan(y), np.nan, wanted)
+        wanted = np.where((x < 0.0) & (y != 0.0) | np.isnan(y) | (x == 1.0) & np.isinf(y), np.nan, wanted)
         with np.errstate(all="ignore"):
             fair = ~(np.abs(y * np.log(np.abs(x.astype(float)))) > 1.0) | ~np.isfinite(x) | ~np.isfinite(y)
         x, y, wanted = x[fair], y[fair], wanted[fair]
@@ -122,12 +122,12 @@ def test_what_divides_twice_is_inverted_once():
 
 
 def test_a_quotient_that_is_cut_or_compared_is_exact():
-    # 49 * (1 / 49) is less than 1 in float32.
-    assert FLOAT(49) * (FLOAT(1) / FLOAT(49)) < 1
-    cut = model_machine.of_function(lambda a: M.floor(a / 49.0), 1)
-    assert cut([49.0])[0] == 1.0
-    compared = model_machine.of_function(lambda a: M.where(a / 49.0 >= 1.0, 1.0, 0.0), 1)
-    assert compared([49.0])[0] == 1.0
+    # 41 * (1 / 41) is less than 1 in float32.
+    assert FLOAT(41) * (FLOAT(1) / FLOAT(41)) < 1
+    cut = model_machine.of_function(lambda a: M.floor(a / 41.0), 1)
+    assert cut([41.0])[0] == 1.0
+    compared = model_machine.of_function(lambda a: M.where(a / 41.0 >= 1.0, 1.0, 0.0), 1)
+    assert compared([41.0])[0] == 1.0
 
 
 def test_only_machine_operations_are_left():

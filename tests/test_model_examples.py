@@ -70,7 +70,9 @@ def single(name):
     """Value and partials in float32 beside float64: [(got, wanted)], the value first."""
     model, (theta, shape, data) = model_examples.load(name), model_examples.case(name)
     program = model.trace()
-    round32 = {k: np.asarray(x) if np.asarray(x).dtype.kind == "i" else np.float32(x).astype(float) for k, x in data.items()}
+    round32 = {
+        k: np.asarray(x) if np.asarray(x).dtype.kind == "i" else np.float32(x).astype(float) for k, x in data.items()
+    }
     call = reference.Data(program, {k: np.float32(x).astype(float) for k, x in theta.items()}, shape, round32)
     count = max(call.tables, default=-1) + 1
     machine = Machine(

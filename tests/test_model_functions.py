@@ -202,7 +202,11 @@ def random_function(seed):
     ]
     binary = [
         *(lambda x, y: x + y, lambda x, y: x - y, lambda x, y: M.sin(x) * y, M.minimum, M.maximum, M.hypot),
-        *(lambda x, y: x / (1.0 + y * y), lambda x, y: M.where(x > y, x, M.sin(y)), lambda x, y: M.where(x > 0.0, y, x)),
+        *(
+            lambda x, y: x / (1.0 + y * y),
+            lambda x, y: M.where(x > y, x, M.sin(y)),
+            lambda x, y: M.where(x > 0.0, y, x),
+        ),
         *(lambda x, y: M.where(x > 0.1, M.sqrt(x) * y, y), lambda x, y: M.atan2(x, 1.5 + M.sin(y))),
         lambda x, y: M.where(y > 0.2, M.log(y), M.where(x < 0.0, M.sqrt(-x), 1.0)),
     ]
@@ -244,7 +248,10 @@ WAYS = {
     "np.hypot": (lambda a, b: np.hypot(a, b), M.hypot),
     "np.float32": (lambda a, b: np.float32(0.5) * a + np.int64(2) * b, lambda a, b: 0.5 * a + 2.0 * b),
     "np.einsum": (lambda a, b: np.einsum("i,i", np.array([a, b]), np.array([b, a])), lambda a, b: 2.0 * a * b),
-    "lists": (lambda a, b: M.sin([a, b])[1] + M.where(a > b, [a, b], [b, a])[0], lambda a, b: M.sin(b) + M.maximum(a, b)),
+    "lists": (
+        lambda a, b: M.sin([a, b])[1] + M.where(a > b, [a, b], [b, a])[0],
+        lambda a, b: M.sin(b) + M.maximum(a, b),
+    ),
     "arrays in where": (lambda a, b: M.where(a > b, np.array([a, b]), 1.0)[1], lambda a, b: M.where(a > b, b, 1.0)),
     "np.isnan": (lambda a, b: M.where(np.isnan(a), b, a), lambda a, b: a),
     "negative array": (lambda a, b: (-np.array([a, b]))[0] * (1.0 / np.array([a, b]))[1], lambda a, b: -a / b),
