@@ -226,6 +226,24 @@ def test_loops(level):
     assert counts.min() < counts.max() < 20
 
 
+@model
+def endless(item: Item, a: Free, x: PerItem):
+    """Ends at once for x > 0, and not before the sun does for the 0 in the padding."""
+
+    def far(step):
+        return lambda y: loop(2**31 - 1, step, y, until=lambda y: y * a > 0.0)
+
+    return far(far(lambda y: y + a))(x)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_loops_do_not_wait_for_what_is_beyond_the_last_item(level):
+    file, program = compile_one(endless)
+    check(file, program, level, {"a": 0.0}, (0,), {"x": np.zeros(0)})
+    code = model_code.Code(file, "endless", f"x64_{level}", program, {"a": 1e-30}, (5,), {"x": np.full(5, 1e38)})
+    np.testing.assert_array_equal(code.run("value", 1)[0].ravel(), np.float32(1e38))
+
+
 def test_what_depends_on_parameters_alone_is_computed_once():
     _, program = compile_one(turning)
     from diffrt_aot.model.llvm_text import FUNCTIONS, Lowered, module

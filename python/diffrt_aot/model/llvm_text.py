@@ -285,6 +285,7 @@ class _Function:
         self.declarations = declarations
         self.lines: list[str] = []
         self.names: dict[int, str] = {}  # of nodes
+        self.beyond = ""  # which lanes are in the padding of a row, where that matters
         self.scalars: dict[int, str] = {}  # of those that are the same for all lanes
         self.made: dict[object, str] = {}  # what else is there already
         self.count = 0
@@ -588,6 +589,8 @@ class _Function:
         if done:
             self.region([x for x in nodes if x.id in asked], around, place)
             bits = self.names[done[0].id]
+            if self.beyond:
+                bits = self.new(f"or {self.T} {bits}, {self.beyond}")
             if self.lanes > 1:
                 bits = self.new(f"bitcast {self.T} {bits} to i{self.lanes}")
             more = self.new(f"icmp ne i{self.lanes} {bits}, -1")
@@ -665,6 +668,8 @@ class _Kernel:
                 self.targets.setdefault(node.id, []).append((name, k))
         f.load_fields(order)
         self.frame()
+        if any(node.op == "loop" and len(node.args) % 2 for node in order):
+            self.find_padding()
         f.region(order, (), self.place)
         self.latch()
         name = symbol(lowered.name, "rows" if self.rows else "value")
@@ -702,6 +707,14 @@ class _Kernel:
         self.item = f.new(f"mul i64 {wide}, {L}")
         ahead = f.new(f"sext i32 {f.new(f'sub i32 %p, {begin}')} to i64")
         self.local = f.new(f"mul i64 {ahead}, {L}")
+
+    def find_padding(self) -> None:
+        """Lanes in the padding of a row are done before any loop: what they compute may never end."""
+        f, L = self.f, self.machine.lanes
+        column = f.splat(self.first, "i32")
+        if L > 1:
+            column = f.new(f"add {f.W} {column}, <" + ", ".join(f"i32 {k}" for k in range(L)) + ">")
+        f.beyond = f.new(f"icmp sge {f.W} {column}, {f.splat(f.field('width'), 'i32')}")
 
     def latch(self) -> None:
         f, packets = self.f, self.f.field("packets")

@@ -368,7 +368,7 @@ class Model:
 
         Args:
             targets: of "x64" and "cuda"; None: all.
-            cache: whether to keep what is compiled, by its content, in the user's cache folder, and to look there first.
+            cache: whether what is compiled is kept, by its content, in the user's cache folder, and looked for there.
 
         Raises:
             MissingDependencyError: without llvmlite, which `pip install "diffrt_aot[compile]"` brings.
