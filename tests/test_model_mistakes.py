@@ -80,7 +80,7 @@ MISTAKES = {
     "list": (lambda k, **_: [1.0, 2.0][k], "read a Table"),
     "array": (lambda v, k, **_: v[k], "read from a Table"),
     "print": (lambda r, **_: f"{r:.3f}", "cannot be printed"),
-    "percent": (lambda r, **_: "%s" % r + r, "expected a number, got str"),
+    "text with a number": (lambda r, **_: f"{r}" + r, "expected a number, got str"),
     "number + text": (lambda r, **_: r + "a", "expected a number, got str 'a'"),
     "text + number": (lambda r, **_: "a" + r, "expected a number, got str 'a'"),
     "None": (lambda r, **_: r + None, "did you forget a `return`"),
@@ -353,7 +353,7 @@ def test_nothing_depends_on_it():
 def test_what_is_not_a_mistake():
     @model
     def m(item: Item, r: Free, k: PerItemIndex):
-        a = where((r > 0.0) ^ (r > 1.0), r, 0.0)  # noqa: B008
+        a = where((r > 0.0) ^ (r > 1.0), r, 0.0)
         b = where(~(r == 0.5), number(k), r) + number(k + 1) - number(2 * k)
         return a + b + math.floor(r) + np.float64(2.0) * r + r % 1.0 + r // 1.0
 
