@@ -70,8 +70,11 @@ SMOOTH = {
     "sinh": (M.sinh, np.sinh, (-3, 3)),
     "cosh": (M.cosh, np.cosh, (-3, 3)),
     "tanh": (M.tanh, np.tanh, (-3, 3)),
-    "chain": (lambda a, b: M.exp(M.sin(a * b) / (1.0 + a * a)), lambda a, b: np.exp(np.sin(a * b) / (1 + a * a)))
-    + ((-2, 2), (-2, 2)),
+    "chain": (
+        lambda a, b: M.exp(M.sin(a * b) / (1.0 + a * a)),
+        lambda a, b: np.exp(np.sin(a * b) / (1 + a * a)),
+        *((-2, 2), (-2, 2)),
+    ),
     "used twice": (lambda a: (a * a) * M.sin(a * a) + a * a, lambda a: a * a * np.sin(a * a) + a * a, (-2, 2)),
 }
 # Not analytic, or not in NumPy for complex numbers: against central differences.
@@ -118,10 +121,7 @@ def test_smooth_functions_against_a_complex_step(name, method):
     np.testing.assert_allclose(value[0], oracle(*x), rtol=1e-13, atol=1e-14)
     for k in range(len(x)):
         moved = [a + (1e-30j if j == k else 0j) for j, a in enumerate(x)]
-        if name == "expm1":  # NumPy's loses digits there
-            slope = np.exp(x[0])
-        else:
-            slope = np.imag(np.broadcast_to(oracle(*moved), x[0].shape)) / 1e-30
+        slope = np.imag(np.broadcast_to(oracle(*moved), x[0].shape)) / 1e-30
         np.testing.assert_allclose(partials[0, k], slope, rtol=1e-11, atol=1e-12)
 
 

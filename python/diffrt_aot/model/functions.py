@@ -390,8 +390,8 @@ def _carried(count: int, step: Any, start: list[Node], until: Any) -> list[Node]
             return duals(tuple(out))
         slots = more
     refuse(
-        "loop: a row of a FreeTable differs from turn to turn, so it cannot have columns of its own: read it outside of the "
-        "loop, or take its .value"
+        "loop: a row of a FreeTable differs from turn to turn, so it cannot have columns of its own: read it outside "
+        "of the loop, or take its .value"
     )
 
 

@@ -16,8 +16,8 @@ from diffrt_aot.errors import ModelError, suggestion
 
 from . import derivative, reference
 from . import graph as g
-from .functions import METHODS
 from .arguments import Declared, FreeTableArgument, ImageArgument, ItemArgument, PixelArgument, TableArgument, shaped
+from .functions import METHODS
 from .graph import WHOLE, Graph, Node, lift, make
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ RESERVED = frozenset(
         "theta",
         "shape",
         "seeds",
-        "w",
         "observed",
         "weights",
         "loss",
