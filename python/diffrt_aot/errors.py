@@ -33,6 +33,10 @@ class SceneFileError(InvalidValueError):
     """A scene file that cannot be used; the message names the file and the key."""
 
 
+class ModelError(InvalidValueError):
+    """A model that cannot be compiled; the message names the line of its author, and says what to write instead."""
+
+
 class ImageFileError(InvalidValueError):
     """An image file that cannot be used; the message names the file."""
 
@@ -98,6 +102,8 @@ _EXTRAS = {
     "plots": ("matplotlib",),
     "cli": ("rich",),
     "sparse": ("scipy",),
+    "compile": ("llvmlite",),
+    "compile-vulkan": ("taichi",),
 }
 
 
