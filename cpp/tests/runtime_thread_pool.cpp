@@ -218,17 +218,23 @@ TEST_CASE("a worker sent away from its processor rests for a while") {
   worker_of(pool);  // returns when it has taken part again
 }
 
-TEST_CASE(
-    "a worker that slept is woken on another processor than the caller's, and may then go where it likes") {
+TEST_CASE("a worker that slept is woken on another processor than the caller's") {
   cpu_set_t all;
   REQUIRE(sched_getaffinity(0, sizeof all, &all) == 0);
   if (CPU_COUNT(&all) < 2) return;
   ThreadPool pool(2);
-  const pthread_t worker = worker_of(pool);
   int here = 0;
   while (!CPU_ISSET(here, &all)) ++here;
   stay_on(pthread_self(), here);
-  for (int round = 0; round < 20; ++round) {
+  constexpr int rounds = 60;
+  int woken_here = 0;
+  for (int round = 0; round < rounds; ++round) {
+    const pthread_t worker = worker_of(pool);
+    usleep(2000);               // long enough for a virtual machine to give its processor away
+    const auto is_free = [&] {  // to be moved
+      cpu_set_t allowed;
+      return pthread_getaffinity_np(worker, sizeof allowed, &allowed) == 0 && CPU_EQUAL(&allowed, &all);
+    };
     std::atomic<int> there{-1};
     while (there < 0) {
       pool.parallel_for(200, 1, [&](int, int, int thread) {
@@ -237,13 +243,13 @@ TEST_CASE(
         if (thread == 1) there.compare_exchange_strong(none, sched_getcpu());
       });
     }
-    CHECK(there != here);
-    cpu_set_t allowed;
-    REQUIRE(pthread_getaffinity_np(worker, sizeof allowed, &allowed) == 0);
-    CHECK(CPU_EQUAL(&allowed, &all));
-    usleep(2000);  // long enough for the worker to fall asleep
+    woken_here += there == here ? 1 : 0;
+    // It may have been called once more, and not be awake yet.
+    for (int k = 0; k < 5000 && !is_free(); ++k) usleep(1000);
+    CHECK(is_free());
   }
   pthread_setaffinity_np(pthread_self(), sizeof all, &all);
+  CHECK(woken_here <= rounds / 20);  // a busy machine may have moved it there since
 }
 
 TEST_CASE("a worker that is slow does not rest") {

@@ -202,12 +202,44 @@ TEST_CASE("A sparse factor solves what a dense one solves") {
       CHECK_FALSE(cholesky.compute(other));
       other.coeffRef(0, 0) = std::nan("");
       CHECK_FALSE(cholesky.compute(other));
+      other.coeffRef(0, 0) = HUGE_VAL;
+      CHECK_FALSE(cholesky.compute(other));
       REQUIRE(cholesky.compute(lower));
       Vector again = Vector::LinSpaced(A.cols(), -1, 2);
       cholesky.solve(again);
       CHECK(again == x);
     }
   }
+}
+
+TEST_CASE("A factor takes further entries where it has filled in, and refuses others") {
+  const int n = 64;
+  std::vector<solver::Triplet> entries;
+  for (int i = 0; i < n; ++i) entries.emplace_back(i, i, 4.0);
+  for (int i = 1; i < n; ++i) entries.emplace_back(i, i - 1, -1.0);
+  Sparse chain(n, n);
+  chain.setFromTriplets(entries.begin(), entries.end());
+  int taken = 0, refused = 0;
+  for (int row = 2; row < n; ++row) {
+    for (const int column : {0, row - 2}) {
+      solver::Cholesky factor;
+      factor.arrange(chain);
+      std::vector<solver::Triplet> more = entries;
+      more.emplace_back(row, column, 0.5);
+      Sparse extended(n, n);
+      extended.setFromTriplets(more.begin(), more.end());
+      const bool fits = factor.extend(extended, {{row, column}});
+      ++(fits ? taken : refused);
+      const Sparse& A = fits ? extended : chain;
+      REQUIRE(factor.compute(A));
+      Vector x = Vector::LinSpaced(n, -1, 2);
+      const Vector expected = Matrix(Matrix(A).selfadjointView<Eigen::Lower>()).fullPivLu().solve(x);
+      factor.solve(x);
+      CHECK((x - expected).norm() <= 1e-13);
+    }
+  }
+  CHECK(taken > 0);
+  CHECK(refused > 0);
 }
 
 TEST_CASE("What a sparse matrix determines is what the same, taken as dense, determines") {
@@ -355,6 +387,54 @@ TEST_CASE("Entries that come and go change nothing but what they hold; nor does 
   CHECK(solver::same_structure(H.value(), fresh.value()));
   const SparseMatrix torn{{0, 2, 4, 5}, {1, 0, 0, 1, 2}, {4, 1, 1, 3, 2}};
   CHECK_THROWS_AS(H.assign(torn, {}), SolverArgumentError);
+}
+
+namespace {
+
+// A grid with one more residual, (x_i - 0.1)(x_j - 0.1): where both are 0.1 H has no entry for it.
+class Growing : public Grid {
+ public:
+  Growing(std::size_t i, std::size_t j) : Grid(8, 2, 0, 0, true), i_(i), j_(j) {}
+  Evaluation cost(Span<const double> x) override {
+    Evaluation out = Grid::cost(x);
+    out.cost += 0.5 * std::pow((x[i_] - 0.1) * (x[j_] - 0.1), 2);
+    ++out.count;
+    return out;
+  }
+  Evaluation normal_equations(Span<const double> x, Span<double> H, Span<double> g) override {
+    Grid::normal_equations(x, H, g);
+    const double a = x[j_] - 0.1, b = x[i_] - 0.1, r = a * b;
+    g[i_] += a * r, g[j_] += b * r;
+    H[i_ * size() + i_] += a * a, H[j_ * size() + j_] += b * b;
+    H[i_ * size() + j_] += a * b, H[j_ * size() + i_] += a * b;
+    return cost(x);
+  }
+
+ private:
+  std::size_t i_, j_;
+};
+
+}  // namespace
+
+TEST_CASE("A solver whose factor took further entries does what a fresh one does when it is started again") {
+  SolveOptions options;
+  options.uncertainty = false;
+  const auto run = [&](LeastSquaresSolver& solver, Growing& problem, double start) {
+    solver.start(problem, Numbers(problem.size(), start));
+    while (solver.step()) continue;
+    return solver.result();
+  };
+  for (std::size_t i = 0; i < 120; ++i) {  // for some of which the factor has filled in
+    CAPTURE(i);
+    Growing problem(i, i + 4);
+    LeastSquaresSolver used(options), fresh(options);
+    CHECK(run(used, problem, 0.1).steps > 2);
+    const SolveResult again = run(used, problem, 0.2),
+                      right = run(fresh, problem, 0.2);  // where the entry is there at once
+    CHECK(converged(right.status));
+    CHECK(again.theta == right.theta);
+    CHECK(again.cost == right.cost);
+  }
 }
 
 namespace {

@@ -41,6 +41,10 @@ class ImageFileError(InvalidValueError):
     """An image file that cannot be used; the message names the file."""
 
 
+class ModelFileError(InvalidValueError):
+    """A file of compiled models that cannot be used; the message names the file, and says how to go on."""
+
+
 class FitWarning(UserWarning):
     """An observation or a fit whose answer may be wrong, and why; `FitResult.warnings` has those of a fit."""
 

@@ -2,9 +2,11 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <cstring>
 
 #include "renderer/cpu_evaluator.hpp"
 #include "renderer/silhouette_alone.hpp"
+#include "runtime/isa.hpp"
 
 namespace diffrt::renderer {
 
@@ -303,23 +305,51 @@ void CpuEvaluator::assemble(SparseSums& H, Span<double> g) {
 
 namespace {
 
-// Sums over the residuals that exist in both. Several side by side: one waits for the last addition.
-SharedCost add_shared(const float* before, const float* now, std::size_t size) {
+// Sums over the residuals that exist in both, in vectors as wide as the processor has.
+__attribute__((always_inline)) inline SharedCost add_shared(const float* before, const float* now,
+                                                            std::size_t size) {
   constexpr std::size_t lanes = 8;
-  double sums_before[lanes] = {}, sums_now[lanes] = {};
-  std::int32_t count = 0;
+  using Floats = float __attribute__((vector_size(4 * lanes)));
+  using Integers = std::int32_t __attribute__((vector_size(4 * lanes)));
+  using Doubles = double __attribute__((vector_size(8 * lanes)));
+  Doubles sums_before = {}, sums_now = {};
+  Integers count = {};
   for (std::size_t p = 0; p < size; p += lanes) {
-    for (std::size_t k = 0; k < lanes; ++k) {
-      const bool both = (before[p + k] >= 0) & (now[p + k] >= 0);
-      count += both ? 1 : 0;
-      sums_before[k] += static_cast<double>(both ? before[p + k] : 0.0f);
-      sums_now[k] += static_cast<double>(both ? now[p + k] : 0.0f);
-    }
+    Floats a, b;
+    std::memcpy(&a, before + p, sizeof a), std::memcpy(&b, now + p, sizeof b);
+    const Integers both = (a >= 0) & (b >= 0);
+    count -= both;  // -1 where it holds
+    a = reinterpret_cast<Floats>(reinterpret_cast<Integers>(a) & both);
+    b = reinterpret_cast<Floats>(reinterpret_cast<Integers>(b) & both);
+    sums_before += __builtin_convertvector(a, Doubles), sums_now += __builtin_convertvector(b, Doubles);
   }
   SharedCost sums;
-  sums.count = static_cast<std::size_t>(count);
-  for (std::size_t k = 0; k < lanes; ++k) sums.before += sums_before[k], sums.now += sums_now[k];
+  for (std::size_t k = 0; k < lanes; ++k)
+    sums.count += static_cast<std::size_t>(count[k]), sums.before += sums_before[k], sums.now += sums_now[k];
   return sums;
+}
+
+using AddShared = SharedCost (*)(const float*, const float*, std::size_t);
+SharedCost add_v2(const float* before, const float* now, std::size_t size) {
+  return add_shared(before, now, size);
+}
+__attribute__((target("avx2"))) SharedCost add_v3(const float* before, const float* now, std::size_t size) {
+  return add_shared(before, now, size);
+}
+__attribute__((target("avx512f,avx512vl,avx512dq"))) SharedCost add_v4(const float* before, const float* now,
+                                                                       std::size_t size) {
+  return add_shared(before, now, size);
+}
+
+AddShared add_shared_here() {
+  switch (runtime::active_level().name.back()) {
+    case '4':
+      return add_v4;
+    case '3':
+      return add_v3;
+    default:
+      return add_v2;
+  }
 }
 
 }  // namespace
@@ -328,6 +358,7 @@ Evaluator::Totals CpuEvaluator::sum_costs(const Observation& observation, const 
                                           SharedCost* shared) {
   const std::size_t block = static_cast<std::size_t>(channels_) * tile_pixels;
   if (shared != nullptr) shared_.assign(all_tiles_.size(), SharedCost());
+  const AddShared add_shared = add_shared_here();
   const auto add = [&](int t, const float* costs) {
     const auto tile_index = static_cast<std::size_t>(t);
     if (remembers_[tile_index] != 0)

@@ -4,7 +4,6 @@
 #include <numeric>
 
 #include "diffrt/span.hpp"
-#include "solver/panel_factor.hpp"
 
 namespace diffrt::solver {
 namespace {
@@ -188,7 +187,7 @@ void Cholesky::arrange(const Sparse& A) {
   }
   const Graph below = structures(ordered, parents);
   make_panels(start, parents, below.starts, below.ends);
-  find_parents();
+  lay_out();
   find_places(A);
 }
 
@@ -220,47 +219,58 @@ void Cholesky::make_panels(const std::vector<int>& start, const std::vector<int>
 
   panels_.clear();
   rows_.clear();
-  std::size_t values = 0;
-  operations_ = 0;
   for (const Joined& from : joined) {
     Panel panel;
     panel.first = start[count(from.first)], panel.width = from.width, panel.below = from.below;
-    panel.rows = rows_.size(), panel.values = values;
+    panel.rows = rows_.size();
     for (int k = starts[count(from.last)]; k < starts[count(from.last) + 1]; ++k) {
       for (int i = start[count(ends[count(k)])]; i < start[count(ends[count(k)]) + 1]; ++i)
         rows_.push_back(i);
     }
     std::sort(rows_.begin() + static_cast<std::ptrdiff_t>(panel.rows), rows_.end());
-    values += count(panel.width + panel.below) * count(panel.width);
-    for (int k = 0; k < panel.width; ++k) {
-      const double length = panel.width + panel.below - k;
-      operations_ += length * length;
-    }
     panels_.push_back(panel);
   }
-  values_.resize(values + kBehindPanel);
 }
 
-// And how large the stacks become.
-void Cholesky::find_parents() {
-  std::vector<int> panel_of(moved_.size());
-  for (std::size_t k = 0; k < panels_.size(); ++k)
-    std::fill_n(panel_of.begin() + panels_[k].first, panels_[k].width, static_cast<int>(k));
-  in_parent_.resize(rows_.size());
+// Where panels and stacks are in memory, and which rows go where.
+void Cholesky::lay_out() {
+  std::size_t values = 0;
+  operations_ = 0;
+  panel_of_.resize(moved_.size());
+  for (std::size_t k = 0; k < panels_.size(); ++k) {
+    Panel& panel = panels_[k];
+    panel.values = values, panel.parent = -1, panel.children = 0;
+    values += count(panel.stride()) * count(panel.width);
+    for (int j = 0; j < panel.width; ++j) {
+      const double length = panel.width + panel.below - j;
+      operations_ += length * length;
+    }
+    std::fill_n(panel_of_.begin() + panel.first, panel.width, static_cast<int>(k));
+  }
+  values_.resize(values + kBehindPanel);
+  tallest_ = 0;
+  for (const Panel& panel : panels_) tallest_ = std::max(tallest_, panel.stride());
+  runs_.clear();
   for (Panel& panel : panels_) {
+    panel.runs = panel.outside = panel.runs_end = runs_.size();
     if (panel.below == 0) continue;
     const int* rows = rows_.data() + panel.rows;
-    panel.parent = panel_of[count(rows[0])];
+    panel.parent = panel_of_[count(rows[0])];
     Panel& parent = panels_[count(panel.parent)];
     ++parent.children;
-    const int *begin = rows_.data() + parent.rows, *end = begin + parent.below;
+    const int* const begin = rows_.data() + parent.rows;
+    int at = 0;  // in the parent's rows: both ascend
     for (int i = 0; i < panel.below; ++i) {
-      const int row = rows[i];
-      in_parent_[panel.rows + count(i)] =
-          row < parent.first + parent.width
-              ? row - parent.first
-              : parent.width + static_cast<int>(std::lower_bound(begin, end, row) - begin);
+      const bool inside = rows[i] < parent.first + parent.width;
+      while (!inside && begin[at] < rows[i]) ++at;
+      const int shift = (inside ? rows[i] - parent.first : parent.width + at) - i;
+      const bool goes_on = panel.runs < runs_.size() && runs_.back().shift == shift &&
+                           (inside || panel.outside < runs_.size());
+      if (!goes_on) runs_.push_back({i, i, shift});
+      runs_.back().last = i + 1;
+      if (inside) panel.outside = runs_.size();
     }
+    panel.runs_end = runs_.size();
   }
   for (auto panel = panels_.rbegin(); panel != panels_.rend(); ++panel)
     panel->depth = panel->parent < 0 ? 0 : panels_[count(panel->parent)].depth + 1;
@@ -268,13 +278,24 @@ void Cholesky::find_parents() {
   std::vector<std::size_t> open;
   for (const Panel& panel : panels_) {
     const int turn = panel.depth % 2;
-    used[turn] += count(panel.below) * count(panel.below);
+    used[turn] += panel.left();
     most[turn] = std::max(most[turn], used[turn]);
     for (int c = 0; c < panel.children; ++c) used[1 - turn] -= open.back(), open.pop_back();
-    open.push_back(count(panel.below) * count(panel.below));
+    open.push_back(panel.left());
   }
   for (int turn = 0; turn < 2; ++turn) stacks_[turn].resize(most[turn]);
   open_.reserve(panels_.size());
+}
+
+bool Cholesky::extend(const Sparse& A, const std::vector<std::pair<int, int>>& further) {
+  for (const auto& [row, column] : further) {
+    const auto [j, i] = std::minmax(moved_[count(row)], moved_[count(column)]);
+    const Panel& panel = panels_[count(panel_of_[count(j)])];
+    const int* rows = rows_.data() + panel.rows;
+    if (i >= panel.first + panel.width && !std::binary_search(rows, rows + panel.below, i)) return false;
+  }
+  find_places(A);
+  return true;
 }
 
 void Cholesky::find_places(const Sparse& A) {
@@ -298,66 +319,76 @@ void Cholesky::find_places(const Sparse& A) {
     ordered[count(next[count(j)]++)] = k;
   });
 
-  places_.assign(entries, values_.size());  // nowhere
+  entries_.clear();
   std::vector<int> row_in_panel(n);
-  for (const Panel& panel : panels_) {
+  for (Panel& panel : panels_) {
     std::iota(row_in_panel.begin() + panel.first, row_in_panel.begin() + panel.first + panel.width, 0);
     for (int i = 0; i < panel.below; ++i) row_in_panel[count(rows_[panel.rows + count(i)])] = panel.width + i;
-    for (int j = panel.first; j < panel.first + panel.width; ++j) {
-      const std::size_t column = panel.values + count(j - panel.first) * count(panel.width + panel.below);
-      for (int e = starts[count(j)]; e < starts[count(j) + 1]; ++e) {
+    for (int j = 0; j < panel.width; ++j) {
+      for (int e = starts[count(panel.first + j)]; e < starts[count(panel.first + j) + 1]; ++e) {
         const int k = ordered[count(e)];
-        places_[count(k)] = column + count(row_in_panel[count(rows[count(k)])]);
+        entries_.push_back({k, j * panel.stride() + row_in_panel[count(rows[count(k)])]});
+      }
+    }
+    panel.entries_end = index(entries_.size());
+  }
+}
+
+// Columns of a child's runs [first, last) that it left. `to`: where its parent has row 0 of column 0.
+void Cholesky::add_runs(const Panel& child, const double* left, std::size_t first, std::size_t last,
+                        double* to, std::ptrdiff_t stride) const {
+  for (std::size_t across = first; across < last; ++across) {
+    for (int j = runs_[across].first; j < runs_[across].last; ++j) {
+      const double* from = left + j * padded(child.below);
+      double* const __restrict column = to + (j + runs_[across].shift) * stride;
+      for (std::size_t down = across; down < child.runs_end; ++down) {
+        const Run run = runs_[down];
+        for (int i = std::max(j, run.first); i < run.last; ++i) column[i + run.shift] += from[i];
       }
     }
   }
 }
 
-void Cholesky::add_child(const Panel& child, const double* update, const Panel& panel, Block values,
-                         Block own) const {
-  const int* rows = in_parent_.data() + child.rows;
-  for (int j = 0; j < child.below; ++j) {
-    const double* from = update + count(j) * count(child.below);
-    const int column = rows[j];
-    double* to =
-        column < panel.width ? values.col(column).data() : own.col(column - panel.width).data() - panel.width;
-    for (int i = j; i < child.below; ++i) to[rows[i]] += from[i];
-  }
-}
-
 bool Cholesky::compute(const Sparse& A) {
-  std::fill(values_.begin(), values_.end(), 0.0);
-  const double* entries = A.valuePtr();
-  for (std::size_t k = 0; k < places_.size(); ++k) {
-    if (places_[k] < values_.size()) values_[places_[k]] = entries[k];
-  }
   // What panels leave for their parents lies on two stacks, by turns: a panel's is put on one, while its
   // children's are taken from the other.
+  const PanelArithmetic arithmetic = panel_arithmetic();
   std::size_t tops[2] = {0, 0};
   open_.clear();
+  auto entry = entries_.begin();
   for (const Panel& panel : panels_) {
-    const int turn = panel.depth % 2;
-    Block values(values_.data() + panel.values, panel.width + panel.below, panel.width);
-    Block own(stacks_[turn].data() + tops[turn], panel.below, panel.below);
-    own.triangularView<Eigen::Lower>().setZero();
-    for (int c = 0; c < panel.children; ++c) {
-      const Panel& child = *open_.back();
-      tops[1 - turn] -= count(child.below) * count(child.below);
-      add_child(child, stacks_[1 - turn].data() + tops[1 - turn], panel, values, own);
-      open_.pop_back();
-    }
-    if (!factor_panel(values.data(), panel.width, panel.below, own.data())) return false;
-    tops[turn] += count(panel.below) * count(panel.below);
+    const int turn = panel.depth % 2, stride = panel.stride(), own_stride = padded(panel.below);
+    double *const values = values_.data() + panel.values, *const own = stacks_[turn].data() + tops[turn];
+    std::fill_n(values, stride * panel.width, 0.0);
+    for (; entry != entries_.begin() + panel.entries_end; ++entry)
+      values[entry->to] = A.valuePtr()[entry->from];
+    const auto over_children = [&](auto&& add) {
+      std::size_t top = tops[1 - turn];
+      for (auto child = open_.end(); child != open_.end() - panel.children;) {
+        top -= (*--child)->left();
+        add(**child, stacks_[1 - turn].data() + top);
+      }
+      return top;
+    };
+    over_children([&](const Panel& child, const double* left) {
+      add_runs(child, left, child.runs, child.outside, values, stride);
+    });
+    if (!arithmetic.factor(values, panel.width, panel.below, own)) return false;
+    tops[1 - turn] = over_children([&](const Panel& child, const double* left) {
+      add_runs(child, left, child.outside, child.runs_end, own - panel.width * (own_stride + 1), own_stride);
+    });
+    open_.resize(open_.size() - count(panel.children));
+    tops[turn] += panel.left();
     open_.push_back(&panel);
   }
-  return std::all_of(values_.begin(), values_.end(), [](double value) { return std::isfinite(value); });
+  return true;
 }
 
 template <class X>
 void Cholesky::solve_in_order(X& x) const {
   X gathered;
   for (const Panel& panel : panels_) {
-    const ConstBlock values = values_of(panel);
+    const Block values = values_of(panel);
     auto own = x.middleRows(panel.first, panel.width);
     values.topRows(panel.width).template triangularView<Eigen::Lower>().solveInPlace(own);
     if (panel.below == 0) continue;
@@ -365,7 +396,7 @@ void Cholesky::solve_in_order(X& x) const {
     for (int i = 0; i < panel.below; ++i) x.row(rows_[panel.rows + count(i)]) -= gathered.row(i);
   }
   for (auto panel = panels_.rbegin(); panel != panels_.rend(); ++panel) {
-    const ConstBlock values = values_of(*panel);
+    const Block values = values_of(*panel);
     auto own = x.middleRows(panel->first, panel->width);
     if (panel->below > 0) {
       gathered.resize(panel->below, x.cols());
@@ -377,9 +408,25 @@ void Cholesky::solve_in_order(X& x) const {
 }
 
 void Cholesky::solve(Vector& x) const {
+  const PanelArithmetic arithmetic = panel_arithmetic();
   Vector moved(x.size());
   for (Index i = 0; i < x.size(); ++i) moved[moved_[count(i)]] = x[i];
-  solve_in_order(moved);
+  Vector at_hand(tallest_);
+  for (const Panel& panel : panels_) {
+    const int* const rows = rows_.data() + panel.rows;
+    at_hand.head(panel.width) = moved.segment(panel.first, panel.width);
+    at_hand.segment(panel.width, panel.below).setZero();
+    arithmetic.solve_down(values_.data() + panel.values, panel.width, panel.below, at_hand.data());
+    moved.segment(panel.first, panel.width) = at_hand.head(panel.width);
+    for (int i = 0; i < panel.below; ++i) moved[rows[i]] += at_hand[panel.width + i];
+  }
+  for (auto panel = panels_.rbegin(); panel != panels_.rend(); ++panel) {
+    const int* const rows = rows_.data() + panel->rows;
+    at_hand.head(panel->width) = moved.segment(panel->first, panel->width);
+    for (int i = 0; i < panel->below; ++i) at_hand[panel->width + i] = moved[rows[i]];
+    arithmetic.solve_up(values_.data() + panel->values, panel->width, panel->below, at_hand.data());
+    moved.segment(panel->first, panel->width) = at_hand.head(panel->width);
+  }
   for (Index i = 0; i < x.size(); ++i) x[i] = moved[moved_[count(i)]];
 }
 

@@ -6,7 +6,10 @@
 // is to be added to the panels after it, which its parent in the elimination tree takes over.
 #pragma once
 
+#include <utility>
+
 #include "solver/eigen.hpp"
+#include "solver/panel_factor.hpp"
 
 namespace diffrt::solver {
 
@@ -14,6 +17,9 @@ class Cholesky {
  public:
   // The structure of A, of which the lower triangle is read here and below.
   void arrange(const Sparse& A);
+  // What was arranged has these further entries, too: (row, column). False, and all is as it was, if L has no
+  // room for one of them.
+  bool extend(const Sparse& A, const std::vector<std::pair<int, int>>& further);
   // Additions and multiplications of a factorization.
   double operations() const { return operations_; }
   // False if A is not positive definite, or not finite.
@@ -28,29 +34,45 @@ class Cholesky {
     int first = 0, width = 0, below = 0;
     std::size_t rows = 0;    // in rows_: which the others are, ascending
     std::size_t values = 0;  // in values_
+    Index entries_end = 0;   // in entries_: behind its own
     int parent = -1, children = 0, depth = 0;
+    std::size_t runs = 0, outside = 0,
+                runs_end = 0;  // its own in runs_; from `outside` on they are below its parent
+    int stride() const { return padded(width + below); }
+    std::size_t left() const { return count(padded(below)) * count(below); }  // numbers for its parent
   };
-  using Block = Eigen::Map<Matrix>;
-  using ConstBlock = Eigen::Map<const Matrix>;
+  struct Run {  // rows below a panel, [first, last), that follow one another in its parent, too
+    int first, last;
+    int shift;  // to where they are there
+  };
+  struct Entry {  // of A
+    int from;     // in its values
+    int to;       // in its panel's
+  };
+  using Block = Eigen::Map<const Matrix, 0, Eigen::OuterStride<>>;
 
   void make_panels(const std::vector<int>& start, const std::vector<int>& parents,
                    const std::vector<int>& starts, const std::vector<int>& ends);
-  void find_parents();
+  void lay_out();
   void find_places(const Sparse& A);
-  void add_child(const Panel& child, const double* update, const Panel& panel, Block values, Block own) const;
-  ConstBlock values_of(const Panel& panel) const {
-    return {values_.data() + panel.values, panel.width + panel.below, panel.width};
+  void add_runs(const Panel& child, const double* left, std::size_t first, std::size_t last, double* to,
+                std::ptrdiff_t stride) const;
+  Block values_of(const Panel& panel) const {
+    return {values_.data() + panel.values, panel.width + panel.below, panel.width,
+            Eigen::OuterStride<>(panel.stride())};
   }
   template <class X>
   void solve_in_order(X& x) const;
 
   std::vector<int> moved_;  // where a parameter is in L
   std::vector<Panel> panels_;
+  std::vector<int> panel_of_;  // a column of L
   std::vector<int> rows_;
-  std::vector<int> in_parent_;       // of rows_: the row of the parent's panel
-  std::vector<std::size_t> places_;  // of A's entries, in values_
+  std::vector<Run> runs_;
+  std::vector<Entry> entries_;
   std::vector<double> values_, stacks_[2];
   std::vector<const Panel*> open_;  // those whose parents are still to come
+  int tallest_ = 0;                 // of the panels' columns
   double operations_ = 0;
 };
 

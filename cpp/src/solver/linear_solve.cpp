@@ -12,6 +12,8 @@ constexpr double kFull = 0.15;
 // Operations of a sparse factor beyond which conjugate gradients are tried: some ten seconds.
 constexpr double kMostOperations = 1e11;
 
+constexpr int kRest = -1;  // of a parameter that is in no dense part
+
 // What keeps conjugate gradients from running off along the rounding errors of a singular matrix.
 constexpr double kLeast = 1e-14;
 
@@ -23,11 +25,16 @@ LinearSolver::LinearSolver(Index size, Index dense_limit)
 void LinearSolver::arrange(const Sparse& H) {
   const int *outer = H.outerIndexPtr(), *inner = H.innerIndexPtr();
   const auto starts = count(H.cols()) + 1, entries = count(H.nonZeros());
-  if (outer_.size() == starts && inner_.size() == entries &&
+  const bool anew = forgotten_;
+  forgotten_ = false;
+  if (!(anew && extended_) && outer_.size() == starts && inner_.size() == entries &&
       std::equal(outer_.begin(), outer_.end(), outer) && std::equal(inner_.begin(), inner_.end(), inner))
     return;
+  extended_ = !anew && extend(H);
   outer_.assign(outer, outer + starts);
   inner_.assign(inner, inner + entries);
+  fullest_ = static_cast<double>(fullest_column(H));
+  if (extended_) return;
 
   const Parts parts(
       H, [](int, int) { return true; }, [](int) { return true; });
@@ -35,7 +42,7 @@ void LinearSolver::arrange(const Sparse& H) {
   std::vector<int> rest;
   std::size_t largest = 0;
   bool too_full = false;
-  fullest_ = static_cast<double>(fullest_column(H));
+  part_of_.assign(count(H.cols()), kRest);
   for (std::size_t k = 0; k < parts.size(); ++k) {
     const Span<const int> part = parts[k];
     double stored = 0;
@@ -43,6 +50,7 @@ void LinearSolver::arrange(const Sparse& H) {
     const auto n = index(part.size());
     const bool full = stored > kFull * static_cast<double>(n * n);
     if (n <= std::min(kSmall, dense_limit_) || (n <= dense_limit_ && full)) {
+      for (const int i : part) part_of_[count(i)] = static_cast<int>(dense_.size());
       dense_.emplace_back(part.begin(), part.end());
       largest = std::max(largest, part.size());
     } else {
@@ -51,22 +59,49 @@ void LinearSolver::arrange(const Sparse& H) {
     }
   }
   work_.resize(largest * largest);
-  arrange_rest(H, rest);
+  rest_ = std::move(rest);
+  local_.assign(count(H.cols()), -1);
+  for (std::size_t i = 0; i < rest_.size(); ++i) local_[count(rest_[i])] = static_cast<int>(i);
+  arrange_rest(H);
   iterative_.reset();
   if (rest_.empty()) return;
   if (!too_full) factor_.arrange(A_);
   if (too_full || factor_.operations() > kMostOperations) iterative_.emplace(index(rest_.size()));
 }
 
-void LinearSolver::arrange_rest(const Sparse& H, const std::vector<int>& members) {
-  rest_ = members;
+// H may have the entries that it had, and some more within the same parts: then they go where there is room.
+bool LinearSolver::extend(const Sparse& H) {
+  if (outer_.size() != count(H.cols()) + 1 || iterative_) return false;
+  std::vector<std::pair<int, int>> further;
+  for (int j = 0; j < H.cols(); ++j) {
+    const int *old = inner_.data() + outer_[count(j)], *old_end = inner_.data() + outer_[count(j) + 1];
+    const int *now = H.innerIndexPtr() + H.outerIndexPtr()[j],
+              *end = H.innerIndexPtr() + H.outerIndexPtr()[j + 1];
+    if (std::equal(old, old_end, now, end)) continue;
+    for (; now != end; ++now) {
+      if (old != old_end && *old == *now) {
+        ++old;
+        continue;
+      }
+      if (part_of_[count(*now)] != part_of_[count(j)]) return false;
+      if (*now > j && part_of_[count(j)] == kRest)
+        further.emplace_back(local_[count(*now)], local_[count(j)]);
+    }
+    if (old != old_end) return false;
+  }
+  if (rest_.empty()) return true;
+  arrange_rest(H);
+  if (!further.empty() && !factor_.extend(A_, further)) factor_.arrange(A_);
+  return true;
+}
+
+void LinearSolver::arrange_rest(const Sparse& H) {
   places_.clear();
-  std::vector<int> local(count(H.cols()), -1), starts{0}, rows;
-  for (std::size_t i = 0; i < rest_.size(); ++i) local[count(rest_[i])] = static_cast<int>(i);
+  std::vector<int> starts{0}, rows;
   for (std::size_t j = 0; j < rest_.size(); ++j) {
     // The members of a part ascend, so that these rows do, too.
     for (int k = H.outerIndexPtr()[rest_[j]]; k < H.outerIndexPtr()[rest_[j] + 1]; ++k) {
-      const int i = local[count(H.innerIndexPtr()[k])];
+      const int i = local_[count(H.innerIndexPtr()[k])];
       if (i < static_cast<int>(j)) continue;
       rows.push_back(i);
       places_.push_back(k);
@@ -74,8 +109,10 @@ void LinearSolver::arrange_rest(const Sparse& H, const std::vector<int>& members
     starts.push_back(static_cast<int>(rows.size()));
   }
   const Index n = index(rest_.size());
-  std::vector<double> zeros(rows.size(), 0.0);
-  A_ = Eigen::Map<const Sparse>(n, n, index(rows.size()), starts.data(), rows.data(), zeros.data());
+  A_.resize(n, n);
+  A_.resizeNonZeros(index(rows.size()));
+  std::copy(starts.begin(), starts.end(), A_.outerIndexPtr());
+  std::copy(rows.begin(), rows.end(), A_.innerIndexPtr());
   rest_y_.resize(n);
 }
 

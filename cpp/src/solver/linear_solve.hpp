@@ -21,6 +21,9 @@ class LinearSolver {
   // `dense_limit`: the largest part for a dense factor.
   LinearSolver(Index size, Index dense_limit);
 
+  // Begins anew: the order of elimination becomes that of the next model.
+  void forget() { forgotten_ = true; }
+
   // The damped step, lambda > 0. False if rounding makes the matrix indefinite: use a larger lambda.
   bool damped(const Model& model, const Mask& frozen, double lambda, Vector& y);
 
@@ -32,7 +35,8 @@ class LinearSolver {
   using Block = Eigen::Map<Matrix>;
 
   void arrange(const Sparse& H);
-  void arrange_rest(const Sparse& H, const std::vector<int>& members);
+  bool extend(const Sparse& H);
+  void arrange_rest(const Sparse& H);
   void start(const Model& model, const Mask& frozen, Vector& y);
   Block assemble(Span<const int> part, const Model& model, const Mask& frozen, double lambda);
   void assemble_rest(const Model& model, const Mask& frozen, double lambda);
@@ -46,17 +50,19 @@ class LinearSolver {
   void scatter(Span<const int> part, Vector& y) const;
 
   const Index dense_limit_;
-  std::vector<int> outer_, inner_;  // the structure of H that the following is for
+  std::vector<int> outer_, inner_;             // the structure of H that the following is for
+  bool forgotten_ = false, extended_ = false;  // extended: another structure is what was arranged
   std::vector<std::vector<int>> dense_;
+  std::vector<int> part_of_;  // a parameter, of the dense ones
   double fullest_ = 1;        // entries of the fullest column: no eigenvalue of the scaled matrix exceeds it
   std::vector<double> work_;  // lower triangle: a part of the scaled matrix, then its factor
   Vector right_, v_, w_;
   EigenSolver eigen_;
 
   // The other parts, as one matrix.
-  std::vector<int> rest_;
-  Sparse A_;                 // lower triangle
-  std::vector<int> places_;  // of its entries, in H
+  std::vector<int> rest_, local_;  // and where in them a parameter is
+  Sparse A_;                       // lower triangle
+  std::vector<int> places_;        // of its entries, in H
   Vector rest_y_;
   Cholesky factor_;
   std::optional<ConjugateGradients> iterative_;

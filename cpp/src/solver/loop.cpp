@@ -96,6 +96,7 @@ void Loop::start(LeastSquaresProblem& problem, Span<const double> theta0) {
   history_.clear();
   stagnation_.start();
   H_.forget();
+  solver_.forget();
   model_.forget();
   gradient_norm_ = 0;
 

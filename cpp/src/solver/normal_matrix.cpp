@@ -74,31 +74,53 @@ void NormalMatrix::check(const SparseMatrix& given) const {
 void NormalMatrix::grow(const SparseMatrix& given, const std::vector<Triplet>& more) {
   check(given);
   const std::size_t size = count(value_.cols());
-  const bool keeps = keeps_zeros(given);
+  // Zeros are kept, too, if they are few: they may be none in the next step, and a new structure costs
+  // several steps.
+  const auto absent = std::count(given.values.begin(), given.values.end(), 0.0);
+  const bool keeps = keeps_zeros(given) || 10 * count(absent) <= given.values.size();
+  const bool same_more = !forgotten_ && more.size() == more_.size() &&
+                         std::equal(more.begin(), more.end(), more_.begin(), same_place);
   if (forgotten_) value_.setZero();
+  grown_ = !forgotten_;
   std::vector<std::pair<int, int>> extra;
   for (const Triplet& entry : more) extra.emplace_back(entry.row(), entry.col());
   std::sort(extra.begin(), extra.end());
 
-  grown_ = false;
   std::vector<int> starts{0}, columns, line;
   columns.reserve(given.values.size() + extra.size() + size);
+  places_.resize(given.columns.size());
+  // Where a given row's entries are in a row of value_ that has these columns, the next to be stored. Whether
+  // all that must be have a place.
+  const auto locate = [&](std::size_t i, const int* first, const int* last) {
+    bool all = true;
+    const int* at = first;  // both ascend
+    for (auto k = count(given.row_starts[i]); k < count(given.row_starts[i + 1]); ++k) {
+      while (at != last && *at < given.columns[k]) ++at;
+      const bool found = at != last && *at == given.columns[k];
+      places_[k] = found ? starts.back() + static_cast<int>(at - first) : -1;
+      all = all && (found || !(keeps || given.values[k] != 0));
+    }
+    return all;
+  };
   auto next = extra.begin();
   for (std::size_t i = 0; i < size; ++i) {
-    line.clear();
-    for (auto k = count(given.row_starts[i]); k < count(given.row_starts[i + 1]); ++k) {
-      if (keeps || given.values[k] != 0) line.push_back(given.columns[k]);
-    }
-    const std::size_t ascending = line.size();
-    line.push_back(static_cast<int>(i));
-    for (; next != extra.end() && next->first == static_cast<int>(i); ++next) line.push_back(next->second);
-    std::sort(line.begin() + static_cast<std::ptrdiff_t>(ascending), line.end());
-    std::inplace_merge(line.begin(), line.begin() + static_cast<std::ptrdiff_t>(ascending), line.end());
-    line.erase(std::unique(line.begin(), line.end()), line.end());
     const int *begin = value_.innerIndexPtr() + value_.outerIndexPtr()[i],
               *end = value_.innerIndexPtr() + value_.outerIndexPtr()[i + 1];
-    std::set_union(line.begin(), line.end(), begin, end, std::back_inserter(columns));
-    grown_ = grown_ || columns.size() - count(starts.back()) > line.size();
+    if (same_more && locate(i, begin, end)) {  // as almost all are from step to step
+      columns.insert(columns.end(), begin, end);
+    } else {
+      line.clear();
+      for (auto k = count(given.row_starts[i]); k < count(given.row_starts[i + 1]); ++k) {
+        if (keeps || given.values[k] != 0) line.push_back(given.columns[k]);
+      }
+      line.push_back(static_cast<int>(i));
+      next = std::lower_bound(next, extra.end(), std::pair(static_cast<int>(i), 0));
+      for (; next != extra.end() && next->first == static_cast<int>(i); ++next) line.push_back(next->second);
+      std::sort(line.begin(), line.end());
+      line.erase(std::unique(line.begin(), line.end()), line.end());
+      std::set_union(line.begin(), line.end(), begin, end, std::back_inserter(columns));
+      locate(i, columns.data() + starts.back(), columns.data() + columns.size());
+    }
     if (columns.size() > static_cast<std::size_t>(std::numeric_limits<int>::max())) {
       throw SolverArgumentError(
           "H has more than 2^31 entries that may differ from zero; free fewer parameters, "
@@ -106,21 +128,13 @@ void NormalMatrix::grow(const SparseMatrix& given, const std::vector<Triplet>& m
     }
     starts.push_back(static_cast<int>(columns.size()));
   }
-  const std::vector<double> zeros(columns.size(), 0.0);
-  value_ = Eigen::Map<const Sparse>(index(size), index(size), index(columns.size()), starts.data(),
-                                    columns.data(), zeros.data());
+  value_.resizeNonZeros(index(columns.size()));
+  std::copy(starts.begin(), starts.end(), value_.outerIndexPtr());
+  std::copy(columns.begin(), columns.end(), value_.innerIndexPtr());
   row_starts_ = given.row_starts;
   columns_ = given.columns;
-  places_.resize(columns_.size());
   whole_ = columns_.size() == columns.size();
-  for (std::size_t i = 0; i < size; ++i) {
-    int at = starts[i];  // both ascend
-    for (auto k = count(given.row_starts[i]); k < count(given.row_starts[i + 1]); ++k) {
-      while (at < starts[i + 1] && columns[count(at)] < given.columns[k]) ++at;
-      places_[k] = at < starts[i + 1] && columns[count(at)] == given.columns[k] ? at : -1;
-      whole_ = whole_ && places_[k] == static_cast<int>(k);
-    }
-  }
+  for (std::size_t k = 0; whole_ && k < places_.size(); ++k) whole_ = places_[k] == static_cast<int>(k);
   more_ = more;
   more_places_.clear();
   for (const Triplet& entry : more) more_places_.push_back(place(entry.row(), entry.col()));

@@ -3,11 +3,25 @@
 
 namespace diffrt::solver {
 
-// A panel: the lower triangle of `width` columns, and `below` rows under it, in columns of width + below
-// numbers. It becomes L; from `own`, the lower triangle of a below x below matrix in columns of `below`
-// numbers, the product of L's rows under the triangle with themselves is taken away. False if a pivot is not
-// positive. kBehindPanel numbers behind the panel are read, and come to nothing.
+// Columns are stored so many numbers apart if they have n: what is between is anything.
+constexpr int padded(int n) { return (n + 7) / 8 * 8; }
+
+// A panel: the lower triangle of `width` columns, and `below` rows under it, in columns of padded(width +
+// below) numbers.
+struct PanelArithmetic {
+  // It becomes L. `own` becomes the lower triangle of what is to be added to the columns that are `below`,
+  // the product of L's rows under the triangle with themselves, negative, in columns of padded(below)
+  // numbers. False if a pivot is not positive, or not finite. kBehindPanel numbers behind the panel are read,
+  // and come to nothing.
+  bool (*factor)(double* panel, int width, int below, double* own);
+  // One right-hand side: x has padded(width + below) numbers, of the panel's rows. By L, down: what is below
+  // becomes less by L's rows there times the solution. By L', up: what is below is known.
+  void (*solve_down)(const double* panel, int width, int below, double* x);
+  void (*solve_up)(const double* panel, int width, int below, double* x);
+};
 inline constexpr int kBehindPanel = 16;
-bool factor_panel(double* panel, int width, int below, double* own);
+
+// For the processor at hand.
+PanelArithmetic panel_arithmetic();
 
 }  // namespace diffrt::solver
