@@ -68,9 +68,10 @@ def operate(op, a, data):
 
 
 class Machine:
-    """`leaf(node)` gives what a node that is made of none is; tables are read from `tables`."""
+    """`leaf(node)` gives what a node of none is, `read_at(node, k)` what totals read; `tables` are read at indices."""
 
-    def __init__(self, program, leaf, tables=()):
+    def __init__(self, program, leaf, tables=(), read_at=None):
+        self.read_at = read_at
         self.program, self.leaf, self.tables = program, leaf, [np.asarray(t, FLOAT) for t in tables]
         self.outputs, self.rows, self.indices = elementary.expand(program)
 
@@ -89,6 +90,10 @@ class Machine:
             if n.op == "loop":
                 known |= self.loop(n, known)
                 continue
+            if n.op == "at_turn":
+                place, turn = n.data
+                known[n.id] = self.of(n.args[0], dict(known) | self.counters(place, turn))
+                continue
             todo = [a for a in n.args if a.id not in known]
             if todo:
                 stack += todo
@@ -102,18 +107,26 @@ class Machine:
             flat = table.reshape(-1) if n.op == "gather" else table.reshape(len(table), -1)[:, n.data[1]]
             inside = (a[0] >= 0) & (a[0] < len(flat))
             return np.where(inside, flat[np.where(inside, a[0], 0)], FLOAT(np.nan))
+        if n.op in ("parameter_at", "constant_at", "item_at"):
+            return np.asarray(self.read_at(n, int(a[0])), FLOAT)
         if not n.args and n.op not in ("constant", "whole_constant"):
             x = np.asarray(self.leaf(n))
             return x.astype(np.int32 if n.kind == "whole number" else FLOAT)
         return operate(n.op, a, n.data)
+
+    def counters(self, place, turn):
+        counters = [m for m in self.program.graph.nodes if m.op == "counter" and m.data == place]
+        return {m.id: np.int32(turn) for m in counters}
 
     def loop(self, n, known):
         place, _, size = n.data
         begin, after, done = n.args[:size], n.args[size : 2 * size], n.args[2 * size :]
         state = [self.of(a, known) for a in begin]
         loop = self.program.graph.loops[place]
-        for _ in range(loop.turns):
-            inner = dict(known) | {c.id: s for c, s in zip(loop.carried, state, strict=True)}
+        for turn in range(loop.turns):
+            inner = (
+                dict(known) | self.counters(place, turn) | {c.id: s for c, s in zip(loop.carried, state, strict=True)}
+            )
             if done and np.all(self.of(done[0], inner)):
                 break
             state = [self.of(a, inner) for a in after]

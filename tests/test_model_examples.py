@@ -88,10 +88,8 @@ def single(name):
     return [(np.stack(g), np.stack(w)) for g, w in ((got[:count], wanted[:count]), (got[count:], wanted[count:]))]
 
 
-# Of the largest number there is. Where it is more than 1e-5: a pixel's bilinear weights are differences of two large
-# coordinates; and near a sphere's edge, where the derivative is infinite, a difference of two large squares decides.
-WITHIN = {"sphere": (1e-5, 2e-2), "sphere_with_rule": (1e-5, 2e-2), "blob": (2e-5, 1e-2), "deform": (1e-5, 1e-1)}
-WITHIN |= {"photometric": (1e-5, 1e-2), "dense_chain": (1e-5, 2e-5)}
+# Of the largest number there is. The blob's root is only found to 1e-5, and its slope there differs by more.
+WITHIN = {"blob": (1e-5, 2e-4)}
 
 
 @pytest.mark.parametrize("name", model_examples.NAMES)

@@ -238,7 +238,7 @@ WAYS = {
     "np.sqrt": (lambda a, b: np.sqrt(a * a) + b, lambda a, b: M.sqrt(a * a) + b),
     "np.array @": (lambda a, b: np.array([a, b]) @ np.array([a, b]), lambda a, b: a * a + b * b),
     "matrix @": (lambda a, b: (np.eye(2) @ np.array([a, b]))[1], lambda a, b: b),
-    "np.cross": (lambda a, b: np.cross([a, b, 1.0], [0.0, 1.0, b])[0], lambda a, b: b * b - 1.0),
+    "np.cross": (lambda a, b: np.cross([a, b, 1.0], [b, a, b])[0], lambda a, b: b * b - a),
     "np.sum": (lambda a, b: np.sum(np.array([a, b]) ** 2), lambda a, b: a * a + b * b),
     "np.dot": (lambda a, b: np.dot(np.array([a, b]), [2.0, 3.0]), lambda a, b: 2.0 * a + 3.0 * b),
     "np.linalg.norm": (lambda a, b: np.linalg.norm(np.array([a, b])), lambda a, b: M.sqrt(a * a + b * b)),

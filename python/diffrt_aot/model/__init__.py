@@ -59,6 +59,7 @@ from .functions import sinh as sinh
 from .functions import sqrt as sqrt
 from .functions import tan as tan
 from .functions import tanh as tanh
+from .functions import total as total
 from .functions import where as where
 from .functions import whole as whole
 from .functions import with_slopes as with_slopes

@@ -21,6 +21,7 @@ Without [n] it is one number; [n, m] is a matrix. Reading beyond a table gives N
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,6 +88,78 @@ def shaped(values: list[Node], shape: tuple[int, ...]) -> Any:
     array = np.empty(len(values), object)
     array[:] = values
     return array.reshape(shape)
+
+
+class Numbers(np.ndarray[Any, Any]):
+    """An argument that is an array: it is also read at the whole number that `total` counts.
+
+    Whatever is made of it is an array as any other.
+    """
+
+    _read: Any = None
+
+    @classmethod
+    def of(cls, name: str, values: list[Node], shape: tuple[int, ...], read: Callable[[Node], Node]) -> Any:
+        if not shape:
+            return values[0]
+        array = shaped(values, shape).view(cls)
+        array._read = (name, tuple(values), read)
+        return array
+
+    def __array_finalize__(self, _: Any) -> None:
+        self._read = None
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        result = getattr(ufunc, method)(*_plain(inputs), **{k: _plain(v) for k, v in options.items()})
+        return options["out"][0] if "out" in options else result
+
+    def __array_function__(self, function: Any, _: Any, args: Any, options: Any) -> Any:
+        return function(*_plain(args), **{k: _plain(v) for k, v in options.items()})
+
+    def __getitem__(self, place: Any) -> Any:
+        places = place if isinstance(place, tuple) else (place,)
+        if not any(isinstance(p, Node) for p in places):
+            return self.view(np.ndarray)[place]
+        if self._read is None:
+            refuse("only an argument as it was given is read at what is counted, not what is made of it: read it first")
+        name, values, read = self._read
+        if any(a is not b for a, b in zip(self.view(np.ndarray).flat, values, strict=True)):
+            refuse(f"{name}[...]: {name} has been changed: what is counted reads the argument as it was given")
+        if len(places) > self.ndim or not all(isinstance(p, (Node, int, np.integer)) for p in places):
+            refuse(f"{name}: is read at whole numbers, at most {self.ndim}; got {name_of(place)}")
+        flat = g.whole_constant(0)
+        for p, n in zip(places, self.shape, strict=False):
+            index = g.lift(p, f"{name}[...]", WHOLE)
+            low, high = _extent(index, name)
+            if low < 0 or high >= n:
+                refuse(f"{name}: is read at {low if low < 0 else high}, and has {n} there")
+            flat = g.whole_sum(g.whole_affine(flat, n, 0), index)
+        rest = self.shape[len(places) :]
+        count = math.prod(rest)
+        return shaped([read(g.whole_affine(flat, count, j)) for j in range(count)], rest)
+
+
+def _plain(x: Any) -> Any:
+    if isinstance(x, Numbers):
+        return x.view(np.ndarray)
+    if isinstance(x, (tuple, list)):
+        return type(x)(map(_plain, x))
+    return x
+
+
+def _extent(index: Node, name: str) -> tuple[int, int]:
+    """The least and the largest that a whole number of a total can be."""
+    if index.op == "whole_constant":
+        return index.data, index.data
+    if index.op == "counter":
+        return 0, max(g.Graph.current().loops[index.data].turns - 1, 0)
+    if index.op == "whole_affine":
+        ends = [e * index.data[0] + index.data[1] for e in _extent(index.args[0], name)]
+        return min(ends), max(ends)
+    refuse(
+        f"{name}: an array is read at what `total` counts, {name}[k], {name}[2 * k + 1]; what differs from item to "
+        "item is read from a Table or a FreeTable"
+    )
 
 
 class PixelArgument:
@@ -165,6 +238,11 @@ class FreeTableArgument:
     def __getitem__(self, place: Any) -> Any:
         index, n = _index(place, self._name), math.prod(self._shape)
         if index.id not in self._known:
+            if any(n.op == "counter" for n in g.ancestors([index])):
+                refuse(
+                    f"{self._name}[...]: this row differs from turn to turn, so it cannot have columns of its own: "
+                    "write the terms out, or read a Table"
+                )
             first = self._program.add_block(self._argument, index, n)
             self._known[index.id] = [make("selected", (index,), (self._slot, k, first + k)) for k in range(n)]
         return shaped(self._known[index.id], self._shape)

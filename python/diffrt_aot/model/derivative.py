@@ -11,8 +11,9 @@ chooses between the partials of both sides. Reverse carries the conditions along
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-from .graph import NUMBER, Graph, Node, ancestors, build, choose, compare, constant, varying
+from .graph import NUMBER, Graph, Node, ancestors, build, choose, compare, constant, inside_loops, make, varying
 
 Row = dict[int, Node]
 
@@ -117,12 +118,98 @@ def differentiated(node: Node) -> tuple[Node, ...]:
         return node.args[1:]
     if node.op == "slopes":
         return node.args[1::2]
+    if node.op == "total":
+        return tuple(slopes_of_total(node).outside)
     return node.args if node.op in SLOPES else ()
 
 
 def slopes(node: Node) -> Sequence[Node]:
     """d node / d argument, of the arguments in `differentiated`."""
+    if node.op == "total":
+        return slopes_of_total(node).sums
     return node.args[2::2] if node.op == "slopes" else SLOPES[node.op](node)
+
+
+# --- totals: d sum of body(k) is, by what is the same in all turns, the sum of d body(k); by a[k], what it is in turn k
+
+
+class TotalSlopes(NamedTuple):
+    """By the nodes `outside` of a total that it depends on its slopes are `sums`; and by slots, `own`."""
+
+    outside: list[Node]
+    sums: list[Node]
+    own: list[tuple[int, Node]]
+
+
+def slopes_of_total(node: Node) -> TotalSlopes:
+    graph = Graph.current()
+    if node.id in graph.total_slopes:
+        found: TotalSlopes = graph.total_slopes[node.id]
+        return found
+    (body,), place = node.args, node.data
+    order = ancestors([body])
+    members = inside_loops(order)
+    _, active = _active(body, lambda n: {0: constant(1.0)} if n.op == "probe" else own_partials(n))
+
+    def own(n: Node) -> Row | None:
+        if n.op == "parameter_at":
+            return {n.id: constant(1.0)}
+        if place not in members.get(n.id, ()):
+            return {n.id: constant(1.0)} if n.id in active else {}
+        if n.op == "rule":
+            return {-1 - slot: e for slot, e in zip(n.data, n.args[1:], strict=True)}
+        return None
+
+    turns = graph.loops[place].turns
+
+    def added_up(x: Node) -> Node:
+        inside = place in inside_loops(ancestors([x])).get(x.id, ())
+        return make("total", (x,), place) if inside else build("mul", constant(float(turns)), x)
+
+    result = TotalSlopes([], [], [])
+    for key, slope in _sweep(graph, body, own).items():
+        n = graph.nodes[key]
+        if key < 0:
+            result.own.append((-1 - key, added_up(slope)))
+        elif n.op == "parameter_at":
+            first, (scale, offset) = n.data[1], _affine(n.args[0])
+            result.own.extend((first + scale * k + offset, _at_turn((place, k), slope)) for k in range(turns))
+        else:
+            result.outside.append(n)
+            result.sums.append(added_up(slope))
+    graph.total_slopes[node.id] = result
+    return result
+
+
+def _affine(index: Node) -> tuple[int, int]:
+    """(scale, offset) of an index that is scale * counter + offset."""
+    return index.data if index.op == "whole_affine" else (1, 0)
+
+
+def _at_turn(turn: tuple[int, int], x: Node) -> Node:
+    """What x is in a turn, (place of the loop, which one)."""
+    return x if x.op == "constant" else make("at_turn", (x,), turn)
+
+
+def _times(slope: Node, e: Node) -> Node:
+    if e.op == "at_turn" and slope.op != "at_turn":
+        return _at_turn(e.data, build("mul", slope, e.args[0]))
+    return build("mul", slope, e)
+
+
+def _plus(a: Node, b: Node) -> Node:
+    if a.op == b.op == "at_turn" and a.data == b.data:
+        return _at_turn(a.data, build("add", a.args[0], b.args[0]))
+    return build("add", a, b)
+
+
+def _either(condition: Node, a: Node, b: Node) -> Node:
+    """choose(condition, a, b), within a turn where both are of one."""
+    turns = [x for x in (a, b) if x.op == "at_turn"]
+    if turns and all(x.op == "constant" or x.data == turns[0].data for x in (a, b)):
+        a, b = (x.args[0] if x.op == "at_turn" else x for x in (a, b))
+        return _at_turn(turns[0].data, choose(condition, a, b))
+    return choose(condition, a, b)
 
 
 # --- forward
@@ -143,19 +230,22 @@ def _partials(node: Node, known: dict[int, Row]) -> Row:
     if own is not None:
         return own
     arguments = differentiated(node)
-    if not any(known[a.id] for a in arguments):
+    counted = slopes_of_total(node).own if node.op == "total" else []
+    if not counted and not any(known[a.id] for a in arguments):
         return {}
     if node.op == "where":
         ours, theirs = (known[x.id] for x in arguments)
         zero = constant(0.0)
         return _without_zeros(
-            {k: choose(node.args[0], ours.get(k, zero), theirs.get(k, zero)) for k in {**ours, **theirs}}
+            {k: _either(node.args[0], ours.get(k, zero), theirs.get(k, zero)) for k in {**ours, **theirs}}
         )
     result: Row = {}
     for a, slope in zip(arguments, slopes(node), strict=True):
         for k, e in known[a.id].items():
-            term = build("mul", slope, e)
-            result[k] = build("add", result[k], term) if k in result else term
+            term = _times(slope, e)
+            result[k] = _plus(result[k], term) if k in result else term
+    for k, term in counted:
+        result[k] = _plus(result[k], term) if k in result else term
     return _without_zeros(result)
 
 
@@ -176,7 +266,7 @@ def reverse(graph: Graph, output: Node, uniform: set[int] | None = None) -> Row:
     def own(node: Node) -> Row | None:
         return forward(graph, node) if node.id in uniform else own_partials(node)
 
-    return _without_zeros(_sweep(graph, output, own))
+    return _without_zeros(_sweep(graph, output, own, by_parameters=True))
 
 
 def gradient(output: Node, by: Sequence[Node]) -> list[Node]:
@@ -193,7 +283,7 @@ def gradient(output: Node, by: Sequence[Node]) -> list[Node]:
     return [found.get(k, constant(0.0)) for k in range(len(by))]
 
 
-def _sweep(graph: Graph, output: Node, own: Callable[[Node], Row | None]) -> Row:
+def _sweep(graph: Graph, output: Node, own: Callable[[Node], Row | None], by_parameters: bool = False) -> Row:
     order, active = _active(output, own)
     adjoint: dict[int, dict[Path, Node]] = {output.id: {(): constant(1.0)}}
     row: Row = {}
@@ -212,8 +302,8 @@ def _sweep(graph: Graph, output: Node, own: Callable[[Node], Row | None]) -> Row
             mine = own(node)
             if mine is not None:
                 for k, e in mine.items():
-                    term = _under(graph, path, build("mul", bar, e))
-                    row[k] = build("add", row[k], term) if k in row else term
+                    term = _under(graph, path, _times(bar, e))
+                    row[k] = _plus(row[k], term) if k in row else term
             elif node.op == "where":
                 condition, a, b = node.args
                 give(a, (*path, (condition.id, True)), bar)
@@ -222,6 +312,9 @@ def _sweep(graph: Graph, output: Node, own: Callable[[Node], Row | None]) -> Row
                 for a, slope in zip(differentiated(node), slopes(node), strict=True):
                     if a.id in active:
                         give(a, path, build("mul", bar, slope))
+                for k, e in slopes_of_total(node).own if node.op == "total" and by_parameters else []:
+                    term = _under(graph, path, _times(bar, e))
+                    row[k] = _plus(row[k], term) if k in row else term
     return row
 
 
@@ -231,7 +324,8 @@ def _active(output: Node, own: Callable[[Node], Row | None]) -> tuple[list[Node]
     order = []
     for node in ancestors([output]):
         mine = own(node)
-        if mine or (mine is None and any(a.id in active for a in differentiated(node))):
+        counts = node.op == "parameter_at" or (node.op == "total" and bool(slopes_of_total(node).own))
+        if mine or (mine is None and (counts or any(a.id in active for a in differentiated(node)))):
             active.add(node.id)
             order.append(node)
     return order, active
@@ -257,7 +351,7 @@ def _under(graph: Graph, path: Path, term: Node) -> Node:
     zero = constant(0.0)
     for place, holds in reversed(path):
         condition = graph.nodes[place]
-        term = choose(condition, term, zero) if holds else choose(condition, zero, term)
+        term = _either(condition, term, zero) if holds else _either(condition, zero, term)
     return term
 
 

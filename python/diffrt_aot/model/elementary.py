@@ -24,6 +24,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from . import totals
 from .graph import EVALUATE_TRUTH, Node, ancestors, build, choose, compare, constant, make, value_of_constant, varying
 
 if TYPE_CHECKING:
@@ -242,10 +243,12 @@ def expand(program: Program) -> tuple[list[Node], list[dict[int, Node]], list[No
     indices = [b.index for b in program.blocks]
     roots = [*program.outputs, *(e for row in program.rows for e in row.values()), *indices]
     with program.graph:
+        roots = totals.unrolled(program, roots)
         new = _replaced(program, roots, _elementary)
         roots = [new[r.id] for r in roots]
-        new |= _replaced(program, roots, _divisions(roots))
-    result = iter([new[r.id] for r in roots])
+        new = _replaced(program, roots, _divisions(roots))
+        roots = totals.as_loops(program.graph, [new[r.id] for r in roots])
+    result = iter(roots)
     outputs = [next(result) for _ in program.outputs]
     rows = [{k: next(result) for k in row} for row in program.rows]
     return outputs, rows, list(result)

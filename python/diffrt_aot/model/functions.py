@@ -339,8 +339,9 @@ def _loop(count: int, step: Any, start: list[Node], until: Any) -> list[Node]:
     place = len(graph.loops)
     graph.loops.append(g.Loop([], [], None, count))
     carried = [make("carried", (), (place, k)) for k in range(len(start))]
-    done = lift(until(*carried), "loop: until", TRUTH) if until else g.truth(False)
-    after = _state(step(*carried), len(start))
+    with graph.repeating("loop"):
+        done = lift(until(*carried), "loop: until", TRUTH) if until else g.truth(False)
+        after = _state(step(*carried), len(start))
     after = [choose(done, c, x.value) for c, x in zip(carried, after, strict=True)]
     if done.op == "truth" and done.data:
         return start
@@ -393,6 +394,39 @@ def _carried(count: int, step: Any, start: list[Node], until: Any) -> list[Node]
         "loop: a row of a FreeTable differs from turn to turn, so it cannot have columns of its own: read it outside "
         "of the loop, or take its .value"
     )
+
+
+def total(turns: int | range, body: Callable[[Node], Any]) -> Any:
+    """The sum of body(k) over k = 0, 1, ..., turns - 1, or over a range: one number, or an array of them.
+
+        total(64, lambda k: amplitude[k] * cos(frequency[k] * x))
+
+    The body is traced once, and what is compiled is a loop: many terms cost no more code than one. k is a whole number:
+    arguments that are arrays, Free[n], Constant[n], PerItem[n], are read at it, `a[k]`, `a[2 * k + 1]`, `A[k, 0]`; as a
+    number it is number(k). It has derivatives in every way, by a[k] as well. Totals are not nested.
+    """
+    steps = range(turns) if isinstance(turns, (int, np.integer)) and not isinstance(turns, bool) else turns
+    if not isinstance(steps, range) or (isinstance(turns, int) and turns < 0) or len(steps) > 2**20:
+        refuse(f"total: is over a whole number of terms, known now, or a range; got {g.name_of(turns)}")
+    graph = Graph.current()
+    place = len(graph.loops)
+    with graph.repeating("total"):
+        graph.loops.append(g.Loop([], [], None, len(steps)))
+        counter = make("counter", (), place, WHOLE)
+        terms = body(g.whole_affine(counter, steps.step, steps.start))
+    if isinstance(terms, (tuple, list, np.ndarray)):
+        array = as_array("total", terms)
+        flat = [_sum(lift(x, "total: a term"), place, len(steps)) for x in array.reshape(-1)]
+        result = np.empty(len(flat), object)
+        result[:] = flat
+        return result.reshape(array.shape)
+    return _sum(lift(terms, "total: what the body returns"), place, len(steps))
+
+
+def _sum(term: Node, place: int, turns: int) -> Node:
+    if turns and place in g.inside_loops(g.ancestors([term])).get(term.id, ()):
+        return make("total", (term,), place)
+    return build("mul", constant(float(turns)), term)
 
 
 # --- NumPy's names

@@ -15,7 +15,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -82,6 +82,8 @@ class Graph:
         self.loops: list[Loop] = []
         self.line: Place | None = None  # of nodes that are made for another one's sake
         self.partials: dict[int, dict[int, Node]] = {}  # of derivative.forward
+        self.total_slopes: dict[int, Any] = {}  # of derivative.slopes_of_total
+        self.repeated = ""  # what is being traced once and run many times
         self._known: dict[Any, Node] = {}
 
     def __enter__(self) -> Graph:
@@ -99,6 +101,20 @@ class Graph:
 
     def has(self, node: Node) -> bool:
         return node.id < len(self.nodes) and self.nodes[node.id] is node
+
+    def repeating(self, what: str) -> AbstractContextManager[None]:
+        """While the body of a loop or a total is traced."""
+        if (what == "total" and self.repeated) or self.repeated == "total":
+            refuse(f"{what}: within a {self.repeated}; write one total over both, of i = k // m and j = k % m")
+        return self._repeating(what)
+
+    @contextmanager
+    def _repeating(self, what: str) -> Iterator[None]:
+        before, self.repeated = self.repeated, what
+        try:
+            yield
+        finally:
+            self.repeated = before
 
     @contextmanager
     def at_line_of(self, node: Node) -> Iterator[None]:
@@ -603,6 +619,8 @@ class Node:
         from .derivative import forward
 
         lift(self, "partials")
+        if Graph.current().repeated == "total" and self.id in inside_loops(ancestors([self])):
+            refuse("partials: within a total they are those of one turn: read them of the sum, or of what is outside")
         return {slot: e.value for slot, e in forward(Graph.current(), self).items()}
 
     def partial(self, parameter: Any) -> Node:
@@ -626,7 +644,7 @@ def ancestors(nodes: Iterable[Node]) -> list[Node]:
     return [found[k] for k in sorted(found)]
 
 
-VARYING = ("column", "row", "item", "item_free", "item_index", "carried")
+VARYING = ("column", "row", "item", "item_free", "item_index", "carried", "counter")
 
 
 def varying(order: Iterable[Node]) -> set[int]:
@@ -645,8 +663,12 @@ def inside_loops(order: Iterable[Node]) -> dict[int, frozenset[int]]:
         found: frozenset[int] = frozenset().union(*(members.get(a.id, frozenset()) for a in n.args))
         if n.op == "carried":
             found = frozenset((n.data[0],))
-        elif n.op == "loop":
+        elif n.op == "counter":
+            found = frozenset((n.data,))
+        elif n.op in ("loop", "at_turn"):
             found = found - {n.data[0]}
+        elif n.op == "total":
+            found = found - {n.data}
         if found:
             members[n.id] = found
     return members

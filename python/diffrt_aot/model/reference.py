@@ -12,7 +12,7 @@ from diffrt_aot._arguments import FloatArray, describe, index_array, real_array,
 from diffrt_aot.errors import InvalidTypeError, InvalidValueError, unknown_name
 from diffrt_aot.rigid import rigid_transform
 
-from .graph import EVALUATE, EVALUATE_TRUTH, Node, ancestors, inside_loops
+from .graph import EVALUATE, EVALUATE_TRUTH, WHOLE, Node, ancestors, inside_loops
 
 if TYPE_CHECKING:
     from .trace import Argument, Program
@@ -223,6 +223,8 @@ def _run(
             if key not in known:
                 known[key] = _turns(program, data, n, known, members, inside)
             known[n.id] = known[key][n.data[1]]
+        elif n.op in ("total", "at_turn"):
+            known[n.id] = _counted(program, data, n, known, members, inside)
         else:
             known[n.id] = _value(n, [known[a.id] for a in n.args], data)
     return known
@@ -248,6 +250,25 @@ def _turns(
         _run(program, data, after, known, members, inside)
         state = [known[a.id] for a in after]
     return state
+
+
+def _counted(
+    program: Program,
+    data: Data,
+    node: Node,
+    outside: dict[Any, Any],
+    members: dict[int, frozenset[int]],
+    inside: frozenset[int],
+) -> Any:
+    """A sum over all turns, or what is in one of them."""
+    place = node.data if node.op == "total" else node.data[0]
+    turns = range(program.graph.loops[place].turns) if node.op == "total" else (node.data[1],)
+    counter = program.graph.make("counter", (), place, WHOLE)
+    result: Any = 0.0
+    for turn in turns:
+        known = outside | {counter.id: np.int64(turn)}
+        result = result + _run(program, data, node.args, known, members, inside | {place})[node.args[0].id]
+    return result
 
 
 def _value(n: Node, a: list[Any], data: Data) -> Any:
@@ -297,6 +318,9 @@ OPERATIONS: dict[str, Callable[[Node, list[Any], Data], Any]] = {
     "item_index": lambda n, a, d: d.indices[n.data],
     "column": lambda n, a, d: np.arange(d.shape[1], dtype=np.float64)[None, :],
     "row": lambda n, a, d: np.arange(d.shape[0], dtype=np.float64)[:, None],
+    "parameter_at": lambda n, a, d: np.float64(d.parameters[n.data[0] + int(a[0])]),
+    "constant_at": lambda n, a, d: np.float64(d.constants[n.data + int(a[0])]),
+    "item_at": lambda n, a, d: d.inputs[n.data + int(a[0])],
     "where": lambda n, a, d: np.where(*a),
     "whole": lambda n, a, d: np.trunc(a[0]).astype(np.int64),
     "float": lambda n, a, d: np.asarray(a[0]).astype(np.float64),

@@ -16,7 +16,16 @@ from diffrt_aot.errors import ModelError, suggestion
 
 from . import derivative, reference
 from . import graph as g
-from .arguments import Declared, FreeTableArgument, ImageArgument, ItemArgument, PixelArgument, TableArgument, shaped
+from .arguments import (
+    Declared,
+    FreeTableArgument,
+    ImageArgument,
+    ItemArgument,
+    Numbers,
+    PixelArgument,
+    TableArgument,
+    shaped,
+)
 from .functions import METHODS
 from .graph import WHOLE, Graph, Node, lift, make
 
@@ -176,12 +185,16 @@ def _given(program: Program, place: int) -> Any:
     if a.kind == "per_item_index":
         return shaped([make("item_index", (), a.first + k, WHOLE) for k in range(n)], a.shape)
     if a.kind == "constant":
-        return shaped([make("uniform", (), ("constant", a.first + k)) for k in range(n)], a.shape)
+        numbers = [make("uniform", (), ("constant", a.first + k)) for k in range(n)]
+        return Numbers.of(a.name, numbers, a.shape, lambda i: make("constant_at", (i,), a.first))
     if a.kind == "per_item":
-        return shaped([make("item", (), a.first + k) for k in range(n)], a.shape)
+        numbers = [make("item", (), a.first + k) for k in range(n)]
+        return Numbers.of(a.name, numbers, a.shape, lambda i: make("item_at", (i,), a.first))
     first = program.add_slots(place, n)
-    op = "parameter" if a.kind == "free" else "item_free"
-    return shaped([make(op, (), (a.first + k, first + k)) for k in range(n)], a.shape)
+    if a.kind == "per_item_free":
+        return shaped([make("item_free", (), (a.first + k, first + k)) for k in range(n)], a.shape)
+    numbers = [make("parameter", (), (a.first + k, first + k)) for k in range(n)]
+    return Numbers.of(a.name, numbers, a.shape, lambda i: make("parameter_at", (i,), (a.first, first)))
 
 
 def _outputs(returned: Any, where: str) -> tuple[list[Node], tuple[int, ...]]:
@@ -296,6 +309,7 @@ class Model:
             for node in program.outputs:
                 if not program.graph.has(node):
                     raise self._refuse("returns a number of another model, or of an earlier trace of this one")
+            self._check_loops(program)
             program.rows, program.method = derivative.rows(program.graph, program.outputs, method)
             self._check_loops(program)
         self._check_slots(program)
@@ -332,7 +346,9 @@ class Model:
         members = g.inside_loops(order)
         for node in [*program.outputs, *(e for row in program.rows for e in row.values())]:
             if node.id in members:
-                file, line = next(n for n in order if n.op == "carried" and members[n.id] & members[node.id]).line
+                file, line = next(
+                    n for n in order if n.op in ("carried", "counter") and members[n.id] & members[node.id]
+                ).line
                 raise ModelError(
                     f"{file}:{line}: {self.name}: a number of this loop's turns is used outside of it: return it from "
                     "the step, as a part of the state"
