@@ -432,9 +432,10 @@ class _Function:
         return self.new(f"add i32 {self.new(f'mul i32 {a[0]}, {factor}')}, {offset}")
 
     def place_of(self, node: Node) -> str:
-        """node.data + the index that node is read at, for all lanes."""
+        """Where node is read, at an index that is the same for all lanes."""
+        first = node.data[0] if node.op == "parameter_at" else node.data
         index = self.new(f"sext i32 {self.scalars[node.args[0].id]} to i64")
-        return self.new(f"add i64 {index}, {node.data}")
+        return self.new(f"add i64 {index}, {first}")
 
     def fuse(self, node: Node, k: int) -> str:
         """a * b + c, c - a * b or a * b - c with one rounding."""
