@@ -334,16 +334,16 @@ void Cholesky::find_places(const Sparse& A) {
   }
 }
 
-// Columns of a child's runs [first, last) that it left. `to`: where its parent has row 0 of column 0.
+// Columns of a child's runs [first, last) that it left. `to`: where its parent has row and column `start`.
 void Cholesky::add_runs(const Panel& child, const double* left, std::size_t first, std::size_t last,
-                        double* to, std::ptrdiff_t stride) const {
+                        int start, double* to, std::ptrdiff_t stride) const {
   for (std::size_t across = first; across < last; ++across) {
     for (int j = runs_[across].first; j < runs_[across].last; ++j) {
       const double* from = left + j * padded(child.below);
-      double* const __restrict column = to + (j + runs_[across].shift) * stride;
+      double* const __restrict column = to + (j + runs_[across].shift - start) * stride;
       for (std::size_t down = across; down < child.runs_end; ++down) {
         const Run run = runs_[down];
-        for (int i = std::max(j, run.first); i < run.last; ++i) column[i + run.shift] += from[i];
+        for (int i = std::max(j, run.first); i < run.last; ++i) column[i + run.shift - start] += from[i];
       }
     }
   }
@@ -371,11 +371,11 @@ bool Cholesky::compute(const Sparse& A) {
       return top;
     };
     over_children([&](const Panel& child, const double* left) {
-      add_runs(child, left, child.runs, child.outside, values, stride);
+      add_runs(child, left, child.runs, child.outside, 0, values, stride);
     });
     if (!arithmetic.factor(values, panel.width, panel.below, own)) return false;
     tops[1 - turn] = over_children([&](const Panel& child, const double* left) {
-      add_runs(child, left, child.outside, child.runs_end, own - panel.width * (own_stride + 1), own_stride);
+      add_runs(child, left, child.outside, child.runs_end, panel.width, own, own_stride);
     });
     open_.resize(open_.size() - count(panel.children));
     tops[turn] += panel.left();

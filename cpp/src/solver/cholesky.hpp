@@ -55,8 +55,8 @@ class Cholesky {
                    const std::vector<int>& starts, const std::vector<int>& ends);
   void lay_out();
   void find_places(const Sparse& A);
-  void add_runs(const Panel& child, const double* left, std::size_t first, std::size_t last, double* to,
-                std::ptrdiff_t stride) const;
+  void add_runs(const Panel& child, const double* left, std::size_t first, std::size_t last, int start,
+                double* to, std::ptrdiff_t stride) const;
   Block values_of(const Panel& panel) const {
     return {values_.data() + panel.values, panel.width + panel.below, panel.width,
             Eigen::OuterStride<>(panel.stride())};
