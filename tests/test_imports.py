@@ -71,9 +71,14 @@ def sources(*folders):
     return sorted(file for folder in folders for file in (ROOT / folder).rglob("*.py"))
 
 
+# What compiles models of one's own, where it is called.
+COMPILING = ("compile.py", "x64.py", "ptx.py")
+
+
 @pytest.mark.parametrize("file", sources("python"), ids=lambda file: str(file.relative_to(ROOT)))
 def test_the_package_names_no_build_time_module(file):
-    assert not {name.split(".")[0] for name in imports(file)} & set(BUILD_TIME)
+    allowed = {"llvmlite"} if file.parent.name == "model" and file.name in COMPILING else set()
+    assert {name.split(".")[0] for name in imports(file)} & set(BUILD_TIME) <= allowed
 
 
 # What each layer may import of kernels/, beside itself.

@@ -240,6 +240,7 @@ def files(folder):
     """What is called with a path -> a function of the wrong value."""
     mesh = dr.Mesh(np.eye(3), [[0, 1, 2]])
     return {
+        "load": dr.load,
         "load_scene_file": dr.load_scene_file,
         "save_scene_file": lambda x: dr.save_scene_file(x, SCENE),
         "load_mesh": load_mesh,

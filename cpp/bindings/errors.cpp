@@ -1,4 +1,6 @@
 // C++ exceptions become those of diffrt_aot.errors.
+#include <cstring>
+
 #include "bindings.hpp"
 
 namespace diffrt::bindings {
@@ -6,7 +8,10 @@ namespace {
 
 void raise(const char* type, const char* what) {
   const py::object exception = py::module_::import("diffrt_aot.errors").attr(type);
-  PyErr_SetString(exception.ptr(), what);
+  // A file's name may be no UTF-8.
+  const auto text = py::reinterpret_steal<py::object>(
+      PyUnicode_DecodeUTF8(what, static_cast<py::ssize_t>(std::strlen(what)), "replace"));
+  if (text) PyErr_SetObject(exception.ptr(), text.ptr());
 }
 
 }  // namespace
@@ -15,6 +20,8 @@ void bind_errors(py::module_&) {
   py::register_exception_translator([](std::exception_ptr pointer) {
     try {
       if (pointer) std::rethrow_exception(pointer);
+    } catch (const ModuleError& error) {
+      raise("ModelFileError", error.what());
     } catch (const ArgumentError& error) {
       raise("InvalidValueError", error.what());
     } catch (const SolverArgumentError& error) {

@@ -19,6 +19,7 @@ from .errors import DiffrtError as DiffrtError
 from .errors import FitWarning as FitWarning
 from .errors import InvalidTypeError as InvalidTypeError
 from .errors import InvalidValueError as InvalidValueError
+from .errors import ModelFileError as ModelFileError
 from .errors import OutOfMemoryError as OutOfMemoryError
 from .fit import FitResult as FitResult
 from .fit import Status as Status
@@ -36,6 +37,8 @@ from .losses import Cauchy as Cauchy
 from .losses import GemanMcClure as GemanMcClure
 from .losses import Huber as Huber
 from .losses import Tukey as Tukey
+from .module import Module as Module
+from .module import load as load
 from .renderer import NormalEquations as NormalEquations
 from .renderer import Renderer as Renderer
 from .rigid import nearest_rigid as nearest_rigid

@@ -33,8 +33,16 @@ class SceneFileError(InvalidValueError):
     """A scene file that cannot be used; the message names the file and the key."""
 
 
+class ModelError(InvalidValueError):
+    """A model that cannot be compiled; the message names the line of its author, and says what to write instead."""
+
+
 class ImageFileError(InvalidValueError):
     """An image file that cannot be used; the message names the file."""
+
+
+class ModelFileError(InvalidValueError):
+    """A file of compiled models that cannot be used; the message names the file, and says how to go on."""
 
 
 class FitWarning(UserWarning):
@@ -94,6 +102,8 @@ _EXTRAS = {
     "plots": ("matplotlib",),
     "cli": ("rich",),
     "sparse": ("scipy",),
+    "compile": ("llvmlite",),
+    "compile-vulkan": ("taichi",),
 }
 
 

@@ -17,6 +17,12 @@ class DIFFRT_API ArgumentError : public std::invalid_argument {
   using std::invalid_argument::invalid_argument;
 };
 
+// A file of compiled models that cannot be used: damaged, made for another version, no such file at all.
+class DIFFRT_API ModuleError : public ArgumentError {
+ public:
+  using ArgumentError::ArgumentError;
+};
+
 // What was asked for takes more memory than there is: how much, and what for.
 class DIFFRT_API MemoryError : public std::bad_alloc {
  public:

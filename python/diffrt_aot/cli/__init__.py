@@ -1,4 +1,4 @@
-"""The command line: `diffrt-aot demo | sample | fit | info`.
+"""The command line: `diffrt-aot demo | sample | fit | compile | info`.
 
 Results go to standard output; progress, notes, warnings and errors to standard error. Exit codes: 0 done; 1 the fit
 has no answer, or its lengths are in different units (the report says why); 2 an error, told in one line, without a
@@ -18,9 +18,9 @@ from typing import NoReturn
 
 from diffrt_aot.errors import DeviceError
 
-from . import demo, fit, info, sample
+from . import compile, demo, fit, info, sample
 
-_COMMANDS = (demo, sample, fit, info)
+_COMMANDS = (demo, sample, fit, compile, info)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,7 +57,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="diffrt-aot",
-        description="Fit scenes to images: a renderer that returns Jacobians.",
+        description="Fit scenes to images, by a renderer that returns Jacobians; compile models of your own.",
         epilog="diffrt-aot COMMAND --help tells more about a command.",
     )
     parser.add_argument("--version", action=_Version, help="print the version and leave")
