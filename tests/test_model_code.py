@@ -37,6 +37,8 @@ from diffrt_aot.model import (
 
 pytest.importorskip("llvmlite")
 from diffrt_aot.model import compile as compiling
+from diffrt_aot.model.graph import WHOLE, Loop, constant
+from diffrt_aot.model.trace import Argument, Program
 
 LEVELS = [level for level in ("v2", "v3", "v4") if level in compiled.levels()]
 
@@ -224,6 +226,24 @@ def test_loops(level):
     assert counts.min() < counts.max() < 20
 
 
+@model
+def endless(item: Item, a: Free, x: PerItem):
+    """Ends at once for x > 0, and not before the sun does for the 0 in the padding."""
+
+    def far(step):
+        return lambda y: loop(2**31 - 1, step, y, until=lambda y: y * a > 0.0)
+
+    return far(far(lambda y: y + a))(x)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_loops_do_not_wait_for_what_is_beyond_the_last_item(level):
+    file, program = compile_one(endless)
+    check(file, program, level, {"a": 0.0}, (0,), {"x": np.zeros(0)})
+    code = model_code.Code(file, "endless", f"x64_{level}", program, {"a": 1e-30}, (5,), {"x": np.full(5, 1e38)})
+    np.testing.assert_array_equal(code.run("value", 1)[0].ravel(), np.float32(1e38))
+
+
 def test_what_depends_on_parameters_alone_is_computed_once():
     _, program = compile_one(turning)
     from diffrt_aot.model.llvm_text import FUNCTIONS, Lowered, module
@@ -286,3 +306,57 @@ def test_ptx_assembles(architecture, tmp_path):
     command = ["ptxas", "-O1", f"-arch={architecture}", source, "-o", tmp_path / "models.cubin"]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0 and "error" not in result.stderr, result.stderr
+
+
+# Sums whose body is there once
+
+
+def cosines_in_a_loop(count, late):
+    """sum of w cos(a[k] x + item_k), w = 2 (or made when the loop is there already), as a graph of machine operations.
+
+    The partials are stored turn by turn; those of a second output, w times the first one's sum, by a loop of their own.
+    """
+    program = Program("loops", "here:1", "", [Argument("item", "item", (), 0), Argument("a", "free", (count,), 0)])
+    program.arguments += [Argument("x", "per_item", (), 0), Argument("b", "per_item", (count,), 1)]
+    program.output_shape = (2,)
+    program.add_slots(1, count)
+    graph = program.graph
+    with graph:
+        x = graph.make("item", (), 0)
+        weight = None if late else x * 0.5 + 2.0
+        graph.loops.append(Loop([], [], None, count))
+        k = graph.make("counter", (), 0, WHOLE)
+        angle = graph.make("parameter_at", (k,), 0) * x + graph.make("item_at", (k,), 1)
+        carried = graph.make("carried", (), (0, 0))
+        after = carried + cos(angle)
+        total = graph.make("loop", (constant(0.0), after), (0, 0, 1))
+        weight = x * 0.5 + 2.0 if late else weight
+        first = total * weight
+        slope = -sin(angle) * x * weight
+        graph.loops.append(Loop([], [], None, count))
+        again = graph.make("counter", (), 1, WHOLE)
+        angle = graph.make("parameter_at", (again,), 0) * x + graph.make("item_at", (again,), 1)
+        second = total * total
+        square = -sin(angle) * x * (total * 2.0)
+        program.outputs = [first, second]
+        program.rows = [
+            {s: graph.make("at_turn", (y,), (i, s)) for s in range(count)} for i, y in enumerate((slope, square))
+        ]
+    return program
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("late", [False, True])
+def test_sums_in_loops(level, late):
+    program = cosines_in_a_loop(5, late)
+    file = model_code.read(compiling.compile_programs([program], cache=False))
+    rng = np.random.default_rng(4)
+    a, x, b = (float32(rng.normal(size=shape)) for shape in (5, 37, (37, 5)))
+    code = model_code.Code(file, "loops", f"x64_{level}", program, {"a": a}, (37,), {"x": x, "b": b})
+    angle, weight = a * x[:, None] + b, 0.5 * x + 2.0
+    total = np.cos(angle).sum(1)
+    slopes = (-np.sin(angle) * x[:, None]).T
+    expected = [weight * total, total * total, *(weight * slopes), *(2.0 * total * slopes)]
+    rows, _ = code.run("rows", 2)
+    assert max(worst(rows[:, 0], expected)) < 1e-5
+    np.testing.assert_array_equal(code.run("value", 2)[0], rows[:2])

@@ -10,8 +10,8 @@ The approximations are Cephes' (Moshier 1992, single precision), for float32, wi
     pow         units grow with |y log x|: 2 where that is 1, some 60 where the result is 1e30
     all others  everywhere
 
-Infinite and NaN arguments give what NumPy gives, but hypot(inf, nan) and pow(1, nan) are NaN. The sign of a zero is
-not kept: atan2(-0.0, -1.0) is pi.
+Infinite and NaN arguments give what NumPy gives, but hypot(inf, nan), pow(1, inf) and pow(1, nan) are NaN. The sign
+of a zero is not kept: atan2(-0.0, -1.0) is pi.
 
 A division a / b is a * (1 / b) where 1 / b is the same for all items, or needed more than once; but not where the
 quotient is compared or cut to a whole number, for there a unit of its last place can decide.

@@ -361,7 +361,7 @@ def _carried(count: int, step: Any, start: list[Node], until: Any) -> list[Node]
     """The state and its partials, side by side."""
     size = len(start)
     slots = [set(x.partials) for x in start]
-    while True:
+    for _ in range(size + 2):  # a turn hands what a number depends on to the others
         order = [(k, s) for k in range(size) for s in sorted(slots[k])]
         found: list[dict[int, Node]] = []
 
@@ -389,6 +389,10 @@ def _carried(count: int, step: Any, start: list[Node], until: Any) -> list[Node]
         if more == slots:
             return duals(tuple(out))
         slots = more
+    refuse(
+        "loop: a row of a FreeTable differs from turn to turn, so it cannot have columns of its own: read it outside "
+        "of the loop, or take its .value"
+    )
 
 
 # --- NumPy's names

@@ -49,9 +49,10 @@ FIELDS = {
 }
 _PLACES = {name: k for k, name in enumerate(FIELDS)}
 
-_OF_ITEMS = ("item", "item_free", "item_index", "column", "row")
+_OF_ITEMS = ("item", "item_free", "item_at", "item_index", "column", "row")
 _LITERALS = ("constant", "whole_constant", "truth")
 _NOTHING = ("stop", "rule", "slopes", "probe")  # the machine sees their first argument
+_WHOLE = ("whole_constant", "whole_affine", "whole_add", "whole_madd")
 _BINARY = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
 _COMPARE = {"lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une"}
 _INTRINSIC = {"sqrt": "sqrt", "floor": "floor", "abs": "fabs"}
@@ -94,12 +95,19 @@ class Lowered:
         self.row_lengths = {a.first: prod(a.shape) for a in program.arguments if a.kind in ("table", "free_table")}
         self.images = {a.first for a in program.arguments if a.kind == "image"}
 
-        roots = [*self.outputs, *self.partials, *self.indices]
-        order = ancestors(roots)
+        # What rows() stores in each turn of a loop: of a number of the loop, first planes and steps from turn to turn.
+        self.stored_in_turns = _stored_in_turns(self.partials, self.planes, len(self.outputs))
+        storing = {node.data[0] for node in self.partials if node.op == "at_turn"}
+        self.once_stored = [node for node in self.partials if node.op != "at_turn"]
+        in_turns = [node.args[0] for node in self.partials if node.op == "at_turn"]
+
+        roots = [*self.outputs, *self.once_stored, *self.indices]
+        order = ancestors([*roots, *in_turns])
         self.loops = {node.data[0]: node for node in order if node.op == "loop"}
-        self.turns: dict[int, int] = {place: program.graph.loops[place].turns for place in self.loops}
+        self.turns: dict[int, int] = {place: program.graph.loops[place].turns for place in {*self.loops, *storing}}
         self.inside = _loops_around(order)
-        self.varying = _varying(order, self.loops)
+        self.steady = _steady(order)
+        self.varying = _varying(order, self.loops, storing)
         used = {a.id: a for node in order if node.id in self.varying for a in node.args}
         used |= {node.id: node for node in roots}
         once = [node for node in used.values() if node.id not in self.varying and node.op not in _LITERALS]
@@ -123,7 +131,8 @@ class Lowered:
             k = self.fused.get(node.id) if machine.fused else None
             return node.args if k is None else (*node.args[k].args, node.args[1 - k])
 
-        return ancestors(roots, needed)
+        order = ancestors(roots, needed)
+        return _loops_together(order, needed, self.inside) if self.stored_in_turns else order
 
 
 def _loops_around(order: Sequence[Node]) -> dict[int, tuple[int, ...]]:
@@ -134,8 +143,9 @@ def _loops_around(order: Sequence[Node]) -> dict[int, tuple[int, ...]]:
         found: dict[int, set[int]] = {}
         for node in order:
             around = {place for a in node.args for place in inside[a.id]}
-            if node.op == "carried":
-                around |= {node.data[0], *outer.get(node.data[0], ())}
+            if node.op in ("carried", "counter"):
+                place = node.data[0] if node.op == "carried" else node.data
+                around |= {place, *outer.get(place, ())}
             elif node.op == "loop":
                 around.discard(node.data[0])
                 found.setdefault(node.data[0], set()).update(around)
@@ -145,13 +155,41 @@ def _loops_around(order: Sequence[Node]) -> dict[int, tuple[int, ...]]:
         outer = found
 
 
-def _varying(order: Sequence[Node], loops: dict[int, Node]) -> set[int]:
-    """Return which nodes differ from item to item."""
-    turning: set[int] = set()  # loops that do
+def _steady(order: Iterable[Node]) -> set[int]:
+    """Return which whole numbers are the same for all lanes: a loop's counter, and what is made of it."""
+    steady: set[int] = set()
+    for node in order:
+        if node.op == "counter" or (node.op in _WHOLE and all(a.id in steady for a in node.args)):
+            steady.add(node.id)
+    return steady
+
+
+def _stored_in_turns(
+    partials: Sequence[Node], planes: Sequence[tuple[int, int]], first: int
+) -> dict[tuple[int, int], list[tuple[int, int]]]:
+    """Return, of (loop, number), the plane of turn 0 and the step from turn to turn, for each output."""
+    found: dict[tuple[int, int, int], dict[int, int]] = {}
+    for plane, (node, (output, _)) in enumerate(zip(partials, planes, strict=True), start=first):
+        if node.op == "at_turn":
+            place, turn = node.data
+            found.setdefault((place, node.args[0].id, output), {})[turn] = plane
+    result: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for (place, number, _), by_turn in found.items():
+        step = by_turn.get(1, by_turn[0]) - by_turn[0]
+        if by_turn != {k: by_turn[0] + k * step for k in range(len(by_turn))}:
+            raise RuntimeError("compiling a model: partials of a total are not evenly spaced")
+        result.setdefault((place, number), []).append((by_turn[0], step))
+    return result
+
+
+def _varying(order: Sequence[Node], loops: dict[int, Node], storing: set[int]) -> set[int]:
+    """Return which nodes differ from item to item; those of `storing`, loops, count as such."""
+    turning = set(storing)
     while True:
         varying: set[int] = set()
         for node in order:
             own = node.op in _OF_ITEMS or (node.op == "carried" and node.data[0] in turning)
+            own = own or (node.op == "counter" and node.data in turning)
             if own or any(a.id in varying for a in node.args):
                 varying.add(node.id)
         more = {place for place, node in loops.items() if node.id in varying} - turning
@@ -172,6 +210,37 @@ def _fused(value: Sequence[Node], order: Sequence[Node], together: Callable[[Nod
             if products:  # best the one that nothing else reads, which need not be computed by itself
                 fused[node.id] = min(products, key=lambda k: (uses[node.args[k].id], -k))
     return fused
+
+
+def _loops_together(
+    order: Sequence[Node], needed: Callable[[Node], tuple[Node, ...]], inside: dict[int, tuple[int, ...]]
+) -> list[Node]:
+    """Return the nodes so that those of a loop are side by side, behind all that they need from outside of it.
+
+    What a loop stores was made when rows were: it may need what is younger than the loop.
+    """
+
+    def unit(node: Node) -> int:
+        around = inside[node.id]
+        return -1 - (around[0] if around else node.data[0]) if around or node.op == "loop" else node.id
+
+    members: dict[int, list[Node]] = {}
+    for node in order:
+        members.setdefault(unit(node), []).append(node)
+    result: list[Node] = []
+    begun: set[int] = set()
+    todo = list(reversed(members))
+    while todo:
+        u = todo[-1]
+        if u in begun:
+            todo.pop()
+            if members[u]:
+                result += members[u]
+                members[u] = []
+            continue
+        begun.add(u)
+        todo += sorted({unit(a) for node in members[u] for a in needed(node)} - begun)
+    return result
 
 
 def symbol(model: str, function: str) -> str:
@@ -216,6 +285,8 @@ class _Function:
         self.declarations = declarations
         self.lines: list[str] = []
         self.names: dict[int, str] = {}  # of nodes
+        self.beyond = ""  # which lanes are in the padding of a row, where that matters
+        self.scalars: dict[int, str] = {}  # of those that are the same for all lanes
         self.made: dict[object, str] = {}  # what else is there already
         self.count = 0
         self.block = "start"
@@ -276,6 +347,11 @@ class _Function:
     def node(self, node: Node) -> str:
         """What computes a node from its arguments; returns the name of its value."""
         op, N, W, T = node.op, self.N, self.W, self.T
+        if node.id in self.lowered.steady:
+            self.scalars[node.id] = self.steady(node)
+            if op == "whole_constant":
+                return self.literal("i32", str(node.data))
+            return self.splat(self.scalars[node.id], "i32")
         if self.machine.fused and node.id in self.lowered.fused:
             return self.fuse(node, self.lowered.fused[node.id])
         a = [self.names[x.id] for x in node.args]
@@ -329,6 +405,9 @@ class _Function:
             return self.read_row(node.data[0], a[0], node.data[1])
         if op == "parameter":
             return self.splat(self.read(self.field("parameters"), node.data[0]))
+        if op in ("parameter_at", "constant_at"):
+            field = self.field("parameters" if op == "parameter_at" else "constants")
+            return self.splat(self.read(field, self.place_of(node)))
         if op == "stored":
             return self.splat(self.read(self.field("parameters"), node.data))
         if op == "uniform":
@@ -337,6 +416,25 @@ class _Function:
                 return self.splat(self.read(self.field("constants"), k))
             return self.splat(self.new(f"sitofp i32 {self.read(self.field('sizes'), k, 'i32')} to float"))
         raise NotImplementedError(f"{op}: no machine operation")
+
+    def steady(self, node: Node) -> str:
+        """A whole number that is the same for all lanes, once for all."""
+        if node.op == "counter":
+            return f"%turn{node.data}"
+        if node.op == "whole_constant":
+            return str(node.data)
+        a = [self.scalars[x.id] for x in node.args]
+        if node.op == "whole_add":
+            return self.new(f"add i32 {a[0]}, {a[1]}")
+        if node.op == "whole_madd":
+            return self.new(f"add i32 {self.new(f'mul i32 {a[0]}, {a[1]}')}, {a[2]}")
+        factor, offset = node.data
+        return self.new(f"add i32 {self.new(f'mul i32 {a[0]}, {factor}')}, {offset}")
+
+    def place_of(self, node: Node) -> str:
+        """node.data + the index that node is read at, for all lanes."""
+        index = self.new(f"sext i32 {self.scalars[node.args[0].id]} to i64")
+        return self.new(f"add i64 {index}, {node.data}")
 
     def fuse(self, node: Node, k: int) -> str:
         """a * b + c, c - a * b or a * b - c with one rounding."""
@@ -453,19 +551,31 @@ class _Function:
         """Those of `nodes` that turn in the loops `around` and no others; loops in them where they are first needed."""
         lowered = self.lowered
         for node in nodes:
-            if lowered.inside[node.id] != around or node.op == "carried":
+            inside = lowered.inside[node.id]
+            if inside[: len(around)] == around and len(inside) > len(around):
+                which = inside[len(around)]
+                if which not in lowered.loops and ("loop", which) not in self.made:  # it does nothing but store
+                    self.made["loop", which] = self.loop(which, (), nodes, (*around, which), place)
+            if inside != around or node.op == "carried":
                 continue
             if node.op == "loop" and (self.once or node.id in lowered.varying):
                 which, k, _ = node.data
                 if ("loop", which) not in self.made:
-                    self.made["loop", which] = self.loop(node, nodes, (*around, which), place)
+                    self.made["loop", which] = self.loop(which, node.args, nodes, (*around, which), place)
                 self.names[node.id] = f"%c{which}_{k}"
             place(node)
 
-    def loop(self, node: Node, nodes: Sequence[Node], around: tuple[int, ...], place: Callable[[Node], None]) -> str:
+    def loop(
+        self,
+        which: int,
+        args: tuple[Node, ...],
+        nodes: Sequence[Node],
+        around: tuple[int, ...],
+        place: Callable[[Node], None],
+    ) -> str:
         """At most so many turns as its bound says, and no more when every lane is done; returns the block behind it."""
-        which, _, size = node.data
-        start, after, done = node.args[:size], node.args[size : 2 * size], node.args[2 * size :]
+        size = len(args) // 2
+        start, after, done = args[:size], args[size : 2 * size], args[2 * size :]
         entry, head, body, out = self.block, f"loop{which}", f"body{which}", f"out{which}"
         self.lines.append(f"  br label %{head}")
         self.begin(head)
@@ -479,6 +589,8 @@ class _Function:
         if done:
             self.region([x for x in nodes if x.id in asked], around, place)
             bits = self.names[done[0].id]
+            if self.beyond:
+                bits = self.new(f"or {self.T} {bits}, {self.beyond}")
             if self.lanes > 1:
                 bits = self.new(f"bitcast {self.T} {bits} to i{self.lanes}")
             more = self.new(f"icmp ne i{self.lanes} {bits}, -1")
@@ -544,14 +656,20 @@ class _Kernel:
         f, lowered = self.f, self.lowered
         planes = [*lowered.outputs, *lowered.partials] if self.rows else lowered.outputs
         indices = lowered.indices if self.rows else []
-        order = lowered.order([*planes, *indices], self.machine, once=False)
+        roots = [node.args[0] if node.op == "at_turn" else node for node in planes]
+        order = lowered.order([*roots, *indices], self.machine, once=False)
         # Where each value goes as soon as it is there: what is stored need not be kept.
         self.targets: dict[int, list[tuple[str, int]]] = {}
+        self.in_turns: dict[int, list[tuple[int, int, int]]] = {}
+        for (which, number), steps in lowered.stored_in_turns.items() if self.rows else ():
+            self.in_turns.setdefault(number, []).extend((which, *step) for step in steps)
         for name, nodes in (("out", planes), ("ids", indices)):
             for k, node in enumerate(nodes):
                 self.targets.setdefault(node.id, []).append((name, k))
         f.load_fields(order)
         self.frame()
+        if any(node.op == "loop" and len(node.args) % 2 for node in order):
+            self.find_padding()
         f.region(order, (), self.place)
         self.latch()
         name = symbol(lowered.name, "rows" if self.rows else "value")
@@ -590,6 +708,14 @@ class _Kernel:
         ahead = f.new(f"sext i32 {f.new(f'sub i32 %p, {begin}')} to i64")
         self.local = f.new(f"mul i64 {ahead}, {L}")
 
+    def find_padding(self) -> None:
+        """Lanes in the padding of a row are done before any loop: what they compute may never end."""
+        f, L = self.f, self.machine.lanes
+        column = f.splat(self.first, "i32")
+        if L > 1:
+            column = f.new(f"add {f.W} {column}, <" + ", ".join(f"i32 {k}" for k in range(L)) + ">")
+        f.beyond = f.new(f"icmp sge {f.W} {column}, {f.splat(f.field('width'), 'i32')}")
+
     def latch(self) -> None:
         f, packets = self.f, self.f.field("packets")
         if not self.machine.gpu:
@@ -618,7 +744,10 @@ class _Kernel:
         else:
             f.names[node.id] = self.uniform(node)
         for name, plane in self.targets.get(node.id, ()):
-            self.store(name, plane, node)
+            self.store(name, str(plane), node)
+        for which, first, step in self.in_turns.get(node.id, ()):
+            turn = f.new(f"sext i32 %turn{which} to i64")
+            self.store("out", f.new(f"add i64 {f.new(f'mul i64 {turn}, {step}')}, {first}"), node)
 
     def uniform(self, node: Node) -> str:
         f = self.f
@@ -638,21 +767,21 @@ class _Kernel:
             steps = "<" + ", ".join(f"float {float(k)}" for k in range(L)) + ">"
             return f.new(f"fadd {f.N} {first}, {steps}") if L > 1 else first
         scalar, field = ("i32", "indices") if node.op == "item_index" else ("float", "inputs")
-        plane = node.data[0] if node.op == "item_free" else node.data
+        plane = f.place_of(node) if node.op == "item_at" else str(node.data[0] if node.op == "item_free" else node.data)
         t = f.vector(scalar)
         place = self.address(f.field(field), scalar, f.field("input_stride"), plane, self.item)
         return f.new(f"load {t}, {t}* {place}, align {4 * L}, !invariant.load !0")
 
-    def store(self, name: str, plane: int, node: Node) -> None:
+    def store(self, name: str, plane: str, node: Node) -> None:
         f, L = self.f, self.machine.lanes
         scalar = _SCALARS[node.kind]
         t = f.vector(scalar)
         place = self.address(f.field(name), scalar, f.field("stride"), plane, self.local)
         f.lines.append(f"  store {t} {f.names[node.id]}, {t}* {place}, align {4 * L}")
 
-    def address(self, base: str, scalar: str, stride: str, plane: int, item: str) -> str:
+    def address(self, base: str, scalar: str, stride: str, plane: str, item: str) -> str:
         f = self.f
-        at = f.new(f"add i64 {item}, {f.new(f'mul i64 {stride}, {plane}')}") if plane else item
+        at = item if plane == "0" else f.new(f"add i64 {item}, {f.new(f'mul i64 {stride}, {plane}')}")
         place = f.new(f"getelementptr {scalar}, {scalar}* {base}, i64 {at}")
         t = f.vector(scalar)
         return place if t == scalar else f.new(f"bitcast {scalar}* {place} to {t}*")

@@ -1,4 +1,4 @@
-"""A model on NumPy in float64: the graph, node by node. Compiled models and their derivatives are checked against it."""
+"""A model on NumPy in float64: the graph, node by node. Compiled models are checked against it."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ from diffrt_aot.errors import ModelError, suggestion
 
 from . import derivative, reference
 from . import graph as g
-from .functions import METHODS
 from .arguments import Declared, FreeTableArgument, ImageArgument, ItemArgument, PixelArgument, TableArgument, shaped
+from .functions import METHODS
 from .graph import WHOLE, Graph, Node, lift, make
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ RESERVED = frozenset(
         "theta",
         "shape",
         "seeds",
-        "w",
         "observed",
         "weights",
         "loss",
@@ -368,7 +367,7 @@ class Model:
 
         Args:
             targets: of "x64" and "cuda"; None: all.
-            cache: whether to keep what is compiled, by its content, in the user's cache folder, and to look there first.
+            cache: whether what is compiled is kept, by its content, in the user's cache folder, and looked for there.
 
         Raises:
             MissingDependencyError: without llvmlite, which `pip install "diffrt_aot[compile]"` brings.
