@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -79,23 +80,23 @@ TEST_CASE("a module's models are what its file says") {
   const module::Description& hand = manifest.models[0].description;
   CHECK(hand.name == "hand");
   CHECK(hand.output_shape == std::vector<int>{3});
-  REQUIRE(hand.arguments.size() == 11);
+  REQUIRE(hand.arguments.size() == 12);
   const module::ArgumentKind kinds[] = {
       module::ArgumentKind::pixel,          module::ArgumentKind::free,
       module::ArgumentKind::free,           module::ArgumentKind::pose,
       module::ArgumentKind::free_table,     module::ArgumentKind::constant,
       module::ArgumentKind::per_item,       module::ArgumentKind::per_item_free,
       module::ArgumentKind::per_item_index, module::ArgumentKind::table,
-      module::ArgumentKind::image,
+      module::ArgumentKind::image,          module::ArgumentKind::free_table,
   };
-  for (std::size_t k = 0; k < 11; ++k) CHECK(hand.arguments[k].kind == kinds[k]);
+  for (std::size_t k = 0; k < 12; ++k) CHECK(hand.arguments[k].kind == kinds[k]);
   CHECK(hand.arguments[2].name == "center");
   CHECK(hand.arguments[2].shape == std::vector<int>{3});
   CHECK(hand.arguments[2].first == 1);
   CHECK(hand.arguments[9].shape == std::vector<int>{2, 2});
-  REQUIRE(hand.blocks.size() == 2);
+  REQUIRE(hand.blocks.size() == 3);
   CHECK(hand.blocks[1].argument == 4);
-  REQUIRE(hand.slots.size() == 6);
+  REQUIRE(hand.slots.size() == 7);
   CHECK(hand.slots[0].block == -1);
   CHECK(hand.slots[4].argument == 4);
   CHECK(hand.slots[4].component == 1);
@@ -172,6 +173,11 @@ TEST_CASE("a manifest that does not fit is refused, with the line and the reason
       {"hand\n", "ha\x01nd\n", "it has control characters"},
       {"hand\n", "ha\xffnd\n", "it is no UTF-8"},
       {"hand\n", "ha\xc0\xafnd\n", "it is no UTF-8"},
+      {"hand\n", "ha\xc3(nd\n", "it is no UTF-8"},
+      {"hand\n", "ha\xe0\x80\xafnd\n", "it is no UTF-8"},
+      {"hand\n", "ha\xed\xa0\x80nd\n", "it is no UTF-8"},
+      {"hand\n", "ha\xf4\x90\x80\x80nd\n", "it is no UTF-8"},
+      {"model hand\n", "model " + std::string(256, 'h') + "\n", "has more than 255 bytes"},
       {"section x64_v2", "section x64_v5", "unknown section 'x64_v5' (x64_v2, x64_v3"},
       {"section cuda 8192", "section cuda 12288", "its offset: is 12288, must be in"},
       {"section cuda 8192", "section cuda 4096", "it overlaps section 'x64_v2'"},
@@ -207,26 +213,30 @@ TEST_CASE("a manifest that does not fit is refused, with the line and the reason
       {"center free 3 1", "center free 4 1", "the place of argument 'wrist' is 4, must be 5"},
       {"center free 3 1", "center free 1048576 1", "more than 1048576 numbers"},
       {"center free 3 1", "center free 1024,1025 1", "the shape has more than 1048576 numbers"},
-      {"lattice free_table 2 2", "lattice free_table 2 3", "the place of argument 'lattice' is 3, must be 2"},
+      {"lattice free_table 2 2", "lattice free_table 2 4", "the place of argument 'gain' is 3, must be 2"},
+      {"lattice free_table 2 2", "lattice free_table 2 0",
+       "the place of argument 'vertices' is 0, must be 1"},
+      {"photo image - 1", "photo image - 3", "the place of argument 'lattice' is 2, must be 1"},
       {"photo image - 1", "photo image 2 1", "its shape is not '-'"},
       {"photo image - 1", "photo pixel - 0", "a model has one pixel or item"},
       {"wrist pose - 4", "wrist pose 3,4 4", "its shape is not '-'"},
       {"pixel pixel - 0", "pixel pixel 3 0", "its shape is not '-'"},
       {"pixel pixel - 0", "pixel pixel - 1", "its place is not 0"},
       {"block 4", "block 1", "its argument is no free_table"},
-      {"block 4", "block 11", "its argument: is 11, must be in 0 to 10"},
+      {"block 4", "block 12", "its argument: is 12, must be in 0 to 11"},
       {"slot 1 0 -1", "slot 0 0 -1", "a pixel has no slots"},
       {"slot 1 0 -1", "slot 1 1 -1", "its component: is 1, must be in 0 to 0"},
       {"slot 1 0 -1", "slot 1 0 0", "slots of a free_table have a block, and no others"},
       {"slot 1 0 -1", "slot 2 2 -1", "the slot is there twice"},
       {"slot 3 5 -1", "slot 3 6 -1", "its component: is 6, must be in 0 to 5"},
       {"slot 4 0 0", "slot 4 0 -1", "slots of a free_table have a block, and no others"},
-      {"slot 4 0 0", "slot 4 0 2", "its block: is 2, must be in 0 to 1"},
+      {"slot 4 0 0", "slot 4 0 3", "its block: is 3, must be in 0 to 2"},
+      {"slot 4 0 0", "slot 4 0 2", "its block is of another argument"},
       {"slot 4 0 0", "slot 4 0 -2", "'-2' is no whole number"},
       {"slot 4 0 0", "slot 4 2 0", "its component: is 2"},
       {"plane 0 3", "plane 0 0", "planes do not ascend"},
       {"plane 0 3", "plane 3 0", "its output: is 3, must be in 0 to 2"},
-      {"plane 0 3", "plane 0 6", "its slot: is 6, must be in 0 to 5"},
+      {"plane 0 3", "plane 0 7", "its slot: is 7, must be in 0 to 6"},
       {"plane 2 1\nuniforms 12", "uniforms 12\nplane 2 1", "expected 'end'"},
       {"uniforms 12", "uniforms 4194305", "uniforms: is 4194305"},
       {"uniforms 12\n", "", "expected 'uniforms'"},
@@ -250,10 +260,27 @@ TEST_CASE("a manifest that does not fit is refused, with the line and the reason
     check_contains(text, "compile the models again");
   }
   CHECK(message(changed("radius free - 0\n", "radius free - 1\n")) ==
-        "m.dra: its manifest, line 17 'block 4': the place of argument 'radius' is 1, must be 0. The file is "
+        "m.dra: its manifest, line 18 'block 4': the place of argument 'radius' is 1, must be 0. The file is "
         "whole, "
         "so whatever wrote it is at fault: compile the models again, with the diffrt-aot compile of this "
         "version");
+  check_contains(message(build_rich([](std::string& text) {
+                   const std::size_t lattice = text.find("free_table 2 2"), photo = text.find("image - 1");
+                   if (lattice == std::string::npos) return;
+                   text.replace(photo, 9, "image - 2");
+                   text.replace(lattice, 14, "free_table 2 1");
+                 })),
+                 "the place of argument 'photo' is behind that of a free_table");
+  check_contains(message(build_rich([](std::string& text) {
+                   std::string many;
+                   for (int k = 1; k < 4096; ++k)
+                     many += "argument a" + std::to_string(k) + " constant - " + std::to_string(k) + "\n";
+                   text.insert(text.find("argument seen"), many);
+                 })),
+                 "more than 4096 arguments");
+  check_contains(
+      message(build({}, [](const auto&) { return std::string("producer x\nsection cuda 4096 1 1\n"); })),
+      "the file has no room for a section");
   // A second model of the same name, and none at all.
   check_contains(message(build_rich([](std::string& text) { text += small_model; })), "is there twice");
   check_contains(message(build_rich([](std::string& text) { text.resize(text.find("model hand")); })),
@@ -275,6 +302,14 @@ TEST_CASE("files that cannot be read are told") {
                        ModuleError);
   CHECK(truncate(file.path(), 0) == 0);
   CHECK_THROWS_WITH_AS(Module::load(file.path()), doctest::Contains("is empty"), ModuleError);
+  // Not read at all: it would take longer than its head.
+  Bytes head(64);
+  std::memcpy(head.data(), "diffrt\x1a\n\1", 9);
+  put(head, 24, 300u << 20, 8);
+  const TemporaryFile large(head);
+  REQUIRE(truncate(large.path(), 300 << 20) == 0);
+  CHECK_THROWS_WITH_AS(Module::load(large.path()),
+                       doctest::Contains("has 315 MB, more than the 269 MB that are read"), ModuleError);
   const std::string pipe = std::string(file.path()) + ".pipe";
   REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
   CHECK_THROWS_WITH_AS(Module::load(pipe), doctest::Contains("is a device or a pipe"), ModuleError);
@@ -302,7 +337,7 @@ TEST_CASE("a module's handles share what they stand for, and outlive it") {
   }();
   CHECK(model.name() == "hand");
   CHECK(model.output_shape() == std::vector<int>{3});
-  REQUIRE(model.arguments().size() == 11);
+  REQUIRE(model.arguments().size() == 12);
   CHECK(model.arguments()[3].kind == "pose");
   CHECK(model.arguments()[6].name == "seen");
   CHECK(model.arguments()[6].shape == std::vector<int>{3});
