@@ -79,7 +79,11 @@ class DIFFRT_API ModelData {
   struct Entry {
     std::string name;
     ModelArray array;
-    std::vector<double> own;  // then `array` is these
+    std::vector<double> own;  // if there are any, these are meant
+
+    ModelArray numbers() const {
+      return own.empty() ? array : ModelArray{own.data(), ModelArray::Type::float64, own.size(), {}};
+    }
   };
   const std::vector<Entry>& entries() const { return entries_; }
   const std::vector<std::pair<std::string, std::size_t>>& rows() const { return rows_; }
@@ -190,8 +194,8 @@ class DIFFRT_API ModelProblem : public LeastSquaresProblem {
   std::vector<double> remembered_theta_;
   std::uint64_t remembered_ = 0;
   std::vector<float> values_;
-  double resolution_ = -1;    // rounding error of a value [its units]; -1: not measured
-  double input_noise_ = 0;    // of the cost, as parameters are rounded to single precision
+  double resolution_ = -1;  // rounding error of a value [its units]; -1: not measured
+  double input_noise_ = 0;  // of the cost, as parameters are rounded to single precision
 };
 
 // Ends as solve() does.

@@ -57,9 +57,7 @@ struct Tiles {
   Index items = block_items, slots = 0;
 
   Index count() const { return (slots + items - 1) / items; }
-  Range operator[](Index tile) const {
-    return {tile * items, std::min(slots, (tile + 1) * items)};
-  }
+  Range operator[](Index tile) const { return {tile * items, std::min(slots, (tile + 1) * items)}; }
 };
 
 }  // namespace diffrt::module

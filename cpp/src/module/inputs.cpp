@@ -91,7 +91,8 @@ Inputs::Inputs(const Description& description, const ModelData& data)
   for (const Argument& a : description.arguments) {
     if (a.kind == ArgumentKind::item) image = false;
     if (!is_domain(a.kind) && !is_parameter(a.kind)) names.push_back(a.name);
-    const auto count = static_cast<std::size_t>(numbers_of(a.shape)), first = static_cast<std::size_t>(a.first);
+    const auto count = static_cast<std::size_t>(numbers_of(a.shape)),
+               first = static_cast<std::size_t>(a.first);
     const auto place = [&](std::size_t& size, std::size_t n) { size = std::max(size, first + n); };
     if (a.kind == ArgumentKind::free) place(parameters, count);
     if (a.kind == ArgumentKind::pose) place(parameters, 12);
@@ -140,12 +141,13 @@ Inputs::Inputs(const Description& description, const ModelData& data)
   for (std::size_t k = 0; k < description.arguments.size(); ++k) take(k, description.arguments[k], data);
 }
 
-const ModelArray& Inputs::given(const ModelData& data, const Argument& a) const {
+ModelArray Inputs::given(const ModelData& data, const Argument& a) const {
   for (const ModelData::Entry& entry : data.entries()) {
     if (entry.name != a.name) continue;
-    if (entry.array.size > 0 && entry.array.data == nullptr)
-      refuse(a, "its pointer is null, though its size is " + std::to_string(entry.array.size));
-    return entry.array;
+    const ModelArray array = entry.numbers();
+    if (array.size > 0 && array.data == nullptr)
+      refuse(a, "its pointer is null, though its size is " + std::to_string(array.size));
+    return array;
   }
   throw ArgumentError(description_.name + ": argument " + a.name + " is missing: " + wanted(a));
 }
@@ -165,20 +167,20 @@ void Inputs::take(std::size_t argument, const Argument& a, const ModelData& data
   std::vector<std::size_t> own(a.shape.begin(), a.shape.end());
   switch (a.kind) {
     case ArgumentKind::constant: {
-      const ModelArray& array = given(data, a);
+      const ModelArray array = given(data, a);
       check_shape(a, array, count, own, "");
       return copy_numbers(array, constants_.data() + a.first);
     }
     case ArgumentKind::per_item:
     case ArgumentKind::per_item_free:
     case ArgumentKind::per_item_index: {
-      const ModelArray& array = given(data, a);
+      const ModelArray array = given(data, a);
       check_shape(a, array, static_cast<std::size_t>(domain_.items()) * count, item_shape(a),
                   " (" + (a.shape.empty() ? std::string("one number") : shape_text(own)) + " of each item)");
       return fill_planes(a, array);
     }
     case ArgumentKind::table: {
-      const ModelArray& array = given(data, a);
+      const ModelArray array = given(data, a);
       const std::size_t rows = array.size / count;
       own.insert(own.begin(), array.shape.empty() ? rows : array.shape[0]);
       if (!array.shape.empty() && array.shape != own)
@@ -190,7 +192,7 @@ void Inputs::take(std::size_t argument, const Argument& a, const ModelData& data
       return copy_numbers(array, pointers_[static_cast<std::size_t>(a.first)]);
     }
     case ArgumentKind::image: {
-      const ModelArray& array = given(data, a);
+      const ModelArray array = given(data, a);
       if (array.shape.size() != 2) {
         refuse(a, array.shape.empty() ? "its height and width are to be given"
                                       : "must have shape (height, width), got " + shape_text(array.shape) +

@@ -26,7 +26,7 @@ class Inputs {
   Arguments arguments(int lanes);
 
  private:
-  const ModelArray& given(const ModelData& data, const Argument& a) const;
+  ModelArray given(const ModelData& data, const Argument& a) const;
   void take(std::size_t argument, const Argument& a, const ModelData& data);
   void fill_planes(const Argument& a, const ModelArray& array);
   void make_table(const Argument& a, std::size_t rows, std::size_t row);

@@ -45,9 +45,8 @@ Layout::Layout(const Description& description, const std::vector<std::size_t>& r
 }
 
 const Columns& Layout::columns_of(std::size_t node) const {
-  const auto next =
-      std::upper_bound(columns_.begin(), columns_.end(), node,
-                       [](std::size_t node, const Columns& c) { return node < c.first_node; });
+  const auto next = std::upper_bound(columns_.begin(), columns_.end(), node,
+                                     [](std::size_t node, const Columns& c) { return node < c.first_node; });
   return *(next - 1);
 }
 
@@ -99,8 +98,8 @@ void Layout::plus(Span<const double> theta, Span<const double> delta, Span<doubl
   for (std::size_t i = 0; i < size_; ++i) out[i] = theta[i] + delta[i];
   for (const Columns& c : columns_) {
     if (!is_pose(c)) continue;
-    Eigen::Map<Vector6>(out.data() + c.first) = scene::log(scene::exp(vector6(theta.data() + c.first)) *
-                                                           scene::exp(vector6(delta.data() + c.first)));
+    Eigen::Map<Vector6>(out.data() + c.first) =
+        scene::log(scene::exp(vector6(theta.data() + c.first)) * scene::exp(vector6(delta.data() + c.first)));
   }
 }
 

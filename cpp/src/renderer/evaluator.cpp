@@ -128,9 +128,8 @@ Jacobian Evaluator::jacobian(Span<const double> theta, Span<float> image) {
   if (!image.empty()) check_image(image);
   move_to(theta);
   const std::shared_ptr<RenderedJacobian> data = new_jacobian(theta);
-  if (row_pool_ == nullptr || !row_pool_->is_here())
-    row_pool_ = std::make_shared<RowStoragePool>(grid_, row_planes_ * channels_);
-  data->rows = row_pool_->take();
+  if (row_pool_ == nullptr || !row_pool_->is_here()) row_pool_ = std::make_shared<RowStoragePool>();
+  data->rows = row_pool_->take([&] { return std::make_unique<RowStorage>(grid_, row_planes_ * channels_); });
   draw_rows(image, *data->rows);
   return Jacobian(data);
 }
