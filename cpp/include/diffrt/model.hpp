@@ -123,6 +123,7 @@ class DIFFRT_API BoundModel {
   const std::string& name() const;
   const std::vector<ParameterBlock>& blocks() const;  // of theta, by argument
   std::size_t parameters() const;                     // P
+  bool is_image() const;                              // else a range
   int height() const;                                 // of a range 1
   int width() const;
   int channels() const;        // numbers of an item, C

@@ -40,6 +40,7 @@ BoundModel& BoundModel::operator=(BoundModel&&) noexcept = default;
 const std::string& BoundModel::name() const { return evaluator_->description().name; }
 const std::vector<ParameterBlock>& BoundModel::blocks() const { return evaluator_->layout().blocks(); }
 std::size_t BoundModel::parameters() const { return evaluator_->layout().size(); }
+bool BoundModel::is_image() const { return evaluator_->domain().image; }
 int BoundModel::height() const { return evaluator_->domain().height; }
 int BoundModel::width() const { return evaluator_->domain().width; }
 int BoundModel::channels() const { return evaluator_->outputs(); }

@@ -16,7 +16,10 @@ class PairSums {
   void begin(const Layout& layout);
   // The block of nodes a <= b, row-major, width(a) x width(b). Where a == b both triangles are to be filled.
   // Valid until the next is asked for.
-  double* block(std::size_t a, std::size_t b) { return values_.data() + entries_[find(a, b)].place; }
+  double* block(std::size_t a, std::size_t b) {
+    const std::size_t entry = find(a, b);  // makes room
+    return values_.data() + entries_[entry].place;
+  }
   // Of poses, from their tangent to theta's numbers.
   void move_poses(Span<const double> theta);
   // Both triangles.

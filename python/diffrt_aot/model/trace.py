@@ -38,6 +38,7 @@ RESERVED = frozenset(
         "out",
         "device",
         "threads",
+        "dense_limit",
         "theta0",
         "prior",
         "bounds",
