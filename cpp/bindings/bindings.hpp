@@ -20,6 +20,7 @@ void bind_errors(py::module_& module);
 void bind_foreign_array(py::module_& module);
 void bind_info(py::module_& module);
 void bind_jacobian(py::module_& module);
+void bind_model(py::module_& module);
 void bind_model_file(py::module_& module);
 void bind_normal_matrix(py::module_& module);
 void bind_renderer(py::module_& module);

@@ -18,10 +18,12 @@ py::array dense(const std::shared_ptr<Jacobian>& J) {
   const auto size = static_cast<py::ssize_t>(sizeof(float));
   std::vector<py::ssize_t> shape = {H, W, P}, strides = {W * size, size, H * W * size};
   if (C > 1) shape = {H, W, C, P}, strides = {W * size, size, P * H * W * size, H * W * size};
-  if (const float* planes = J->dense_planes()) {
+  if (const DensePlanes planes = J->dense_planes(); planes.data != nullptr) {
+    strides = {planes.row_stride * size, size, planes.plane_stride * size};
+    if (C > 1) strides.insert(strides.begin() + 2, P * planes.plane_stride * size);
     const py::capsule keep(new std::shared_ptr<Jacobian>(J),
                            [](void* p) { delete static_cast<std::shared_ptr<Jacobian>*>(p); });
-    py::array view(py::dtype::of<float>(), shape, strides, planes, keep);
+    py::array view(py::dtype::of<float>(), shape, strides, planes.data, keep);
     // The storage is used again, and remembers which tiles are zero: nobody else may write there.
     view.attr("setflags")(py::arg("write") = false);
     return view;

@@ -10,6 +10,7 @@ PYBIND11_MODULE(_core_of_main_interpreter, module) {
   diffrt::bindings::bind_info(module);
   diffrt::bindings::bind_jacobian(module);
   diffrt::bindings::bind_model_file(module);
+  diffrt::bindings::bind_model(module);
   diffrt::bindings::bind_normal_matrix(module);
   diffrt::bindings::bind_renderer(module);
   diffrt::bindings::bind_uncertainty(module);

@@ -1,11 +1,10 @@
-#include <cstdlib>
 #include <memory>
-#include <new>
 #include <optional>
 
 #include "driver_call.hpp"
+#include "fitting.hpp"
 #include "foreign_array.hpp"
-#include "memory_pool.hpp"
+#include "image_memory.hpp"
 #include "normal_matrix.hpp"
 #include "turns.hpp"
 
@@ -111,29 +110,11 @@ Output output_of(const std::string& text) {
   throw ArgumentError("output: unknown name '" + text + "'. Valid: " + names + ".");
 }
 
-Loss loss_of(const std::tuple<int, double, double>& loss) {
-  const auto& [kind, scale, alpha] = loss;
-  return {static_cast<Loss::Kind>(kind), scale, alpha};
-}
-
 BoundaryRule rule_of(const std::string& name) {
   if (name == "blend") return BoundaryRule::blend;
   if (name == "foreground") return BoundaryRule::foreground;
   if (name == "none") return BoundaryRule::none;
   throw ArgumentError("rules: unknown rule '" + name + "'; choose from blend, foreground, none");
-}
-
-struct FreeMemory {
-  void operator()(float* memory) const { std::free(memory); }
-};
-using ImageMemory = std::unique_ptr<float[], FreeMemory>;
-
-// Aligned to a cache line: what is stored of a tile's row is then one line, and not parts of two.
-ImageMemory new_memory(std::size_t count) {
-  constexpr std::size_t line = 64;
-  void* memory = std::aligned_alloc(line, (count * sizeof(float) + line - 1) / line * line);
-  if (memory == nullptr) throw std::bad_alloc();
-  return ImageMemory(static_cast<float*>(memory));
 }
 
 // A Renderer that one Python thread uses at a time: calls let go of the interpreter's lock while they
@@ -320,43 +301,6 @@ py::tuple cost(LockedRenderer& self, const py::object& theta, const py::object& 
   return py::make_tuple(result.cost, result.count);
 }
 
-// Between steps the interpreter gets a turn: pending signals, and the user's callback. Ctrl-C, in either,
-// ends the fit with the best so far; any other exception passes through.
-bool between_steps(const py::object& callback, const StepRecord& record, Span<const double> theta) {
-  const WithGil with;
-  try {
-    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-    if (callback.is_none()) return true;
-    const py::array_t<double> best(static_cast<py::ssize_t>(theta.size()), theta.data());
-    const py::tuple arguments =
-        py::make_tuple(record.step, record.cost, record.count, record.gradient_norm, record.step_norm,
-                       record.lambda, record.gain_ratio, record.accepted, record.seconds, record.level, best);
-    PyObject* const given =
-        stopping_at_exit([&] { return PyObject_CallObject(callback.ptr(), arguments.ptr()); });
-    if (given == nullptr) throw py::error_already_set();
-    const auto answer = py::reinterpret_steal<py::object>(given);
-    return answer.is_none() || answer.cast<bool>();
-  } catch (py::error_already_set& error) {
-    if (!error.matches(PyExc_KeyboardInterrupt)) throw;
-    return false;
-  }
-}
-
-py::dict result_dict(SolveResult&& result) {
-  const auto P = static_cast<py::ssize_t>(result.theta.size());
-  py::list history;
-  for (const StepRecord& r : result.history) {
-    history.append(py::make_tuple(r.step, r.cost, r.count, r.gradient_norm, r.step_norm, r.lambda,
-                                  r.gain_ratio, r.accepted, r.seconds, r.level));
-  }
-  return py::dict("theta"_a = to_array(std::move(result.theta), {P}), "cost"_a = result.cost,
-                  "data_cost"_a = result.data_cost, "count"_a = result.count,
-                  "status"_a = name(result.status), "steps"_a = result.steps, "history"_a = history,
-                  "H"_a = sparse_arrays(result.H_sparse), "held"_a = result.held,
-                  "uncertainty"_a = std::const_pointer_cast<Uncertainty>(result.uncertainty),
-                  "unseen"_a = result.unseen);
-}
-
 py::dict fit_image(LockedRenderer& self, const py::object& observed, const py::object& weights,
                    const std::tuple<int, double, double>& loss, const py::object& theta0, bool gauss_newton,
                    std::size_t max_steps, double gradient_tolerance, double step_tolerance,
@@ -367,22 +311,9 @@ py::dict fit_image(LockedRenderer& self, const py::object& observed, const py::o
   const DoubleArray values = theta_of(theta0);
   const Span<const double> in = bindings::span_of(values);
   const Observation observation = observation_of(self.get(), observed, weights);
-  SolveOptions options;
-  options.method = gauss_newton ? Method::gauss_newton : Method::levenberg_marquardt;
-  options.max_steps = max_steps;
-  options.gradient_tolerance = gradient_tolerance;
-  options.step_tolerance = step_tolerance;
-  options.cost_tolerance = cost_tolerance;
-  options.initial_damping = initial_damping;
-  const auto& [indices, means, sigmas] = priors;
-  for (py::ssize_t k = 0; k < indices.size(); ++k)
-    options.priors.push_back(
-        {static_cast<std::size_t>(indices.data()[k]), means.data()[k], sigmas.data()[k]});
-  options.lower.assign(lower.data(), lower.data() + lower.size());
-  options.upper.assign(upper.data(), upper.data() + upper.size());
-  options.uncertainty = uncertainty;
-  options.deferred = true;
-  options.dense_limit = dense_limit;
+  SolveOptions options =
+      solve_options(gauss_newton, max_steps, gradient_tolerance, step_tolerance, cost_tolerance,
+                    initial_damping, priors, lower, upper, uncertainty, dense_limit);
   const Loss robust = loss_of(loss);
   return result_dict([&] {
     const WithoutGil without;

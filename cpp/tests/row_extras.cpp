@@ -5,14 +5,14 @@
 
 #include "diffrt/diffrt.hpp"
 #include "linearized_scene.hpp"
-#include "renderer/jacobian_data.hpp"
+#include "renderer/rendered_jacobian.hpp"
 
 using namespace diffrt;
 
 namespace {
 
 struct MadeUpRows {
-  std::shared_ptr<JacobianData> data = std::make_shared<JacobianData>();
+  std::shared_ptr<RenderedJacobian> data = std::make_shared<RenderedJacobian>();
   Eigen::MatrixXd dense;  // rows pixel * channels + channel
 };
 
@@ -25,8 +25,8 @@ MadeUpRows make_up(bool free_intrinsics, int channels, double extras_per_pixel, 
     return static_cast<float>(static_cast<double>(random()) / static_cast<double>(random.max()) - 0.5);
   };
   MadeUpRows made;
-  JacobianData& d = *made.data;
-  d.grid = renderer::TileGrid(width, height);
+  RenderedJacobian& d = *made.data;
+  d.set_grid(renderer::TileGrid(width, height));
   d.channels = channels;
   d.camera_slots = scene.camera_slots();
   d.planes = 9 + d.camera_slots;

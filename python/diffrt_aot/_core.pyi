@@ -105,6 +105,57 @@ class Module:
     def target(self) -> str: ...
     def bytes(self) -> bytes: ...
 
+class BoundModel:
+    def __init__(
+        self,
+        model: Model,
+        shape: list[int],
+        arrays: dict[str, npt.NDArray[Any]],
+        rows: list[tuple[str, int]],
+        threads: int,
+        dense_limit: int,
+    ) -> None: ...
+    def value(self, theta: _Doubles) -> npt.NDArray[np.float32]: ...
+    def jacobian(self, theta: _Doubles) -> tuple[npt.NDArray[np.float32], Jacobian]: ...
+    def multiply(self, theta: _Doubles, seeds: _Doubles) -> tuple[npt.NDArray[np.float32], _Doubles]: ...
+    def multiply_transposed(self, theta: _Doubles, w: _Doubles) -> tuple[npt.NDArray[np.float32], _Doubles]: ...
+    def normal_equations(
+        self, theta: _Doubles, observed: npt.NDArray[Any] | None, weights: npt.NDArray[Any] | None, loss: _Loss
+    ) -> tuple[NormalMatrix, _Doubles, float, int]: ...
+    def cost(
+        self, theta: _Doubles, observed: npt.NDArray[Any] | None, weights: npt.NDArray[Any] | None, loss: _Loss
+    ) -> tuple[float, int]: ...
+    def fit(
+        self,
+        observed: npt.NDArray[Any] | None,
+        weights: npt.NDArray[Any] | None,
+        loss: _Loss,
+        theta0: _Doubles,
+        gauss_newton: bool,
+        max_steps: int,
+        gradient_tolerance: float,
+        step_tolerance: float,
+        cost_tolerance: float,
+        initial_damping: float,
+        priors: tuple[_Doubles, _Doubles, _Doubles],
+        lower: _Doubles,
+        upper: _Doubles,
+        callback: Callable[..., bool | None] | None,
+        uncertainty: bool,
+        dense_limit: int,
+    ) -> dict[str, Any]: ...
+    def blocks(self) -> list[tuple[str, int, int, bool]]: ...
+    @property
+    def shape(self) -> tuple[int, int, int]: ...
+    @property
+    def domain_axes(self) -> int: ...
+    @property
+    def device(self) -> str: ...
+    @property
+    def threads(self) -> int: ...
+    @property
+    def dense_limit(self) -> int: ...
+
 class Renderer:
     def __init__(
         self,

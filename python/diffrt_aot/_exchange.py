@@ -19,7 +19,7 @@ _CUDA, _CUDA_MANAGED = 2, 13
 _NAMES = {2: "a CUDA device", 4: "an OpenCL device", 7: "a Vulkan device", 8: "a Metal device", 10: "a ROCm device"}
 
 
-def exchanged(name: str, value: Any, core: _core.Renderer) -> Any:
+def exchanged(name: str, value: Any, core: _core.Renderer | _core.BoundModel) -> Any:
     """Return a view of an array that another library holds; anything else as it is.
 
     In the host's memory it is one of NumPy's; on the renderer's own CUDA device an array as the core takes it, which
@@ -33,7 +33,7 @@ def exchanged(name: str, value: Any, core: _core.Renderer) -> Any:
         return value
     if hasattr(value, "__dlpack__") and hasattr(value, "__dlpack_device__"):
         kind, index = (int(number) for number in value.__dlpack_device__())
-        if kind in (_CUDA, _CUDA_MANAGED) and core.device.startswith("cuda:"):
+        if kind in (_CUDA, _CUDA_MANAGED) and isinstance(core, _core.Renderer) and core.device.startswith("cuda:"):
             return _from_dlpack(name, value, index, core)
         if kind not in _HOST:
             where = _NAMES.get(kind, f"a device of DLPack's kind {kind}")
@@ -45,7 +45,7 @@ def exchanged(name: str, value: Any, core: _core.Renderer) -> Any:
     interface = getattr(value, "__cuda_array_interface__", None)
     if interface is None:
         return value
-    if not core.device.startswith("cuda:"):
+    if not isinstance(core, _core.Renderer) or not core.device.startswith("cuda:"):
         raise _elsewhere(name, _NAMES[_CUDA], core)
     return _from_interface(name, interface, core)
 
@@ -71,9 +71,10 @@ def stream_handle(stream: Any) -> int:
     return int(stream) or 1
 
 
-def _elsewhere(name: str, where: str, core: _core.Renderer) -> InvalidTypeError:
+def _elsewhere(name: str, where: str, core: _core.Renderer | _core.BoundModel) -> InvalidTypeError:
+    who = "renderer" if isinstance(core, _core.Renderer) else "model"
     return InvalidTypeError(
-        f"{name}: lies on {where}, and the renderer works on {core.device}; copy it to the host first "
+        f"{name}: lies on {where}, and the {who} works on {core.device}; copy it to the host first "
         f"({name}.cpu(), np.asarray({name}))"
     )
 

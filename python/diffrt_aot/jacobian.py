@@ -1,4 +1,4 @@
-"""The Jacobian of a rendered image: stored by local rows, dense or sparse on demand."""
+"""The Jacobian of a rendered image, or of a model's outputs: stored by local rows, dense or sparse on demand."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ class Jacobian:
     """The derivative of an image by theta: a linear map from (P,) to images.
 
     A pixel depends on the primitive that it sees and on the camera, so a row is stored as that primitive's id and
-    a few partials, and neither storage nor products grow with P. Rows of pixels that see nothing are zero.
+    a few partials, and neither storage nor products grow with P. Rows of pixels that see nothing are zero. Of a model's
+    outputs it is the same, with items in place of pixels, and rows of tables in place of primitives.
 
-    shape   (H, W, P), or (H, W, C, P) for C channels: that of `dense()`
+    shape   (H, W, P), or (H, W, C, P) for C channels: that of `dense()`; of a model that of its outputs, and P
     """
 
     # Products with arrays are this class's: NumPy is not to take J for an array of objects.
     __array_ufunc__ = None
 
-    def __init__(self, core: _core.Jacobian) -> None:
+    def __init__(self, core: _core.Jacobian, image_shape: tuple[int, ...] | None = None) -> None:
         if not isinstance(core, _core.Jacobian):
             raise InvalidTypeError(f"Jacobian: is made by Renderer.jacobian, not of {describe(core)}")
         self._core = core
+        channels = (core.channels,) if core.channels > 1 else ()
+        self._image_shape = (core.height, core.width, *channels) if image_shape is None else image_shape
 
     @property
     def shape(self) -> tuple[int, ...]:
         """(H, W, P), or (H, W, C, P) for C channels."""
-        core = self._core
-        channels = (core.channels,) if core.channels > 1 else ()
-        return (core.height, core.width, *channels, core.parameters)
+        return (*self._image_shape, self._core.parameters)
 
     @property
     def T(self) -> TransposedJacobian:
@@ -54,14 +55,16 @@ class Jacobian:
     def dense(self) -> Any:
         """Return the columns as an array (H, W, P), or (H, W, C, P) for C channels, float32.
 
-        For a scene of one primitive this is a read-only view of the stored planes and costs nothing; else it
-        takes P images of memory. `dense()[..., k]` is a contiguous image for each parameter.
+        For a scene of one primitive, or a model without tables and poses, this is a read-only view of the stored planes
+        and costs nothing; else it takes P images of memory. `dense()[..., k]` is a contiguous image for each parameter.
 
         Of `Renderer.jacobian(on_device=True)` it is a DeviceArray, made on the device. For a scene of one primitive
         that is J's own memory: what is written there changes J. All else of J is the host's: the rows come down when
         they are first asked for.
         """
-        return DeviceArray(self._core.dense_on_device()) if self._core.on_device else self._core.dense()
+        if self._core.on_device:
+            return DeviceArray(self._core.dense_on_device())
+        return self._core.dense().reshape(self.shape)
 
     def to_scipy(self) -> Any:
         """Return a scipy.sparse.csr_array (H*W*C, P), float32, of the stored rows."""
@@ -80,8 +83,8 @@ class Jacobian:
                 f"J @ v: v has shape {vectors.shape}, expected ({self.shape[-1]},), one number per parameter"
             )
         if vectors.ndim == 1:
-            return self._core.multiply(vectors)
-        images = [self._core.multiply(np.ascontiguousarray(column)) for column in vectors.T]
+            return self._core.multiply(vectors).reshape(self._image_shape)
+        images = [self._core.multiply(np.ascontiguousarray(column)).reshape(self._image_shape) for column in vectors.T]
         return np.stack(images, axis=-1) if images else np.zeros((*self.shape[:-1], 0))
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:

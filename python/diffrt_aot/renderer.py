@@ -24,8 +24,8 @@ from .sparse import CompressedRows
 
 Image = npt.NDArray[np.float32]
 DENSE_LIMIT = 1000
-_MAX_THREADS, _LONGEST_NAME = 1024, 60
-_MOST_PARAMETERS = 2**31 - 1
+MAX_THREADS, MAX_PARAMETERS = 1024, 2**31 - 1
+_LONGEST_NAME = 60
 _RULES = ("blend", "foreground", "none")
 _NO_LOSS = (0, 1.0, 0.0)
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -123,8 +123,8 @@ class Renderer:
             example = '{"ball": "none"}'
             raise InvalidTypeError(f"rules: must map names of shapes to rules, as {example}, got {describe(rules)}")
         if threads is not None:
-            threads = whole_number("threads", threads, 1, _MAX_THREADS, advice=", or None for all")
-        self._dense_limit = whole_number("dense_limit", dense_limit, 0, _MOST_PARAMETERS)
+            threads = whole_number("threads", threads, 1, MAX_THREADS, advice=", or None for all")
+        self._dense_limit = whole_number("dense_limit", dense_limit, 0, MAX_PARAMETERS)
         self._scene = scene
         self._free = check_free_names(scene, free)
         self._outputs = output_names(output)
@@ -347,7 +347,9 @@ def _backgrounds(background: float | Sequence[float | None] | None, outputs: tup
     return result
 
 
-def image_argument(name: str, value: Any, core: _core.Renderer) -> npt.NDArray[Any] | _core.ForeignArray:
+def image_argument(
+    name: str, value: Any, core: _core.Renderer | _core.BoundModel
+) -> npt.NDArray[Any] | _core.ForeignArray:
     """Return an image argument as the core reads it: float32 or float64, any strides, not copied unless it must be."""
     if type(value) is np.ndarray and value.dtype in _FLOATS:
         return value

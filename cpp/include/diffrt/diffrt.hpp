@@ -10,6 +10,7 @@
 #include "diffrt/jacobian.hpp"
 #include "diffrt/least_squares.hpp"
 #include "diffrt/loss.hpp"
+#include "diffrt/model.hpp"
 #include "diffrt/module.hpp"
 #include "diffrt/observation.hpp"
 #include "diffrt/renderer.hpp"

@@ -1,4 +1,4 @@
-// The Jacobian of a rendered image, stored by local rows.
+// The Jacobian of a rendered image, or of a model's outputs, stored by local rows.
 //
 // A pixel depends on the primitive that it sees, by its slots (4 numbers for a sphere or a plane, 6 for a
 // rigid mesh, 9 for a triangle whose vertices are free), and on the camera's intrinsics. A row is (primitive
@@ -19,6 +19,13 @@ namespace diffrt {
 
 class JacobianData;  // internal
 
+// Columns of J where they are stored: plane c * P + p begins plane_stride numbers after the one before, and
+// its rows are row_stride apart.
+struct DensePlanes {
+  const float* data = nullptr;  // null: there are none
+  std::ptrdiff_t row_stride = 0, plane_stride = 0;
+};
+
 class DIFFRT_API Jacobian {
  public:
   Jacobian() = default;
@@ -34,9 +41,9 @@ class DIFFRT_API Jacobian {
   // out (P) = J' w, w [H, W, C].
   void multiply_transposed(Span<const double> w, Span<double> out) const;
 
-  // If the rows are stored as dense columns already (a scene of one primitive), the address of the first of C
-  // * P planes [H, W], plane c * P + p, which lives as long as any copy of this Jacobian; else null.
-  const float* dense_planes() const;
+  // If the rows are stored as dense columns already (a scene of one primitive, a model without tables and
+  // poses), where they are; they live as long as any copy of this Jacobian.
+  DensePlanes dense_planes() const;
   // out: C * P planes [H, W], plane c * P + p.
   void to_dense(Span<float> out) const;
 
@@ -57,7 +64,7 @@ class DIFFRT_API Jacobian {
 
   // Which primitive each pixel sees, [H, W]: spheres first, then planes, then the faces of each mesh, in the
   // order of the scene; -1 the background. Where a silhouette crosses a pixel whose centre sees nothing, one
-  // that the pixel depends on.
+  // that the pixel depends on. Of a model there are none.
   Span<const std::int32_t> primitive_ids() const;
 
  private:

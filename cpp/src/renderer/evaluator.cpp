@@ -127,17 +127,16 @@ void Evaluator::render(Span<const double> theta, Span<float> image) {
 Jacobian Evaluator::jacobian(Span<const double> theta, Span<float> image) {
   if (!image.empty()) check_image(image);
   move_to(theta);
-  const std::shared_ptr<JacobianData> data = new_jacobian(theta);
-  if (row_pool_ == nullptr || !row_pool_->is_here())
-    row_pool_ = std::make_shared<RowStoragePool>(grid_, row_planes_ * channels_);
-  data->rows = row_pool_->take();
+  const std::shared_ptr<RenderedJacobian> data = new_jacobian(theta);
+  if (row_pool_ == nullptr || !row_pool_->is_here()) row_pool_ = std::make_shared<RowStoragePool>();
+  data->rows = row_pool_->take([&] { return std::make_unique<RowStorage>(grid_, row_planes_ * channels_); });
   draw_rows(image, *data->rows);
   return Jacobian(data);
 }
 
-std::shared_ptr<JacobianData> Evaluator::new_jacobian(Span<const double> theta) {
-  auto data = std::make_shared<JacobianData>();
-  data->grid = grid_;
+std::shared_ptr<RenderedJacobian> Evaluator::new_jacobian(Span<const double> theta) {
+  auto data = std::make_shared<RenderedJacobian>();
+  data->set_grid(grid_);
   data->channels = channels_;
   data->planes = row_planes_;
   data->parameters = parameters_.size();
@@ -156,7 +155,7 @@ DeviceArray Evaluator::render_on_device(Span<const double> theta) {
 
 Jacobian Evaluator::jacobian_on_device(Span<const double> theta, DeviceArray* image) {
   move_to(theta);
-  const std::shared_ptr<JacobianData> data = new_jacobian(theta);
+  const std::shared_ptr<RenderedJacobian> data = new_jacobian(theta);
   data->elsewhere = draw_rows_on_device(image);
   return Jacobian(data);
 }

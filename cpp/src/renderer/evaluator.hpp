@@ -8,7 +8,7 @@
 
 #include "renderer/assembly.hpp"
 #include "renderer/groups.hpp"
-#include "renderer/jacobian_data.hpp"
+#include "renderer/rendered_jacobian.hpp"
 #include "renderer/kernel_loss.hpp"
 #include "renderer/outputs.hpp"
 #include "runtime/device.hpp"
@@ -127,7 +127,7 @@ class Evaluator {
   // The sums of the last products, and with them g.
   void assemble_at(SparseMatrix& H, std::vector<double>& g);
   void check_view(const char* name, const ImageView& view, bool one_channel_for_all) const;
-  std::shared_ptr<JacobianData> new_jacobian(Span<const double> theta);
+  std::shared_ptr<RenderedJacobian> new_jacobian(Span<const double> theta);
   static void report(const Totals& totals, NormalEquations& result);
 
   std::vector<Eigen::Vector3d> pivots_;

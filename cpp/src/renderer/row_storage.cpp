@@ -29,29 +29,4 @@ RowStorage::RowStorage(const TileGrid& grid, int planes_in_all)
   std::fill_n(ids.data(), ids.size(), -1);
 }
 
-std::shared_ptr<RowStorage> RowStoragePool::take() {
-  std::unique_ptr<RowStorage> storage;
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (!idle_.empty()) {
-      storage = std::move(idle_.back());
-      idle_.pop_back();
-    }
-  }
-  if (storage == nullptr) storage = std::make_unique<RowStorage>(grid_, planes_);
-  const std::weak_ptr<RowStoragePool> pool = weak_from_this();
-  return std::shared_ptr<RowStorage>(storage.release(), [pool](RowStorage* used) {
-    std::unique_ptr<RowStorage> owned(used);
-    if (const std::shared_ptr<RowStoragePool> home = pool.lock()) home->give_back(std::move(owned));
-  });
-}
-
-void RowStoragePool::give_back(std::unique_ptr<RowStorage> storage) {
-  if (!is_here()) return;
-  // Two suffice: a loop that binds the next result to the same names holds the last one while it computes the
-  // next.
-  const std::lock_guard<std::mutex> lock(mutex_);
-  if (idle_.size() < 2) idle_.push_back(std::move(storage));
-}
-
 }  // namespace diffrt::renderer

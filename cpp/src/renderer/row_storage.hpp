@@ -9,11 +9,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include "renderer/tiles.hpp"
-#include "runtime/fork.hpp"
+#include "runtime/recycling_pool.hpp"
 
 namespace diffrt::renderer {
 
@@ -81,22 +80,6 @@ struct RowStorage {
   std::vector<RowExtras> extras;      // per tile
 };
 
-// Gives out storage, and takes it back when the last copy of a Jacobian goes, from whichever thread.
-class RowStoragePool : public std::enable_shared_from_this<RowStoragePool> {
- public:
-  RowStoragePool(const TileGrid& grid, int planes_in_all) : grid_(grid), planes_(planes_in_all) {}
-  std::shared_ptr<RowStorage> take();
-  // A child that fork() made needs one of its own: another thread may have been here.
-  bool is_here() const { return generation_ == runtime::process_generation(); }
-
- private:
-  void give_back(std::unique_ptr<RowStorage> storage);
-
-  TileGrid grid_;
-  int planes_;
-  const int generation_ = runtime::process_generation();
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<RowStorage>> idle_;
-};
+using RowStoragePool = runtime::RecyclingPool<RowStorage>;
 
 }  // namespace diffrt::renderer

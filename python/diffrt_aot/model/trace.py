@@ -47,6 +47,7 @@ RESERVED = frozenset(
         "out",
         "device",
         "threads",
+        "dense_limit",
         "theta0",
         "prior",
         "bounds",

@@ -39,7 +39,7 @@ struct Blocks {
   }
 };
 
-DeviceArray as_columns(std::shared_ptr<const Result> memory, const JacobianData& data) {
+DeviceArray as_columns(std::shared_ptr<const Result> memory, const RenderedJacobian& data) {
   const std::int64_t H = data.grid.height, W = data.grid.width, C = data.channels,
                      P = static_cast<std::int64_t>(data.parameters);
   if (C == 1) return {std::move(memory), {H, W, P}, {W, 1, H * W}};
@@ -86,7 +86,7 @@ void DeviceRows::fetch(RowStorage& storage) const {
   unpack_extras(grid_, numbers.data(), values.data(), row_count_, row_capacity_, size_, storage);
 }
 
-DeviceArray DeviceRows::dense(const JacobianData& data) const {
+DeviceArray DeviceRows::dense(const RenderedJacobian& data) const {
   if (data.dense) return as_columns(memory_, data);
   const std::size_t pixels = data.pixels(),
                     count = pixels * static_cast<std::size_t>(data.channels) * data.parameters;

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "renderer/device/results.hpp"
-#include "renderer/jacobian_data.hpp"
+#include "renderer/rendered_jacobian.hpp"
 
 namespace diffrt::renderer::gpu {
 
@@ -26,7 +26,7 @@ class DeviceRows : public RowsElsewhere {
 
   void fetch(RowStorage& storage) const override;
   void check_usable() const override { memory_->device().check_usable(); }
-  DeviceArray dense(const JacobianData& data) const override;
+  DeviceArray dense(const RenderedJacobian& data) const override;
 
  private:
   struct Part {

@@ -1,17 +1,17 @@
-// What a Jacobian holds: its rows, and the linearization that takes their slots to theta.
+// The Jacobian of a rendered image: its rows, and the linearization that takes their slots to theta.
 #pragma once
 
 #include <atomic>
 #include <memory>
 #include <mutex>
 
-#include "diffrt/device_array.hpp"
+#include "jacobian_data.hpp"
 #include "renderer/linearization.hpp"
 #include "renderer/row_storage.hpp"
 
 namespace diffrt {
 
-class JacobianData;
+class RenderedJacobian;
 
 namespace renderer {
 
@@ -23,17 +23,15 @@ class RowsElsewhere {
   // Throws DeviceError if they cannot be reached any more.
   virtual void check_usable() const = 0;
   // The columns of J, [H, W, P] or [H, W, C, P], there.
-  virtual DeviceArray dense(const JacobianData& data) const = 0;
+  virtual DeviceArray dense(const RenderedJacobian& data) const = 0;
 };
 
 }  // namespace renderer
 
-class JacobianData {
+class RenderedJacobian : public JacobianData {
  public:
   renderer::TileGrid grid{0, 0};
-  int channels = 1;
-  int planes = 0;  // per channel
-  std::size_t parameters = 0;
+  int planes = 0;      // per channel
   bool dense = false;  // whether the planes are the columns of J already: then planes = P
   int camera_slots = 0;
   mutable std::shared_ptr<renderer::RowStorage> rows;
@@ -41,8 +39,19 @@ class JacobianData {
   renderer::Linearization linearization;
   std::shared_ptr<const void> keep_alive;  // the faces that the linearization refers to
 
+  void set_grid(const renderer::TileGrid& size) { grid = size, height = size.height, width = size.width; }
+
+  void multiply(Span<const double> v, Span<double> out) const override;
+  void multiply_transposed(Span<const double> w, Span<double> out) const override;
+  DensePlanes dense_planes() const override;
+  void to_dense(Span<float> out) const override;
+  Jacobian::Sparse to_sparse() const override;
+  bool on_device() const override { return elsewhere != nullptr; }
+  DeviceArray dense_on_device() const override { return elsewhere->dense(*this); }
+  Span<const std::int32_t> primitive_ids() const override;
+
   // Brings the rows to the host, once.
-  const JacobianData& with_rows() const {
+  const RenderedJacobian& with_rows() const {
     if (elsewhere == nullptr || fetched_.load(std::memory_order_acquire)) return *this;
     elsewhere->check_usable();  // in a child that fork() made another thread may have left the lock locked
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -54,9 +63,6 @@ class JacobianData {
     return *this;
   }
 
-  std::size_t pixels() const {
-    return static_cast<std::size_t>(grid.width) * static_cast<std::size_t>(grid.height);
-  }
   const float* plane(int channel, int k) const {
     return rows->planes.get() + (static_cast<std::size_t>(channel * planes + k)) * pixels();
   }

@@ -1,25 +1,14 @@
-#include "diffrt/jacobian.hpp"
+#include "renderer/rendered_jacobian.hpp"
 
 #include <algorithm>
 #include <cstring>
 #include <numeric>
-#include <string>
-
-#include "check_span.hpp"
-#include "diffrt/errors.hpp"
-#include "renderer/jacobian_data.hpp"
 
 namespace diffrt {
 namespace {
 
 using renderer::Block;
 using renderer::GroupLinearization;
-
-// Of a Jacobian that there is.
-const JacobianData& held(const std::shared_ptr<const JacobianData>& data) {
-  if (data == nullptr) throw ArgumentError("Jacobian: is empty; Renderer::jacobian makes one");
-  return *data;
-}
 
 // The group of each id, looked up with the last answer first: neighbouring pixels mostly see the same group.
 class GroupFinder {
@@ -40,7 +29,7 @@ class GroupFinder {
 // One vector of slots per distinct block: rigid meshes have one for all their faces.
 class SlotVectors {
  public:
-  explicit SlotVectors(const JacobianData& data) {
+  explicit SlotVectors(const RenderedJacobian& data) {
     std::size_t size = 0;
     for (const GroupLinearization& group : data.linearization.groups()) {
       const auto slots = static_cast<std::size_t>(renderer::slots_of(group.kind) + data.camera_slots);
@@ -65,7 +54,7 @@ class SlotVectors {
 
 // Calls body(pixel, id, values) for every further entry of a row.
 template <class F>
-void for_each_extra(const JacobianData& data, F&& body) {
+void for_each_extra(const RenderedJacobian& data, F&& body) {
   const auto size = static_cast<std::size_t>(data.channels * data.planes);
   for (const renderer::RowExtras& extras : data.rows->extras) {
     for (std::size_t e = 0; e < extras.count(); ++e) {
@@ -77,7 +66,7 @@ void for_each_extra(const JacobianData& data, F&& body) {
 
 // Calls body(group_index, group, index, block) for every distinct block.
 template <class F>
-void for_each_block(const JacobianData& data, F&& body) {
+void for_each_block(const RenderedJacobian& data, F&& body) {
   Block scratch;
   const auto& groups = data.linearization.groups();
   for (std::size_t g = 0; g < groups.size(); ++g) {
@@ -88,16 +77,9 @@ void for_each_block(const JacobianData& data, F&& body) {
 
 }  // namespace
 
-int Jacobian::height() const { return data_ ? data_->grid.height : 0; }
-int Jacobian::width() const { return data_ ? data_->grid.width : 0; }
-int Jacobian::channels() const { return data_ ? data_->channels : 0; }
-std::size_t Jacobian::parameters() const { return data_ ? data_->parameters : 0; }
-
-void Jacobian::multiply(Span<const double> v, Span<double> out) const {
-  const JacobianData& d = held(data_).with_rows();
+void RenderedJacobian::multiply(Span<const double> v, Span<double> out) const {
+  const RenderedJacobian& d = with_rows();
   const std::size_t pixels = d.pixels();
-  check_span("v", v, d.parameters, "P");
-  check_span("out", out, pixels * static_cast<std::size_t>(d.channels), "H x W x C");
   const auto channels = static_cast<std::size_t>(d.channels);
   std::fill(out.begin(), out.end(), 0.0);
   if (d.dense) {
@@ -147,11 +129,9 @@ void Jacobian::multiply(Span<const double> v, Span<double> out) const {
   });
 }
 
-void Jacobian::multiply_transposed(Span<const double> w, Span<double> out) const {
-  const JacobianData& d = held(data_).with_rows();
+void RenderedJacobian::multiply_transposed(Span<const double> w, Span<double> out) const {
+  const RenderedJacobian& d = with_rows();
   const std::size_t pixels = d.pixels();
-  check_span("w", w, pixels * static_cast<std::size_t>(d.channels), "H x W x C");
-  check_span("out", out, d.parameters, "P");
   const auto channels = static_cast<std::size_t>(d.channels);
   std::fill(out.begin(), out.end(), 0.0);
   if (d.dense) {
@@ -198,16 +178,9 @@ void Jacobian::multiply_transposed(Span<const double> w, Span<double> out) const
   });
 }
 
-bool Jacobian::on_device() const { return data_ && data_->elsewhere != nullptr; }
-
-DeviceArray Jacobian::dense_on_device() const {
-  if (!on_device())
-    throw ArgumentError("J: its rows are on the host; jacobian_on_device() leaves them on the device");
-  return data_->elsewhere->dense(*data_);
-}
-
-const float* Jacobian::dense_planes() const {
-  return held(data_).dense ? data_->with_rows().rows->planes.get() : nullptr;
+DensePlanes RenderedJacobian::dense_planes() const {
+  if (!dense) return {};
+  return {with_rows().rows->planes.get(), width, static_cast<std::ptrdiff_t>(pixels())};
 }
 
 namespace {
@@ -272,7 +245,7 @@ struct ExtraEntry {
   const float* values;
 };
 
-std::vector<ExtraEntry> extras_by_pixel(const JacobianData& d) {
+std::vector<ExtraEntry> extras_by_pixel(const RenderedJacobian& d) {
   std::vector<ExtraEntry> extras;
   for_each_extra(d, [&](std::size_t p, std::int32_t id, const float* values) {
     extras.push_back({p, id, values});
@@ -285,7 +258,7 @@ std::vector<ExtraEntry> extras_by_pixel(const JacobianData& d) {
 // Calls body(pixel, channel, columns, values) for every row that is not empty, pixel by pixel; columns
 // ascend.
 template <class F>
-void for_each_row(const JacobianData& d, F&& body) {
+void for_each_row(const RenderedJacobian& d, F&& body) {
   const std::vector<ExtraEntry> extras = extras_by_pixel(d);
   GroupFinder find(d.linearization.groups());
   Block scratch, scratch_of_merged;
@@ -327,10 +300,9 @@ void for_each_row(const JacobianData& d, F&& body) {
 
 }  // namespace
 
-void Jacobian::to_dense(Span<float> out) const {
-  const JacobianData& d = held(data_).with_rows();
+void RenderedJacobian::to_dense(Span<float> out) const {
+  const RenderedJacobian& d = with_rows();
   const std::size_t pixels = d.pixels();
-  check_span("out", out, pixels * static_cast<std::size_t>(d.channels) * d.parameters, "C x P x H x W");
   if (d.dense) {
     std::memcpy(out.data(), d.rows->planes.get(), out.size() * sizeof(float));
     return;
@@ -346,11 +318,11 @@ void Jacobian::to_dense(Span<float> out) const {
                });
 }
 
-Jacobian::Sparse Jacobian::to_sparse() const {
-  const JacobianData& d = held(data_).with_rows();
+Jacobian::Sparse RenderedJacobian::to_sparse() const {
+  const RenderedJacobian& d = with_rows();
   const std::size_t pixels = d.pixels();
   const auto channels = static_cast<std::size_t>(d.channels);
-  Sparse result;
+  Jacobian::Sparse result;
   result.row_starts.assign(pixels * channels + 1, 0);
   const auto append = [&](std::size_t row, const auto& columns, const auto& values) {
     result.row_starts[row + 1] = static_cast<std::int64_t>(columns.size());
@@ -384,8 +356,8 @@ Jacobian::Sparse Jacobian::to_sparse() const {
   return result;
 }
 
-Span<const std::int32_t> Jacobian::primitive_ids() const {
-  const auto& ids = held(data_).with_rows().rows->ids;
+Span<const std::int32_t> RenderedJacobian::primitive_ids() const {
+  const auto& ids = with_rows().rows->ids;
   return {ids.data(), ids.size()};
 }
 
