@@ -16,6 +16,7 @@
 #include "extent.hpp"
 #include "pyramid.hpp"
 #include "renderer/evaluator.hpp"
+#include "runtime/thread_pool.hpp"
 #include "solver/arguments.hpp"
 #include "sparse.hpp"
 
@@ -436,6 +437,7 @@ SolveResult fit(Renderer& renderer, const Observation& observation, Span<const d
                 const Loss& loss, const SolveOptions& options, int levels) {
   renderer.check(theta0);
   check_levels(levels, renderer.scene().camera);
+  const runtime::StayAwake during_solves(runtime::shared_pool(renderer.threads()));
   ImageProblem problem(renderer, observation, loss);
   if (levels == 1) return checked(problem, solve(problem, theta0, options));
 

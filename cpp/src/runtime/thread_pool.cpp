@@ -27,7 +27,7 @@ PerProcess<SharedPools> shared_pools;
 
 ThreadPool::ThreadPool(int threads) : threads_(std::max(1, threads)) {
   if (threads_ == 1) return;
-  auto team = std::make_unique<ThreadTeam>(threads_);
+  auto team = std::make_unique<ThreadTeam>(threads_, awake_);
   if (team->threads() < threads_) {
     throw ArgumentError("threads: the system starts " + std::to_string(team->threads()) + " of " +
                         std::to_string(threads_) +
@@ -45,7 +45,7 @@ ThreadTeam* ThreadPool::team() noexcept {
   ThreadTeam* team = team_.load(std::memory_order_acquire);
   if (team == nullptr || team->is_here()) return team;
   try {
-    auto own = std::make_unique<ThreadTeam>(threads_);  // with fewer threads, it is slower
+    auto own = std::make_unique<ThreadTeam>(threads_, awake_);  // with fewer threads, it is slower
     if (team_.compare_exchange_strong(team, own.get(), std::memory_order_acq_rel)) team = own.release();
     return team;
   } catch (const std::bad_alloc&) {

@@ -15,6 +15,8 @@ namespace {
 // How long a worker stays awake for the next loop. Longer than the gaps inside one evaluation, shorter than a
 // time slice.
 constexpr auto spin_time = std::chrono::microseconds(60);
+// The same where it is asked to. Others that want the processor get it: who spins yields.
+constexpr auto long_spin_time = std::chrono::milliseconds(3);
 // How long a caller stays awake for the last grains of others. A worker that takes longer was sent away from
 // its processor; a caller that sleeps leaves it its own.
 constexpr auto patience = std::chrono::microseconds(60);
@@ -61,8 +63,9 @@ bool keep_off_this_processor(pthread_t thread, cpu_set_t& allowed) {
 
 }  // namespace
 
-ThreadTeam::ThreadTeam(int threads)
-    : parts_(std::make_unique<Part[]>(static_cast<std::size_t>(threads))),
+ThreadTeam::ThreadTeam(int threads, const std::atomic<int>& awake)
+    : awake_(awake),
+      parts_(std::make_unique<Part[]>(static_cast<std::size_t>(threads))),
       sleepers_(std::make_unique<Sleeper[]>(static_cast<std::size_t>(threads))) {
   workers_.reserve(static_cast<std::size_t>(threads - 1));
   try {
@@ -208,8 +211,9 @@ void ThreadTeam::work(int thread) {
   std::uint64_t last_loop = 0;
   for (;;) {
     bool entered = false;
-    if (!spin(spin_time,
-              [&] { return (entered = enter(last_loop)) || stop_.load(std::memory_order_relaxed); }))
+    const std::chrono::nanoseconds time =
+        awake_.load(std::memory_order_relaxed) > 0 ? long_spin_time : spin_time;
+    if (!spin(time, [&] { return (entered = enter(last_loop)) || stop_.load(std::memory_order_relaxed); }))
       sleep(thread);
     if (stop_) return;
     if (!entered) continue;

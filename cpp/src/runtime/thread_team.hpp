@@ -25,8 +25,8 @@ class ThreadTeam {
  public:
   using Body = void (*)(void*, int, int, int);
 
-  // As many of them as the system starts.
-  explicit ThreadTeam(int threads);
+  // As many of them as the system starts. Where `awake` is not 0, they stay awake for longer.
+  ThreadTeam(int threads, const std::atomic<int>& awake);
   ~ThreadTeam();
   ThreadTeam(const ThreadTeam&) = delete;
   ThreadTeam& operator=(const ThreadTeam&) = delete;
@@ -57,6 +57,7 @@ class ThreadTeam {
   void wake_if_it_pays(Clock::time_point start, int done, int left);
 
   const int generation_ = process_generation();
+  const std::atomic<int>& awake_;
   std::vector<std::thread> workers_;
   std::mutex busy_;  // one loop at a time
 

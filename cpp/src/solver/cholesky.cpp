@@ -334,21 +334,6 @@ void Cholesky::find_places(const Sparse& A) {
   }
 }
 
-// Columns of a child's runs [first, last) that it left. `to`: where its parent has row and column `start`.
-void Cholesky::add_runs(const Panel& child, const double* left, std::size_t first, std::size_t last,
-                        int start, double* to, std::ptrdiff_t stride) const {
-  for (std::size_t across = first; across < last; ++across) {
-    for (int j = runs_[across].first; j < runs_[across].last; ++j) {
-      const double* from = left + j * padded(child.below);
-      double* const __restrict column = to + (j + runs_[across].shift - start) * stride;
-      for (std::size_t down = across; down < child.runs_end; ++down) {
-        const Run run = runs_[down];
-        for (int i = std::max(j, run.first); i < run.last; ++i) column[i + run.shift - start] += from[i];
-      }
-    }
-  }
-}
-
 bool Cholesky::compute(const Sparse& A) {
   // What panels leave for their parents lies on two stacks, by turns: a panel's is put on one, while its
   // children's are taken from the other.
@@ -371,11 +356,13 @@ bool Cholesky::compute(const Sparse& A) {
       return top;
     };
     over_children([&](const Panel& child, const double* left) {
-      add_runs(child, left, child.runs, child.outside, 0, values, stride);
+      arithmetic.add(runs_.data(), child.runs, child.outside, child.runs_end, left, padded(child.below), 0,
+                     values, stride);
     });
     if (!arithmetic.factor(values, panel.width, panel.below, own)) return false;
     tops[1 - turn] = over_children([&](const Panel& child, const double* left) {
-      add_runs(child, left, child.outside, child.runs_end, panel.width, own, own_stride);
+      arithmetic.add(runs_.data(), child.outside, child.runs_end, child.runs_end, left, padded(child.below),
+                     panel.width, own, own_stride);
     });
     open_.resize(open_.size() - count(panel.children));
     tops[turn] += panel.left();

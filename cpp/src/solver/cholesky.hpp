@@ -41,10 +41,6 @@ class Cholesky {
     int stride() const { return padded(width + below); }
     std::size_t left() const { return count(padded(below)) * count(below); }  // numbers for its parent
   };
-  struct Run {  // rows below a panel, [first, last), that follow one another in its parent, too
-    int first, last;
-    int shift;  // to where they are there
-  };
   struct Entry {  // of A
     int from;     // in its values
     int to;       // in its panel's
@@ -55,8 +51,6 @@ class Cholesky {
                    const std::vector<int>& starts, const std::vector<int>& ends);
   void lay_out();
   void find_places(const Sparse& A);
-  void add_runs(const Panel& child, const double* left, std::size_t first, std::size_t last, int start,
-                double* to, std::ptrdiff_t stride) const;
   Block values_of(const Panel& panel) const {
     return {values_.data() + panel.values, panel.width + panel.below, panel.width,
             Eigen::OuterStride<>(panel.stride())};

@@ -113,11 +113,13 @@ void NormalMatrix::grow(const SparseMatrix& given, const std::vector<Triplet>& m
       for (auto k = count(given.row_starts[i]); k < count(given.row_starts[i + 1]); ++k) {
         if (keeps || given.values[k] != 0) line.push_back(given.columns[k]);
       }
-      line.push_back(static_cast<int>(i));
+      const auto add = [&](int column) {  // mostly there
+        const auto at = std::lower_bound(line.begin(), line.end(), column);
+        if (at == line.end() || *at != column) line.insert(at, column);
+      };
+      add(static_cast<int>(i));
       next = std::lower_bound(next, extra.end(), std::pair(static_cast<int>(i), 0));
-      for (; next != extra.end() && next->first == static_cast<int>(i); ++next) line.push_back(next->second);
-      std::sort(line.begin(), line.end());
-      line.erase(std::unique(line.begin(), line.end()), line.end());
+      for (; next != extra.end() && next->first == static_cast<int>(i); ++next) add(next->second);
       std::set_union(line.begin(), line.end(), begin, end, std::back_inserter(columns));
       locate(i, columns.data() + starts.back(), columns.data() + columns.size());
     }

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <limits>
 
+#include <immintrin.h>
+
 #include "runtime/isa.hpp"
 
 namespace diffrt::solver {
@@ -178,6 +180,24 @@ DIFFRT_INLINE void solve_up(const double* panel, int width, int below, double* x
   }
 }
 
+// `add_run(to, from, count)` adds so many numbers.
+template <class AddRun>
+DIFFRT_INLINE void add_columns(const Run* runs, std::size_t first, std::size_t last, std::size_t end,
+                               const double* left, long left_stride, int start, double* to, long stride,
+                               AddRun&& add_run) {
+  for (std::size_t across = first; across < last; ++across) {
+    for (int j = runs[across].first; j < runs[across].last; ++j) {
+      const double* const from = left + j * left_stride;
+      double* const column = to + (j + runs[across].shift - start) * stride;
+      for (std::size_t down = across; down < end; ++down) {
+        const Run run = runs[down];
+        const int begin = down == across ? j : run.first;
+        add_run(column + (begin + run.shift - start), from + begin, run.last - begin);
+      }
+    }
+  }
+}
+
 using Two = double __attribute__((vector_size(16)));
 using Four = double __attribute__((vector_size(32)));
 using Eight = double __attribute__((vector_size(64)));
@@ -193,6 +213,26 @@ DIFFRT_V3 bool factor_v3(double* panel, int width, int below, double* own) {
 }
 DIFFRT_V4 bool factor_v4(double* panel, int width, int below, double* own) {
   return factor<Eight>(panel, width, below, own);
+}
+void add_v2(const Run* runs, std::size_t first, std::size_t last, std::size_t end, const double* left,
+            long left_stride, int start, double* to, long stride) {
+  add_columns(runs, first, last, end, left, left_stride, start, to, stride,
+              [](double* column, const double* from, int count) {
+                for (int i = 0; i < count; ++i) column[i] += from[i];
+              });
+}
+// Most runs are those of one vertex: a masked vector each, and no loop that ends when nobody expects it.
+DIFFRT_V4 void add_v4(const Run* runs, std::size_t first, std::size_t last, std::size_t end,
+                      const double* left, long left_stride, int start, double* to, long stride) {
+  add_columns(runs, first, last, end, left, left_stride, start, to, stride,
+              [](double* column, const double* from, int count) DIFFRT_V4 {
+                for (; count > 0; count -= 8, column += 8, from += 8) {
+                  const auto some = static_cast<__mmask8>(count < 8 ? (1 << count) - 1 : 255);
+                  _mm512_mask_storeu_pd(
+                      column, some,
+                      _mm512_add_pd(_mm512_maskz_loadu_pd(some, column), _mm512_maskz_loadu_pd(some, from)));
+                }
+              });
 }
 void down_v2(const double* panel, int width, int below, double* x) {
   solve_down<Two>(panel, width, below, x);
@@ -216,11 +256,11 @@ DIFFRT_V4 void up_v4(const double* panel, int width, int below, double* x) {
 PanelArithmetic panel_arithmetic() {
   switch (runtime::active_level().name.back()) {
     case '4':
-      return {factor_v4, down_v4, up_v4};
+      return {factor_v4, add_v4, down_v4, up_v4};
     case '3':
-      return {factor_v3, down_v3, up_v3};
+      return {factor_v3, add_v2, down_v3, up_v3};
     default:
-      return {factor_v2, down_v2, up_v2};
+      return {factor_v2, add_v2, down_v2, up_v2};
   }
 }
 
