@@ -104,7 +104,9 @@ class BoundModel:
                 f"seeds: has shape {given.shape}, expected ({self._size},) or ({self._size}, K): a number for each "
                 "parameter"
             )
-        values, products = self._core.multiply(self._theta(theta), given.reshape(self._size, -1))
+        values, products = self._core.multiply(
+            self._theta(theta), given.reshape(self._size, math.prod(given.shape[1:]))
+        )
         return values.reshape(self._shape), products.reshape(*self._shape, *given.shape[1:])
 
     def vjp(self, theta: Any, w: npt.ArrayLike) -> tuple[Image, FloatArray]:
@@ -236,14 +238,18 @@ def rows_of(model: str, declared: Declared, theta: Any) -> dict[str, int]:
     if not tables:
         return {}
     if isinstance(theta, Mapping):
-        return {name: len(_numbers(name, kind, shape, theta[name])) // math.prod(shape) for name, kind, shape in tables if name in theta}
+        return {
+            name: len(_numbers(name, kind, shape, theta[name])) // math.prod(shape)
+            for name, kind, shape in tables
+            if name in theta
+        }
     if len(tables) > 1:
         both = " and ".join(name for name, _, _ in tables)
         raise InvalidValueError(
             f"{model}: how many rows {both} have is not known from a vector: give theta by name, a dict, or bind the "
             f"model, bind({tables[0][0]}=rows, ...)"
         )
-    name, kind, shape = tables[0]
+    name, _, shape = tables[0]
     rest = vector("theta", theta).size - sum(count_of(k, s) for _, k, s in free if k != "free_table")
     if rest < 0 or rest % math.prod(shape):
         counts = ", ".join(f"{n} {count_of(k, s)}{' for each row' if k == 'free_table' else ''}" for n, k, s in free)

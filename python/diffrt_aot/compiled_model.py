@@ -116,9 +116,7 @@ class CompiledModel:
         """Return the outputs at theta, float32: (*shape, *output_shape)."""
         return self._bound(theta, shape, threads, data)(theta)
 
-    def jacobian(
-        self, theta: Any, *, shape: Any, threads: int | None = None, **data: Any
-    ) -> tuple[Image, Jacobian]:
+    def jacobian(self, theta: Any, *, shape: Any, threads: int | None = None, **data: Any) -> tuple[Image, Jacobian]:
         """Return the outputs at theta, and their derivative: BoundModel.jacobian."""
         return self._bound(theta, shape, threads, data).jacobian(theta)
 
@@ -181,7 +179,7 @@ def _array(name: str, kind: str, value: Any) -> npt.NDArray[Any]:
             raise InvalidTypeError(
                 f"{name}: must have an integer type, got {array.dtype}; pass {name}.astype(np.int64)"
             )
-        wanted = np.int32 if array.dtype == np.int32 else np.int64
+        wanted: Any = np.int32 if array.dtype == np.int32 else np.int64
     elif array.dtype.kind not in "fiu":
         raise InvalidTypeError(f"{name}: must hold real numbers, got {describe(value)} (array type {array.dtype})")
     else:

@@ -1,4 +1,4 @@
-"""Fit a scene to an observed image: Levenberg-Marquardt over the free parameters of a renderer."""
+"""Fit a scene, or a model, to what was observed: Levenberg-Marquardt over its free parameters."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ import numpy.typing as npt
 from . import _core, fit_warnings
 from ._arguments import FloatArray, describe, finite_float, flag, real_array, vector, whole_number
 from ._value import ByContent, Lazy, deferred
+from .bound_model import BoundModel
+from .compiled_model import CompiledModel
 from .errors import FitWarning, InvalidTypeError, InvalidValueError, unknown_name
 from .losses import Loss
 from .renderer import DENSE_LIMIT, Renderer, image_argument, loss_argument
@@ -33,6 +35,9 @@ _UNCERTAINTY = (
     "covariance",
     "covariance_sandwich",
 )
+#: What can be fitted.
+Target = Renderer | BoundModel
+
 _PAIRS = {"bounds": "(lower, upper)", "priors": "(mean, sigma)"}
 
 
@@ -90,7 +95,7 @@ class FitResult(Lazy):
     """What a fit found. Two are equal where all that they hold is, `seconds` included.
 
     theta               (P,), relative to the renderer's scene: renderer.render(theta) is the fitted image
-    scene               the fitted scene
+    scene               the fitted scene; of a model there is none
     cost, count         1/2 sum w rho(r^2) with the priors' part, and the number of residuals
     status              why it stopped; str(status) is advice
     steps               trials made, rejected ones and those of coarse levels included
@@ -123,7 +128,7 @@ class FitResult(Lazy):
     """
 
     theta: FloatArray
-    scene: Scene
+    scene: Scene = field(repr=False)
     cost: float
     count: int
     status: Status
@@ -150,9 +155,9 @@ class FitResult(Lazy):
 
 
 def fit(
-    renderer: Renderer,
-    observed: npt.ArrayLike,
-    theta0: npt.ArrayLike | None = None,
+    renderer: Renderer | BoundModel | CompiledModel,
+    observed: npt.ArrayLike | None,
+    theta0: Any = None,
     *,
     weights: npt.ArrayLike | None = None,
     loss: Loss | None = None,
@@ -167,13 +172,16 @@ def fit(
     initial_damping: float = 1e-4,
     levels: int = 1,
     uncertainty: bool = True,
+    **data: Any,
 ) -> FitResult:
-    """Fit the free parameters of a renderer to an observed image.
+    """Fit the free parameters of a renderer to an observed image, or those of a model to what was observed.
 
     Args:
-        renderer: what is fitted; it is left as it is.
-        observed, weights, loss: as in `Renderer.normal_equations`.
-        theta0: (P,), where to start; the renderer's theta0 by default.
+        renderer: what is fitted; it is left as it is. A Renderer, a BoundModel, or a CompiledModel, and then `shape`
+            and its data by name, as `CompiledModel.bind` takes them.
+        observed, weights, loss: as in `Renderer.normal_equations`, `BoundModel.normal_equations`.
+        theta0: (P,), where to start; the renderer's theta0 by default. Of a model it must be given, as a vector or by
+            name, in a dict.
         method: "levenberg-marquardt", or "gauss-newton": plain full steps.
         priors: {free name: (mean, sigma)}: residuals (theta - mean) / sigma, for one or all numbers of a block.
         bounds: {free name: (lower, upper)}, each a number or one per entry; -inf and inf for a free side.
@@ -183,13 +191,14 @@ def fit(
         gradient_tolerance, step_tolerance, cost_tolerance: see the C++ header diffrt/least_squares.hpp for the
             inequalities.
         initial_damping: Levenberg-Marquardt's lambda at the start.
-        levels: coarse to fine, for starts that are many pixels off: first at 1/2^(levels - 1) of the image's size, then
-            at twice that, up to the full size (1: at once). A coarse pixel is the mean, weighted by `weights`, of the
-            pixels of its block that have a value, and weighs the sum of their weights; with fewer than half of them,
-            it has none. Rows and columns that do not fill a block, at the bottom and at the right, are seen at full
-            size only. theta, priors and bounds are those of the full size throughout. The levels share max_steps; a
-            coarse one ends when a step promises no more than an object's motion by a fifth of its pixels, or six have
-            failed. The result is that of the full size. The coarsest image must be at least 8 pixels high and wide.
+        levels: of a renderer: coarse to fine, for starts that are many pixels off: first at 1/2^(levels - 1) of the
+            image's size, then at twice that, up to the full size (1: at once). A coarse pixel is the mean, weighted
+            by `weights`, of the pixels of its block that have a value, and weighs the sum of their weights; with
+            fewer than half of them, it has none. Rows and columns that do not fill a block, at the bottom and at the
+            right, are seen at full size only. theta, priors and bounds are those of the full size throughout. The
+            levels share max_steps; a coarse one ends when a step promises no more than an object's motion by a fifth
+            of its pixels, or six have failed. The result is that of the full size. The coarsest image must be at
+            least 8 pixels high and wide.
         uncertainty: whether the result tells what is determined, and how well. It is computed when it is read, but
             needs an evaluation or a few at the end; False saves those.
 
@@ -202,49 +211,53 @@ def fit(
     Raises:
         InvalidValueError, InvalidTypeError: naming the argument and the likely fix.
     """
-    if not isinstance(renderer, Renderer):
-        raise InvalidTypeError(f"renderer: must be a Renderer, got {describe(renderer)}")
+    target = _target(renderer, theta0, data)
     if not isinstance(method, str) or method not in ("levenberg-marquardt", "gauss-newton"):
         raise InvalidValueError(f'method: must be "levenberg-marquardt" or "gauss-newton", got {describe(method)}')
     if callback is not None and not callable(callback):
         raise InvalidTypeError(f"callback: must be callable, got {describe(callback)}")
     max_steps = whole_number("max_steps", max_steps, 0, _INT_MAX)
     levels = min(whole_number("levels", levels, 1, 2**63, advice=" (1: full size only)"), _INT_MAX)
-    start = renderer.theta0 if theta0 is None else _start(renderer, theta0)
+    start = _start(target, theta0)
     begin = time.perf_counter()
-    lower, upper = _bounds(renderer, bounds)
-    given_weights = None if weights is None else image_argument("weights", weights, renderer._core)
-    seen = fit_warnings.Observed(renderer, image_argument("observed", observed, renderer._core), given_weights)
-    raw = renderer._core.fit(
-        seen.image,
-        given_weights,
-        loss_argument(loss),
-        start,
-        method == "gauss-newton",
-        max_steps,
+    tolerances = (
         finite_float("gradient_tolerance", gradient_tolerance),
         finite_float("step_tolerance", step_tolerance),
         finite_float("cost_tolerance", cost_tolerance),
         finite_float("initial_damping", initial_damping),
-        _priors(renderer, priors),
-        lower,
-        upper,
-        None if callback is None else lambda *record: _answer(callback(StepRecord(*record))),
-        levels,
-        flag("uncertainty", uncertainty),
-        max(renderer.dense_limit, DENSE_LIMIT),
     )
+    solve: tuple[Any, ...] = (
+        loss_argument(loss),
+        start,
+        method == "gauss-newton",
+        max_steps,
+        *tolerances,
+        _priors(target, priors),
+        *_bounds(target, bounds),
+        None if callback is None else lambda *record: _answer(callback(StepRecord(*record))),
+    )
+    uncertain: tuple[Any, ...] = (flag("uncertainty", uncertainty), max(target.dense_limit, DENSE_LIMIT))
+    told: list[str] = []
+    if isinstance(target, BoundModel):
+        if levels != 1:
+            raise InvalidValueError("levels: are of images that a renderer makes; a model is fitted at full size alone")
+        raw = target._core.fit(*target._observation(observed, weights), *solve, *uncertain)
+    else:
+        given_weights = None if weights is None else image_argument("weights", weights, target._core)
+        seen = fit_warnings.Observed(target, image_argument("observed", observed, target._core), given_weights)
+        arguments: list[Any] = [seen.image, given_weights, *solve, levels, *uncertain]
+        raw = target._core.fit(*arguments)
+        told = fit_warnings.of_fit(target, start, raw["theta"], seen, loss, raw["data_cost"], raw["count"])
+        if raw["status"] != Status.NOT_SEEN.value:  # which says it of all
+            told += fit_warnings.of_unseen(target, raw["unseen"])
     theta = raw["theta"]
     row_starts, columns, values = raw["H"]
     H = CompressedRows(row_starts, columns, values, (theta.size, theta.size))
-    told = fit_warnings.of_fit(renderer, start, theta, seen, loss, raw["data_cost"], raw["count"])
-    if raw["status"] != Status.NOT_SEEN.value:  # which says it of all
-        told += fit_warnings.of_unseen(renderer, raw["unseen"])
     for text in told:
         warnings.warn(text, FitWarning, stacklevel=2)
     return FitResult(
         theta=theta,
-        scene=deferred(lambda: renderer.scene_at(theta)),
+        scene=deferred(lambda: _scene(target, theta)),
         cost=raw["cost"],
         count=raw["count"],
         status=Status(raw["status"]),
@@ -253,29 +266,31 @@ def fit(
         seconds=time.perf_counter() - begin,
         warnings=told,
         H_rows=H,
-        H=_dense(renderer, "H", "H_rows or H_sparse", H.dense),
-        **_of_uncertainty(renderer, raw["uncertainty"], uncertainty, H),
+        H=_dense(target, "H", "H_rows or H_sparse", H.dense),
+        **_of_uncertainty(target, raw["uncertainty"], uncertainty, H),
     )
 
 
-def _dense(renderer: Renderer, name: str, instead: str, make: Callable[[], Any]) -> Any:
+def _dense(target: Target, name: str, instead: str, make: Callable[[], Any]) -> Any:
     """A value of P x P numbers, or the refusal to make it."""
-    count, limit = len(renderer.theta0), renderer.dense_limit
+    count, limit = _count(target), target.dense_limit
+
+    maker = "bind" if isinstance(target, BoundModel) else "Renderer"
 
     def made() -> Any:
         if count <= limit:
             return make()
         raise InvalidValueError(
             f"{name}: there are {count} parameters, and dense_limit is {limit}; read {instead}, or have "
-            f"Renderer(..., dense_limit={count}), for {count * count / 125000:.0f} MB"
+            f"{maker}(..., dense_limit={count}), for {count * count / 125000:.0f} MB"
         )
 
     return deferred(made)
 
 
-def _of_uncertainty(renderer: Renderer, core: Any, asked: bool, H: CompressedRows) -> dict[str, Any]:
+def _of_uncertainty(target: Target, core: Any, asked: bool, H: CompressedRows) -> dict[str, Any]:
     """The fields that say what is determined, as they are when they are read."""
-    count = len(renderer.theta0)
+    count = _count(target)
     if not asked:
 
         def refused(name: str) -> Any:
@@ -293,7 +308,7 @@ def _of_uncertainty(renderer: Renderer, core: Any, asked: bool, H: CompressedRow
             numbers = core.covariance(sandwich)
             return numbers.reshape(count, count) if numbers.size == count * count else None
 
-        return _dense(renderer, name, name.replace("covariance", "standard_deviations"), make)
+        return _dense(target, name, name.replace("covariance", "standard_deviations"), make)
 
     def deviations(sandwich: bool) -> Any:
         def make() -> FloatArray | None:
@@ -309,8 +324,8 @@ def _of_uncertainty(renderer: Renderer, core: Any, asked: bool, H: CompressedRow
     return {
         "rank": deferred(core.rank),
         "null_rows": deferred(rows),
-        "null_directions": _dense(renderer, "null_directions", "null_rows", lambda: rows().dense()),
-        "null_names": deferred(lambda: _null_names(renderer, rows(), H)),
+        "null_directions": _dense(target, "null_directions", "null_rows", lambda: rows().dense()),
+        "null_names": deferred(lambda: _null_names(target, rows(), H)),
         "residual_variance": deferred(core.residual_variance),
         "standard_deviations": deviations(False),
         "standard_deviations_sandwich": deviations(True),
@@ -319,11 +334,42 @@ def _of_uncertainty(renderer: Renderer, core: Any, asked: bool, H: CompressedRow
     }
 
 
-def _start(renderer: Renderer, theta0: npt.ArrayLike) -> FloatArray:
-    start = vector("theta0", theta0)
-    if start.size != renderer.theta0.size:
-        layout = ", ".join(f"{name} ({block.stop - block.start})" for name, block in renderer.blocks.items())
-        raise InvalidValueError(f"theta0: has {start.size} numbers, expected {renderer.theta0.size}: {layout}")
+def _target(renderer: Any, theta0: Any, data: dict[str, Any]) -> Target:
+    """What is fitted: a renderer, or a model with its data."""
+    if isinstance(renderer, CompiledModel):
+        if theta0 is None:
+            raise InvalidTypeError(f"theta0: must be given, as {renderer.name} does not say where to start")
+        if "shape" not in data:
+            raise InvalidTypeError(
+                f"shape: must be given with {renderer.name}, and its data by name; or bind them to it"
+            )
+        return renderer._bound(theta0, data.pop("shape"), data.pop("threads", None), data)
+    if not isinstance(renderer, (Renderer, BoundModel)):
+        raise InvalidTypeError(f"renderer: must be a Renderer or a compiled model, got {describe(renderer)}")
+    if data:
+        raise InvalidTypeError(f"fit: got an unexpected argument {next(iter(data))!r}")
+    return renderer
+
+
+def _count(target: Target) -> int:
+    return max((block.stop for block in target.blocks.values()), default=0)
+
+
+def _scene(target: Target, theta: FloatArray) -> Scene:
+    if isinstance(target, Renderer):
+        return target.scene_at(theta)
+    raise InvalidValueError("scene: is of a renderer's fit; read theta, or by name bound.by_name(result.theta)")
+
+
+def _start(target: Target, theta0: Any) -> FloatArray:
+    if theta0 is None:
+        if isinstance(target, Renderer):
+            return target.theta0
+        raise InvalidTypeError(f"theta0: must be given, as {target.name} does not say where to start")
+    start = target._theta(theta0) if isinstance(target, BoundModel) else vector("theta0", theta0)
+    if start.size != _count(target):
+        layout = ", ".join(f"{name} ({block.stop - block.start})" for name, block in target.blocks.items())
+        raise InvalidValueError(f"theta0: has {start.size} numbers, expected {_count(target)}: {layout}")
     return start
 
 
@@ -334,8 +380,8 @@ def _answer(answer: Any) -> bool:
     raise InvalidTypeError(f"callback: must return True or None to go on, or False to stop, got {describe(answer)}")
 
 
-def _blocks(renderer: Renderer, argument: str, given: Mapping[str, Any]) -> list[tuple[slice, str, Any]]:
-    blocks = renderer.blocks
+def _blocks(target: Target, argument: str, given: Mapping[str, Any]) -> list[tuple[slice, str, Any]]:
+    blocks = target.blocks
     if not isinstance(given, Mapping):
         example = f"{{{next(iter(blocks), 'ball.radius')!r}: {_PAIRS[argument]}}}"
         raise InvalidTypeError(f"{argument}: must map free names to pairs, as {example}, got {describe(given)}")
@@ -354,21 +400,21 @@ def _spread(argument: str, name: str, value: npt.ArrayLike, size: int) -> FloatA
     return np.broadcast_to(numbers, (size,))
 
 
-def _bounds(renderer: Renderer, bounds: Mapping[str, Any] | None) -> tuple[FloatArray, FloatArray]:
+def _bounds(target: Target, bounds: Mapping[str, Any] | None) -> tuple[FloatArray, FloatArray]:
     if bounds is None or (isinstance(bounds, Mapping) and not bounds):
         return np.empty(0), np.empty(0)
-    lower = np.full(len(renderer.theta0), -np.inf)
-    upper = np.full(len(renderer.theta0), np.inf)
-    for block, name, (low, high) in _blocks(renderer, "bounds", bounds):
+    lower = np.full(_count(target), -np.inf)
+    upper = np.full(_count(target), np.inf)
+    for block, name, (low, high) in _blocks(target, "bounds", bounds):
         lower[block] = _spread("bounds", name, low, block.stop - block.start)
         upper[block] = _spread("bounds", name, high, block.stop - block.start)
     return lower, upper
 
 
-def _priors(renderer: Renderer, priors: Mapping[str, Any] | None) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _priors(target: Target, priors: Mapping[str, Any] | None) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Indices, means and sigmas."""
     columns: list[list[FloatArray]] = [[np.empty(0)], [np.empty(0)], [np.empty(0)]]
-    for block, name, (mean, sigma) in _blocks(renderer, "priors", {} if priors is None else priors):
+    for block, name, (mean, sigma) in _blocks(target, "priors", {} if priors is None else priors):
         size = block.stop - block.start
         columns[0].append(np.arange(block.start, block.stop, dtype=np.float64))
         columns[1].append(_spread("priors", name, mean, size))
@@ -377,12 +423,12 @@ def _priors(renderer: Renderer, priors: Mapping[str, Any] | None) -> tuple[Float
     return indices, means, sigmas
 
 
-def _null_names(renderer: Renderer, directions: CompressedRows, H: CompressedRows) -> list[str]:
+def _null_names(target: Target, directions: CompressedRows, H: CompressedRows) -> list[str]:
     """Each null direction as a sum of named parameters, what moves the image most first.
 
     A radian and a pixel do not compare, so a parameter counts by its effect, its entry times sqrt(H_ii).
     """
-    labels = free_labels(renderer.scene, renderer.free)
+    labels = target.labels if isinstance(target, BoundModel) else free_labels(target.scene, target.free)
     effects = np.sqrt(np.maximum(H.diagonal(), 0.0))
     lines = []
     for begin, end in zip(directions.row_starts[:-1], directions.row_starts[1:], strict=True):

@@ -170,10 +170,11 @@ void Evaluator::multiply(Span<const double> theta, Span<const double> seeds, Spa
     throw ArgumentError("seeds: has " + std::to_string(seeds.size()) + " numbers, expected columns of " +
                         std::to_string(P) + ", one number for each parameter");
   }
-  const Index K = P == 0 ? 0 : static_cast<Index>(seeds.size() / P);
+  const auto values = static_cast<std::size_t>(domain().items() * outputs());
+  const Index K =
+      static_cast<Index>(P > 0 ? seeds.size() / P : products.size() / std::max<std::size_t>(values, 1));
   check_span("seeds", seeds, seeds.size(), "P x K");
-  check_span("products", products, static_cast<std::size_t>(domain().items() * outputs() * K),
-             "height x width x outputs x K");
+  check_span("products", products, values * static_cast<std::size_t>(K), "height x width x outputs x K");
   move_to(theta);
   slots_.resize(map_->slots() * static_cast<std::size_t>(K));
   map_->to_slots(theta, seeds.data(), K, slots_.data());

@@ -74,11 +74,12 @@ Evaluation ModelProblem::sparse_normal_equations(Span<const double> theta, Spars
   remember(theta);
   std::swap(H, equations_.H_sparse);
   std::copy(equations_.g.begin(), equations_.g.end(), g.begin());
-  input_noise_ = 0;
+  double along = 0, beyond = 0;
   for (std::size_t i = 0; i < size(); ++i) {
-    const double rounding = 0.5 * epsilon * std::abs(theta[i]);
-    input_noise_ += (std::abs(g[i]) + 0.5 * entry(H, i, i) * rounding) * rounding;
+    const double rounding = 0.5 * epsilon * theta[i];
+    along += g[i] * rounding * g[i] * rounding, beyond += entry(H, i, i) * rounding * rounding;
   }
+  input_noise_ = std::sqrt(along) + 0.5 * beyond;
   return evaluation();
 }
 

@@ -8,9 +8,9 @@
 
 #include "renderer/assembly.hpp"
 #include "renderer/groups.hpp"
-#include "renderer/rendered_jacobian.hpp"
 #include "renderer/kernel_loss.hpp"
 #include "renderer/outputs.hpp"
+#include "renderer/rendered_jacobian.hpp"
 #include "runtime/device.hpp"
 
 namespace diffrt::renderer {
