@@ -11,7 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._arguments import FloatArray, any_array, as_doubles, describe, finite_float, flag, vector, whole_number
+from ._arguments import (
+    FloatArray,
+    any_array,
+    as_doubles,
+    describe,
+    device_name,
+    finite_float,
+    flag,
+    vector,
+    whole_number,
+)
 from ._exchange import exchanged, stream_handle
 from ._outputs import output_names, suitable_boundary
 from ._value import Lazy, deferred
@@ -25,7 +35,6 @@ from .sparse import CompressedRows
 Image = npt.NDArray[np.float32]
 DENSE_LIMIT = 1000
 MAX_THREADS, MAX_PARAMETERS = 1024, 2**31 - 1
-_LONGEST_NAME = 60
 _RULES = ("blend", "foreground", "none")
 _NO_LOSS = (0, 1.0, 0.0)
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -117,8 +126,7 @@ class Renderer:
         check_scene(scene)
         if not isinstance(boundary, str) or boundary not in ("auto", "exact", "none"):
             raise InvalidValueError(f'boundary: must be "auto", "exact" or "none", got {describe(boundary)}')
-        if not isinstance(device, str) or not device.isprintable() or len(device) > _LONGEST_NAME:
-            raise InvalidTypeError(f'device: must be a name such as "cpu", got {describe(device)}')
+        device = device_name(device)
         if rules is not None and not isinstance(rules, Mapping):
             example = '{"ball": "none"}'
             raise InvalidTypeError(f"rules: must map names of shapes to rules, as {example}, got {describe(rules)}")
