@@ -61,7 +61,7 @@ def test_head(data):
 def test_sections_begin_at_pages_in_order_with_zeros_between(data):
     file = model_code.read(data)
     assert list(file.sections) == ["x64_v2", "x64_v3", "x64_v4", "cuda", "vulkan"]
-    assert [lanes for _, _, lanes in file.sections.values()] == [8, 8, 16, 1]
+    assert [lanes for _, _, lanes in file.sections.values()] == [8, 8, 16, 1, 1]
     at = 64 + int.from_bytes(data[12:16], "little")
     for offset, size, _ in file.sections.values():
         assert offset % 4096 == 0 and 0 <= offset - at < 4096 and size > 0
@@ -109,7 +109,7 @@ def test_the_same_models_give_the_same_bytes(data, tmp_path):
 
 def test_targets():
     assert list(model_code.read(compiling.compile_models([line], ["cuda"], cache=False)).sections) == ["cuda"]
-    both = compiling.compile_models([line], ("cuda", "x64"), cache=False)
+    both = compiling.compile_models([line], ("vulkan", "cuda", "x64"), cache=False)
     assert both == compiling.compile_models([line], cache=False)
     with pytest.raises(InvalidValueError, match=r"unknown target 'x86'. Perhaps you meant 'x64'"):
         compiling.compile_models([line], ["x86"])

@@ -27,7 +27,7 @@ std::size_t at_least_one(std::size_t size) { return std::max<std::size_t>(size, 
 }  // namespace
 
 DeviceRunner::DeviceRunner(const Inputs& inputs, DeviceCode& code, std::shared_ptr<runtime::Device> device,
-                           int outputs, int planes, int ids, Index places)
+                           int outputs, int planes, int ids, Index places, bool prepared)
     : inputs_(inputs), code_(code), device_(std::move(device)), places_(places) {
   const Inputs::Arrays all = inputs_.arrays();
   check_count(inputs_.domain(), all.inputs.size());
@@ -51,12 +51,17 @@ DeviceRunner::DeviceRunner(const Inputs& inputs, DeviceCode& code, std::shared_p
   parameters_ = {*device_, all.parameters.size()},
   sent_parameters_ = {*device_, all.parameters.size(), Memory::upload};
   sent_tables_ = {*device_, free, Memory::upload};
-  uniforms_ = {*device_, at_least_one(all.uniforms)};
+  uniforms_ = {*device_, at_least_one(all.uniforms.size())};
+  if (prepared) sent_uniforms_ = {*device_, all.uniforms.size(), Memory::upload};
 
   prepare_ = device_->make_sequence();
   prepare_->copy(parameters_.array(), sent_parameters_.array());
   if (free > 0) prepare_->copy(tables_.array().part(first_free_, free), sent_tables_.array());
-  prepare_->launch(code_[FunctionKind::prepare], arguments(0), runtime::Bounds::range(0, 1));
+  if (prepared) {
+    prepare_->copy(uniforms_.array().part(0, all.uniforms.size()), sent_uniforms_.array());
+  } else {
+    prepare_->launch(code_[FunctionKind::prepare], arguments(0), runtime::Bounds::range(0, 1));
+  }
   prepare_->finish();
   value_.planes = outputs;
   rows_.planes = outputs + planes, rows_.id_planes = ids;
@@ -98,6 +103,8 @@ void DeviceRunner::move() {
   const Inputs::Arrays all = inputs_.arrays();
   prepare_->wait();  // what it is sent may still be on its way
   std::memcpy(sent_parameters_.host(), all.parameters.data(), all.parameters.size() * sizeof(float));
+  std::copy(all.uniforms.begin(), all.uniforms.begin() + static_cast<Index>(sent_uniforms_.size()),
+            sent_uniforms_.host());
   float* to = sent_tables_.host();
   for (std::size_t k = all.fixed_tables; k < all.tables.size(); ++k)
     to = std::copy(all.tables[k].begin(), all.tables[k].end(), to);

@@ -12,12 +12,13 @@ namespace diffrt::module {
 class DeviceRunner {
  public:
   // `planes`: that value() and rows() write; `ids`: of rows(). `places`: the largest piece of the domain that
-  // compute() will be asked for. `code` outlives it.
+  // compute() will be asked for. `prepared`: whether prepare() is run on the host, before each move(); long
+  // code for a single thread is what GPUs and their compilers are worst at. `code` outlives the runner.
   DeviceRunner(const Inputs& inputs, DeviceCode& code, std::shared_ptr<runtime::Device> device, int outputs,
-               int planes, int ids, Index places);
+               int planes, int ids, Index places, bool prepared);
 
   const std::shared_ptr<runtime::Device>& device() const { return device_; }
-  // At the parameters and tables that `inputs` has now.
+  // At the parameters, tables and perhaps uniforms that `inputs` has now.
   void move();
   // value() or rows() of a piece: until the next one of its kind, copy() has it.
   void compute(FunctionKind function, const Range& piece);
@@ -45,7 +46,7 @@ class DeviceRunner {
   const Index places_;
   std::size_t first_free_ = 0;  // of `tables_`, from which on they are parameters
   runtime::DeviceBuffer<float> parameters_, constants_, planes_, tables_, uniforms_, sent_parameters_,
-      sent_tables_;
+      sent_tables_, sent_uniforms_;
   runtime::DeviceBuffer<std::int32_t> indices_, sizes_;
   std::unique_ptr<runtime::Sequence> prepare_;
   Work value_, rows_;

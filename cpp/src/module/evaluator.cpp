@@ -72,11 +72,10 @@ Evaluator::Evaluator(std::shared_ptr<const LoadedModel> model, const ModelData& 
 
 void Evaluator::open(const std::string& device) {
   const std::shared_ptr<runtime::Device> opened = runtime::open_device(device);
-  if (opened == nullptr) {
-    functions_ = map_->functions();
-    arguments_ = inputs_.arguments(functions_.lanes);
-    return;
-  }
+  if (opened == nullptr) map_->check_functions();
+  functions_ = map_->functions();
+  if (functions_.lanes > 0) arguments_ = inputs_.arguments(functions_.lanes);
+  if (opened == nullptr) return;
   const Index tile_bytes =
       (outputs() + map_->planes() + map_->blocks()) * tiles_.items * static_cast<Index>(sizeof(float));
   tiles_at_once_ = std::min(tiles_at_once_, std::max<Index>(1, device_bytes / tile_bytes));
@@ -85,7 +84,8 @@ void Evaluator::open(const std::string& device) {
   const Index tiles_of_part = (tiles_.count() + parts_ - 1) / parts_;
   parts_at_once_ = std::clamp<Index>(tiles_at_once_ / std::max<Index>(tiles_of_part, 1), 1, parts_at_once_);
   device_ = std::make_unique<DeviceRunner>(inputs_, map_->device_code(opened), opened, outputs(),
-                                           map_->planes(), map_->blocks(), tiles_at_once_ * tiles_.items);
+                                           map_->planes(), map_->blocks(), tiles_at_once_ * tiles_.items,
+                                           functions_.prepare != nullptr);
 }
 
 void Evaluator::check_values(const char* name, Span<float> out) const {
@@ -96,8 +96,8 @@ void Evaluator::check_values(const char* name, Span<float> out) const {
 void Evaluator::move_to(Span<const double> theta) {
   layout().check(theta);
   layout().apply(theta, inputs_.parameters(), inputs_.tables());
-  if (device_ != nullptr) return device_->move();
-  functions_.prepare(&arguments_);
+  if (functions_.prepare != nullptr) functions_.prepare(&arguments_);
+  if (device_ != nullptr) device_->move();
 }
 
 void Evaluator::compute(FunctionKind function, Index first_tile, Index last_tile) {

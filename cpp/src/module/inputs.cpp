@@ -264,7 +264,7 @@ Inputs::Arrays Inputs::arrays() const {
   arrays.fixed_tables = tables_.size();
   for (const Argument& a : description_.arguments)
     if (a.kind == ArgumentKind::free_table) --arrays.fixed_tables;
-  arrays.uniforms = static_cast<std::size_t>(description_.uniforms);
+  arrays.uniforms = Span(uniforms_.data(), static_cast<std::size_t>(description_.uniforms));
   return arrays;
 }
 

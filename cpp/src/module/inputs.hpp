@@ -26,11 +26,10 @@ class Inputs {
   Arguments arguments(int lanes);
   // All of it.
   struct Arrays {
-    Span<const float> parameters, constants, inputs;
+    Span<const float> parameters, constants, inputs, uniforms;
     Span<const std::int32_t> indices, sizes;  // sizes: two of each table
     std::vector<Span<const float>> tables;
     std::size_t fixed_tables = 0;  // which come first; the others are parameters
-    std::size_t uniforms = 0;      // how many
   };
   Arrays arrays() const;
 
