@@ -199,7 +199,6 @@ class DIFFRT_API ModelProblem : public LeastSquaresProblem {
   std::uint64_t remembered_ = 0;
   std::vector<float> values_;
   double resolution_ = -1;  // rounding error of a value [its units]; -1: not measured
-  double input_noise_ = 0;  // of the cost, as parameters are rounded to single precision
 };
 
 // Ends as solve() does.
