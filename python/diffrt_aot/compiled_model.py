@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,9 @@ from .errors import InvalidTypeError, InvalidValueError, unknown_name
 from .jacobian import Jacobian
 from .losses import Loss
 from .renderer import DENSE_LIMIT, MAX_PARAMETERS, MAX_THREADS, NormalEquations
+
+if TYPE_CHECKING:
+    from .model import Model
 
 _ITEMS = ("pixel", "item")
 _MOST_ITEMS = 2**31 - 1
@@ -43,6 +46,7 @@ class CompiledModel:
         self._core = module.model(name)
         self._module = module
         self._path = path
+        self.author: Model | None = None
         self._declared: Declared = self._core.arguments
 
     @property
