@@ -110,7 +110,12 @@ Output output_of(const std::string& text) {
   throw ArgumentError("output: unknown name '" + text + "'. Valid: " + names + ".");
 }
 
-BoundaryRule rule_of(const std::string& name) {
+// By the shape's name, the rule's name or a model.
+using Rules = std::vector<std::pair<std::string, std::variant<std::string, Model>>>;
+
+Rule rule_of(const std::variant<std::string, Model>& rule) {
+  if (const Model* const model = std::get_if<Model>(&rule)) return *model;
+  const std::string& name = std::get<std::string>(rule);
   if (name == "blend") return BoundaryRule::blend;
   if (name == "foreground") return BoundaryRule::foreground;
   if (name == "none") return BoundaryRule::none;
@@ -167,8 +172,7 @@ class LockedRenderer {
 
   LockedRenderer(const py::object& scene, std::vector<std::string> free,
                  const std::vector<std::string>& outputs, std::vector<std::optional<double>> background,
-                 bool exact, const std::vector<std::pair<std::string, std::string>>& rules,
-                 std::string device, int threads, std::size_t dense_limit)
+                 bool exact, const Rules& rules, std::string device, int threads, std::size_t dense_limit)
       : renderer_(make(scene, std::move(free), outputs, std::move(background), exact, rules,
                        std::move(device), threads)),
         dense_limit_(dense_limit) {}
@@ -206,8 +210,7 @@ class LockedRenderer {
  private:
   static Renderer make(const py::object& scene, std::vector<std::string> free,
                        const std::vector<std::string>& outputs, std::vector<std::optional<double>> background,
-                       bool exact, const std::vector<std::pair<std::string, std::string>>& rules,
-                       std::string device, int threads) {
+                       bool exact, const Rules& rules, std::string device, int threads) {
     RendererOptions options;
     options.free = std::move(free);
     options.outputs.clear();
@@ -279,7 +282,7 @@ py::tuple jacobian_on_device(LockedRenderer& self, const py::object& theta) {
 }
 
 py::tuple normal_equations(LockedRenderer& self, const py::object& theta, const py::object& observed,
-                           const py::object& weights, const std::tuple<int, double, double>& loss) {
+                           const py::object& weights, const LossArgument& loss) {
   const DoubleArray values = theta_of(theta);
   const Span<const double> in = bindings::span_of(values);
   const Observation observation = observation_of(self.get(), observed, weights);
@@ -292,7 +295,7 @@ py::tuple normal_equations(LockedRenderer& self, const py::object& theta, const 
 }
 
 py::tuple cost(LockedRenderer& self, const py::object& theta, const py::object& observed,
-               const py::object& weights, const std::tuple<int, double, double>& loss) {
+               const py::object& weights, const LossArgument& loss) {
   const DoubleArray values = theta_of(theta);
   const Span<const double> in = bindings::span_of(values);
   const Observation observation = observation_of(self.get(), observed, weights);
@@ -302,7 +305,7 @@ py::tuple cost(LockedRenderer& self, const py::object& theta, const py::object& 
 }
 
 py::dict fit_image(LockedRenderer& self, const py::object& observed, const py::object& weights,
-                   const std::tuple<int, double, double>& loss, const py::object& theta0, bool gauss_newton,
+                   const LossArgument& loss, const py::object& theta0, bool gauss_newton,
                    std::size_t max_steps, double gradient_tolerance, double step_tolerance,
                    double cost_tolerance, double initial_damping,
                    const std::tuple<DoubleArray, DoubleArray, DoubleArray>& priors, const DoubleArray& lower,
@@ -340,8 +343,7 @@ py::list blocks(LockedRenderer& self) {
 void bind_renderer(py::module_& module) {
   py::class_<LockedRenderer>(module, "Renderer")
       .def(py::init<const py::object&, std::vector<std::string>, const std::vector<std::string>&,
-                    std::vector<std::optional<double>>, bool,
-                    const std::vector<std::pair<std::string, std::string>>&, std::string, int, std::size_t>(),
+                    std::vector<std::optional<double>>, bool, const Rules&, std::string, int, std::size_t>(),
            "scene"_a, "free"_a, "outputs"_a, "background"_a, "exact"_a, "rules"_a, "device"_a, "threads"_a,
            "dense_limit"_a)
       .def("render", &render)

@@ -151,7 +151,7 @@ TEST_CASE("boundary rules are by the name of a shape that exists, each once") {
 }
 
 TEST_CASE("each rule does what its name says, to its object alone") {
-  const auto image_with = [](std::vector<std::pair<std::string, BoundaryRule>> rules, Boundary boundary) {
+  const auto image_with = [](std::vector<std::pair<std::string, Rule>> rules, Boundary boundary) {
     RendererOptions given = options({});
     given.rules = std::move(rules);
     given.boundary = boundary;

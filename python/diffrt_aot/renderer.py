@@ -5,29 +5,41 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._arguments import FloatArray, any_array, as_doubles, describe, finite_float, flag, vector, whole_number
+from ._arguments import (
+    FloatArray,
+    any_array,
+    as_doubles,
+    compiled_model,
+    describe,
+    finite_float,
+    flag,
+    vector,
+    whole_number,
+)
 from ._exchange import exchanged, stream_handle
 from ._outputs import output_names, suitable_boundary
 from ._value import Lazy, deferred
 from .device_array import DeviceArray
 from .errors import InvalidTypeError, InvalidValueError, unknown_name
 from .jacobian import Jacobian
-from .losses import Loss, check_loss
+from .losses import Loss, loss_argument
 from .scene import Scene, check_free_names, check_scene
 from .sparse import CompressedRows
+
+if TYPE_CHECKING:
+    from .compiled_model import CompiledModel
 
 Image = npt.NDArray[np.float32]
 DENSE_LIMIT = 1000
 MAX_THREADS, MAX_PARAMETERS = 1024, 2**31 - 1
 _LONGEST_NAME = 60
 _RULES = ("blend", "foreground", "none")
-_NO_LOSS = (0, 1.0, 0.0)
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -85,11 +97,14 @@ class Renderer:
             where every output is distance or depth and the background has no value; "exact" for all else, and with
             `rules`.
         device: "cpu"; "cuda" or "vulkan", the first GPU, or "cuda:1", the second; "auto": CUDA, else a GPU with Vulkan,
-            else the CPU. `info()` lists what there is.
+            else the CPU, and with a model among the rules the CPU. `info()` lists what there is.
         threads: how many to use; None for all that this process may use. Results do not depend on it.
         rules: for boundary="exact", what the pixels along the silhouette of a shape show, by the shape's name:
             "blend" (the default), alpha f_in + (1 - alpha) f_out, with alpha the part of the pixel that the shape
-            covers; "foreground", f_in with no boundary term; "none", as boundary="none".
+            covers; "foreground", f_in with no boundary term; "none", as boundary="none"; or one's own, on the CPU: a
+            compiled model of an Item that takes any of area (alpha), inside (f_in) and outside (f_out), each a
+            PerItemFree, and Constants that have their numbers (`with_constants`). It says what a pixel shows, channel
+            by channel, and its derivatives are the pixel's. Where one of them is no finite number the pixel is NaN.
         stream: with device="cuda", the stream that calls work on, after what is on it already: a handle
             (cudaStream_t, CUstream), or a stream of PyTorch, CuPy or another library; None for one of its own. It must
             live as long as it is in use.
@@ -110,7 +125,7 @@ class Renderer:
         boundary: Literal["auto", "exact", "none"] = "auto",
         device: str = "cpu",
         threads: int | None = None,
-        rules: Mapping[str, str] | None = None,
+        rules: Mapping[str, str | CompiledModel] | None = None,
         stream: Any = None,
         dense_limit: int = DENSE_LIMIT,
     ) -> None:
@@ -136,7 +151,8 @@ class Renderer:
         self._backgrounds = tuple(backgrounds or [None] * len(self._outputs))
         # What makes another one like this, in another process as well; a stream is of this process.
         given = [math.nan if number is None else number for number in backgrounds] or None
-        rules = dict(_rules(scene, rules, boundary))
+        rules = dict(rules or {})
+        core_rules = _rules(scene, rules, boundary)
         arguments = (scene, self._free, self._outputs, given, boundary, device, threads, rules)
         self._arguments = (*arguments, None, self._dense_limit)
         self._core = _core.Renderer(
@@ -145,7 +161,7 @@ class Renderer:
             list(self._outputs),
             backgrounds,
             boundary == "exact",
-            list(rules.items()),
+            core_rules,
             device,
             threads or 0,
             self._dense_limit,
@@ -258,7 +274,7 @@ class Renderer:
         theta: npt.ArrayLike | None,
         observed: npt.ArrayLike,
         weights: npt.ArrayLike | None = None,
-        loss: Loss | None = None,
+        loss: Loss | CompiledModel | None = None,
     ) -> NormalEquations:
         """Return J'WJ, J'Wr and the cost at theta, r = rendered - observed, without ever storing J.
 
@@ -270,7 +286,7 @@ class Renderer:
                 read where it lies.
             weights: the same shape, or (H, W) for all channels alike; finite and >= 0, or True and False for 1 and 0.
                 Zero, NaN and a mask drop a pixel.
-            loss: a robust loss, or None for least squares.
+            loss: a robust loss, None for least squares, or a compiled model that is one: `diffrt_aot.losses`.
         """
         matrix, g, cost, count = self._core.normal_equations(
             self._vector(theta),
@@ -285,7 +301,7 @@ class Renderer:
         theta: npt.ArrayLike | None,
         observed: npt.ArrayLike,
         weights: npt.ArrayLike | None = None,
-        loss: Loss | None = None,
+        loss: Loss | CompiledModel | None = None,
     ) -> tuple[float, int]:
         """Return (cost, count) as `normal_equations` does, at the price of a render."""
         return self._core.cost(
@@ -316,17 +332,23 @@ class Renderer:
         return f"Renderer({size}, free={list(self._free)}, output={list(self._outputs)}, P={len(self._theta0)})"
 
 
-def _rules(scene: Scene, rules: Mapping[str, str] | None, boundary: str) -> list[tuple[str, str]]:
-    if rules is None:
-        return []
+def _rules(
+    scene: Scene, rules: Mapping[str, str | CompiledModel], boundary: str
+) -> list[tuple[str, str | _core.Model]]:
+    """By shape, as the core takes them."""
+    core: list[tuple[str, str | _core.Model]] = []
     if rules and boundary != "exact":
         raise InvalidValueError('rules: there are no boundary rules with boundary="none"; use boundary="exact"')
     for name, rule in rules.items():
         if name not in scene.shapes:
             raise unknown_name("shape", name, scene.shapes, where="rules: ")
-        if not isinstance(rule, str) or rule not in _RULES:
-            raise InvalidValueError(f"rules: {name} must be one of {', '.join(_RULES)}, got {describe(rule)}")
-    return list(rules.items())
+        model = compiled_model(f"rules: {name}", rule)
+        if model is None and (not isinstance(rule, str) or rule not in _RULES):
+            raise InvalidValueError(
+                f"rules: {name} must be one of {', '.join(_RULES)}, or a compiled model, got {describe(rule)}"
+            )
+        core.append((name, rule if model is None else model))  # type: ignore[arg-type]
+    return core
 
 
 def _backgrounds(background: float | Sequence[float | None] | None, outputs: tuple[str, ...]) -> list[float | None]:
@@ -371,11 +393,3 @@ def image_argument(
     if array.dtype in _FLOATS and array.dtype.isnative:
         return array
     return as_doubles(array)
-
-
-def loss_argument(loss: Loss | None) -> tuple[int, float, float]:
-    """Return a loss as the core takes it: (kind, scale, alpha)."""
-    if loss is None:
-        return _NO_LOSS
-    checked = check_loss(loss)
-    return _NO_LOSS if checked is None else (checked.kind, *checked.parameters)

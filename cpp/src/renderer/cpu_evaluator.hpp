@@ -33,7 +33,7 @@ class CpuEvaluator : public Evaluator {
   // What is placed becomes triangles, and the tiles that it touches.
   void prepare();
   TileContext context() const {
-    return {kernels_, grid_,    state_,     groups_,   batches_,      blocks_,
+    return {kernels_, grid_,    state_,     groups_,   batches_,      blocks_, rule_models_,
             pairs_,   outputs_, by_strips_, channels_, camera_slots_, widest_};
   }
 

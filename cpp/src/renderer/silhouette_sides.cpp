@@ -1,5 +1,7 @@
 // What is on either side of a silhouette: rays past it, and values there.
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <utility>
 
 #include "renderer/launch_arguments.hpp"
@@ -282,6 +284,53 @@ void SilhouetteWork::apply_rules(const TileContext& context) {
       }
     }
   }
+  for (const auto& model : context.rule_models.all()) apply_model(context, *model);
+}
+
+// A rule of one's own, for the visible entries that have it.
+void SilhouetteWork::apply_model(const TileContext& context, const module::Pointwise& model) {
+  module::Pointwise::Block block;
+  std::array<int, module::Pointwise::block> entries;
+  int count = 0;
+  const auto evaluate = [&](int channel) {
+    const auto place = [&](int k) {
+      return static_cast<std::size_t>(channel * 2 * stride_ + entries[static_cast<std::size_t>(k)]);
+    };
+    for (int k = 0; k < count; ++k) {
+      block.input(RuleModels::area)[k] =
+          crossing(kernels::crossing_area, entries[static_cast<std::size_t>(k)]);
+      block.input(RuleModels::inside)[k] = sampled_[place(k)];
+      block.input(RuleModels::outside)[k] = sampled_[place(k) + static_cast<std::size_t>(stride_)];
+    }
+    model.evaluate(block, count);
+    for (int k = 0; k < count; ++k) {
+      // What is behind may be nothing, which does not move.
+      const int e = entries[static_cast<std::size_t>(k)];
+      const bool behind = sample_ids_[static_cast<std::size_t>(stride_ + e)] >= 0;
+      const float numbers[] = {block.value()[k], block.partial(RuleModels::area)[k],
+                               block.partial(RuleModels::inside)[k],
+                               behind ? block.partial(RuleModels::outside)[k] : 0};
+      const bool finite =
+          std::all_of(std::begin(numbers), std::end(numbers), [](float x) { return std::isfinite(x); });
+      values_[place(k)] = finite ? numbers[0] : std::numeric_limits<float>::quiet_NaN();
+      by_area_[place(k)] = finite ? numbers[1] : 0;
+      by_inside_[place(k)] = finite ? numbers[2] : 0, by_outside_[place(k)] = finite ? numbers[3] : 0;
+    }
+  };
+  const auto flush = [&] {
+    for (int c = 0; c < context.channels; ++c) evaluate(c);
+    count = 0;
+  };
+  for (int e = 0; e < entries_; ++e) {
+    const int g = entry_groups_[static_cast<std::size_t>(e)];
+    if (g < 0 || !active(e)) continue;
+    const Group& group = context.groups[static_cast<std::size_t>(g)];
+    const int primitive = group.mesh != nullptr ? 0 : entry_primitives_[static_cast<std::size_t>(e)];
+    if (group.rule_models[static_cast<std::size_t>(primitive)] != &model) continue;
+    entries[static_cast<std::size_t>(count++)] = e;
+    if (count == module::Pointwise::block) flush();
+  }
+  if (count > 0) flush();
 }
 
 }  // namespace diffrt::renderer

@@ -145,6 +145,7 @@ class SilhouetteWork {
   void sample(const TileContext& context, bool with_rows);
   void fill_samples(const OutputChannels& output, int planes);
   void apply_rules(const TileContext& context);
+  void apply_model(const TileContext& context, const module::Pointwise& model);
   void combine(const TileContext& context, Workspace& work, bool with_rows);
   bool is_shared(int e) const;
   template <class Channels>

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "diffrt/errors.hpp"
+#include "module/loss_model.hpp"
 #include "renderer/launch_arguments.hpp"
 
 namespace diffrt::renderer {
@@ -393,6 +394,23 @@ bool load_run(const TileContext& context, const Observation& observation, const 
 
 }  // namespace
 
+namespace {
+
+// What the kernels made of least squares, if a loss is to take its place. Of tiles that nothing touches there
+// are costs alone.
+void apply_loss(const TileContext& context, const KernelLoss& loss, const TileRun& run, const float* given,
+                const float* residuals, float* robust, float* costs, float* sums) {
+  if (loss.function == nullptr) return;
+  const int size = context.channels * tile_pixels;
+  for (int j = 0; j < run.count; ++j) {
+    const auto at = [&](auto* block) { return block == nullptr ? nullptr : block + j * size; };
+    module::apply_loss(*loss.function, size, at(given), at(residuals), at(robust), at(costs),
+                       sums + (run.first + j) * kernels::residual_sums);
+  }
+}
+
+}  // namespace
+
 bool compare(const TileContext& context, const Observation& observation, const KernelLoss& loss,
              const TileRun& run, Workspace& work, float* costs, float* sums) {
   const auto compare = [&](const auto& kernel, auto a) {
@@ -401,6 +419,7 @@ bool compare(const TileContext& context, const Observation& observation, const K
     a.residual = array(work.residual.data()), a.weight = array(work.robust.data());
     a.costs = array(costs), a.sums = array(sums);
     launch(kernel, a, run.first, run.first + run.count);
+    apply_loss(context, loss, run, work.robust.data(), work.residual.data(), work.robust.data(), costs, sums);
   };
   if (is_dense(context, observation, run)) {
     kernels::residuals_dense_arguments a;
@@ -419,23 +438,24 @@ bool compare(const TileContext& context, const Observation& observation, const K
 bool compare_background(const TileContext& context, const Observation& observation, const KernelLoss& loss,
                         const TileRun& run, const float* background, Workspace& work, float* costs,
                         float* sums) {
-  const auto compare = [&](const auto& kernel, auto a) {
+  const auto compare = [&](const auto& kernel, auto a, const float* given) {
     a.first_tile = run.first, a.scale = loss.scale, a.alpha = loss.alpha;
     a.costs = array(costs), a.sums = array(sums);
     launch(kernel, a, run.first, run.first + run.count);
+    apply_loss(context, loss, run, given, nullptr, nullptr, costs, sums);
   };
   if (is_dense(context, observation, run)) {
     kernels::background_residuals_dense_arguments a;
     set_observed(a, context, observation.image, run);
     a.background = background[0];
-    compare(context.kernels.background_residuals_dense[loss.index], a);
+    compare(context.kernels.background_residuals_dense[loss.index], a, nullptr);
     return true;
   }
   const bool valid = load_run(context, observation, run, work);
   kernels::background_residuals_arguments a;
   a.channels = context.channels, a.background = array(background);
   a.observed = array(work.observed.data()), a.weights = array(work.weights.data());
-  compare(context.kernels.background_residuals[loss.index], a);
+  compare(context.kernels.background_residuals[loss.index], a, work.weights.data());
   return valid;
 }
 

@@ -44,6 +44,7 @@ struct TileContext {
   const std::vector<Group>& groups;
   const std::vector<MeshBatch>& batches;
   const std::vector<PrimitiveBlock>& blocks;  // of each id, with exact boundaries
+  const RuleModels& rule_models;
   bool pairs;  // whether all is spheres or planes that theta moves, none with another, and no camera
   const std::vector<OutputChannels>& outputs;
   bool by_strips;        // whether sums are made by strips: there are spheres alone

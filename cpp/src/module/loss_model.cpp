@@ -1,0 +1,104 @@
+#include "module/loss_model.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "check_span.hpp"
+#include "diffrt/errors.hpp"
+#include "diffrt/loss.hpp"
+#include "scene/validation.hpp"
+
+namespace diffrt {
+namespace module {
+namespace {
+
+const PointwiseForm& form() {
+  static const PointwiseForm loss{
+      "a loss",
+      {"squared"},
+      "A loss is a model of an Item that takes squared, the square of a residual, as "
+      "PerItemFree, and Constants, and returns one number: def loss(item: Item, "
+      "squared: PerItemFree, scale: Constant)"};
+  return loss;
+}
+
+// Squares of residuals that come up, by powers of ten; and what rounding may leave of 0.
+constexpr int least_power = -30, greatest_power = 24;
+constexpr double rounding = 1e-6;
+
+void check_loss(const Pointwise& loss, const std::string& name) {
+  Pointwise::Block block;
+  int count = 0;
+  block.input(0)[count++] = 0;
+  for (int power = least_power; power <= greatest_power; ++power)
+    block.input(0)[count++] = static_cast<float>(std::pow(10.0, power));
+  loss.evaluate(block, count);
+  for (int k = 0; k < count; ++k) {
+    const double s = static_cast<double>(block.input(0)[k]), rho = static_cast<double>(block.value()[k]),
+                 slope = static_cast<double>(block.partial(0)[k]);
+    if (std::isfinite(rho) && std::isfinite(slope) && rho >= -rounding * (1 + s) && slope >= -rounding)
+      continue;
+    throw ArgumentError(
+        "loss: " + name + " is " + scene::text(rho) + ", with the derivative " + scene::text(slope) +
+        ", where squared is " + scene::text(s) + "; both must be finite and >= 0, from squared = 0 on" +
+        (k == 0 ? ": write sqrt(squared + c * c) - c in place of sqrt(squared), for one" : ""));
+  }
+}
+
+float at_least_zero(float x) { return x < 0 ? 0 : x; }  // NaN stays
+
+}  // namespace
+
+void apply_loss(const Pointwise& loss, int size, const float* given, const float* residuals, float* robust,
+                float* costs, float* sums) {
+  Pointwise::Block block;
+  double cost = 0, squares = 0;
+  int number = 0;
+  for (int first = 0; first < size; first += Pointwise::block) {
+    const int count = std::min(size - first, Pointwise::block);
+    float* const s = block.input(0);
+    const auto weight = [&](int k) { return given == nullptr ? 1 : given[first + k]; };
+    for (int k = 0; k < count; ++k) {
+      const float before = costs[first + k];
+      s[k] = residuals != nullptr ? residuals[first + k] * residuals[first + k]
+             : before > 0         ? before / weight(k)
+                                  : 0;
+    }
+    loss.evaluate(block, count);
+    for (int k = 0; k < count; ++k) {
+      if (costs[first + k] < 0) continue;  // where the weight is 0
+      const float w = weight(k), now = w * at_least_zero(block.value()[k]),
+                  slope = w * at_least_zero(block.partial(0)[k]);
+      costs[first + k] = now;
+      if (robust != nullptr) robust[first + k] = slope;
+      cost += static_cast<double>(now), squares += static_cast<double>(slope) * static_cast<double>(s[k]);
+      ++number;
+    }
+  }
+  sums[0] = static_cast<float>(0.5 * cost), sums[1] = static_cast<float>(number);
+  sums[2] = static_cast<float>(squares);
+}
+
+}  // namespace module
+
+Loss model_loss(const Model& model) {
+  auto function = std::make_shared<const module::Pointwise>(model, module::form(), "loss");
+  module::check_loss(*function, model.name());
+  return {Loss::Kind::model, 1, 0, std::move(function)};
+}
+
+void model_weights(const Loss& loss, Span<const float> squared, Span<float> weights) {
+  if (loss.function == nullptr) throw ArgumentError("loss: has no model; make it by diffrt::model_loss");
+  check_span("weights", weights, squared.size(), "as many as squared");
+  module::Pointwise::Block block;
+  constexpr auto most = static_cast<std::size_t>(module::Pointwise::block);
+  for (std::size_t first = 0; first < squared.size(); first += most) {
+    const std::size_t count = std::min(squared.size() - first, most);
+    std::copy_n(squared.data() + first, count, block.input(0));
+    loss.function->evaluate(block, static_cast<int>(count));
+    std::copy_n(block.partial(0), count, weights.data() + first);
+  }
+}
+
+}  // namespace diffrt

@@ -1,0 +1,36 @@
+#include "renderer/rule_models.hpp"
+
+#include <utility>
+
+namespace diffrt::renderer {
+namespace {
+
+const module::PointwiseForm& form() {
+  static const module::PointwiseForm rule{
+      "a boundary rule",
+      {"area", "inside", "outside"},
+      "A rule is a model of an Item that takes any of area, inside and outside, each a PerItemFree, and "
+      "Constants, and returns one number: def rule(item: Item, area: PerItemFree, inside: PerItemFree, "
+      "outside: PerItemFree)"};
+  return rule;
+}
+
+}  // namespace
+
+RuleModels::RuleModels(const RendererOptions& options) {
+  std::vector<std::pair<const void*, const void*>> known;  // a model and its constants
+  for (const auto& [shape, rule] : options.rules) {
+    const Model* const model = std::get_if<Model>(&rule);
+    if (model == nullptr) continue;
+    const std::pair<const void*, const void*> key(model->loaded().get(), &model->constants());
+    std::size_t k = 0;
+    while (k < known.size() && known[k] != key) ++k;
+    if (k == known.size()) {
+      known.push_back(key);
+      all_.push_back(std::make_unique<const module::Pointwise>(*model, form(), "rules: '" + shape + "'"));
+    }
+    by_shape_.emplace(shape, all_[k].get());
+  }
+}
+
+}  // namespace diffrt::renderer
