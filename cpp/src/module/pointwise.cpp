@@ -50,6 +50,9 @@ Pointwise::Pointwise(const Model& model, const PointwiseForm& form, const std::s
   for (const Plane& plane : description.planes)
     partials_.push_back(
         places[static_cast<std::size_t>(description.slots[static_cast<std::size_t>(plane.slot)].argument)]);
+  // No compiler of models writes another.
+  if (inputs_.size() > form.inputs.size() || partials_.size() > form.inputs.size())
+    refuse("it has more inputs than arguments");
   for (const Argument& a : description.arguments) {
     if (a.kind != ArgumentKind::constant) continue;
     const ModelConstants& given = model.constants();
