@@ -199,7 +199,7 @@ def check_loss(loss: object) -> Loss | None:
         return loss  # type: ignore[return-value]
     names = ", ".join(kind.__name__ for kind in LOSSES.values())
     hint = "; call it with its scale" if isinstance(loss, type) and loss in LOSSES.values() else ""
-    raise InvalidTypeError(f"loss: must be None, one of {names}, or a compiled model, got {describe(loss)}{hint}")
+    raise InvalidTypeError(f"loss: must be None or one of {names}, or a compiled model, got {describe(loss)}{hint}")
 
 
 def loss_argument(loss: Loss | CompiledModel | None) -> tuple[int, float, float] | _core.Model:
