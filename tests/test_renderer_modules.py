@@ -178,9 +178,7 @@ def rule_of(compiled, name):
     return compiled[name].with_constants(sharpness=0.75) if name == "power_mean" else compiled[name]
 
 
-@pytest.mark.parametrize(
-    "name", ["sphere", "sphere before a plane", "mesh before a sphere", "rigid mesh"]
-)
+@pytest.mark.parametrize("name", ["sphere", "sphere before a plane", "mesh before a sphere", "rigid mesh"])
 @pytest.mark.parametrize("rule", REFERENCE)
 def test_rules_are_the_reference(compiled, name, rule):
     shown = VIEWS[name]

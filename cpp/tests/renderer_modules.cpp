@@ -73,7 +73,8 @@ TEST_CASE("a rule that is a model is as one that is built in") {
            blended = renderer_with(BoundaryRule::blend);
   const std::size_t size = 4 * ours.pixels(), P = ours.parameters();
   std::vector<float> image(size), expected(size), J(size * P), expected_J(size * P);
-  ours.jacobian(ours.theta0(), image).to_dense(J), theirs.jacobian(ours.theta0(), expected).to_dense(expected_J);
+  ours.jacobian(ours.theta0(), image).to_dense(J),
+      theirs.jacobian(ours.theta0(), expected).to_dense(expected_J);
   CHECK(image == expected);
   CHECK(J == expected_J);
   blended.render(ours.theta0(), image);
