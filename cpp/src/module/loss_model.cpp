@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <string>
 
 #include "check_span.hpp"
@@ -46,35 +47,52 @@ void check_loss(const Pointwise& loss, const std::string& name) {
   }
 }
 
-float at_least_zero(float x) { return x < 0 ? 0 : x; }  // NaN stays
+// What every x86-64 has.
+constexpr int lanes = 4;
+using Floats = float __attribute__((vector_size(4 * lanes)));
+
+Floats load(const float* from) {
+  Floats x;
+  std::memcpy(&x, from, sizeof x);
+  return x;
+}
+void store(const Floats& x, float* to) { std::memcpy(to, &x, sizeof x); }
+Floats at_least_zero(const Floats& x) { return x < 0 ? Floats{} : x; }  // NaN stays
+double total(const Floats& sums) {
+  double sum = 0;
+  for (int k = 0; k < lanes; ++k) sum += static_cast<double>(sums[k]);
+  return sum;
+}
 
 }  // namespace
 
 void apply_loss(const Pointwise& loss, int size, const float* given, const float* residuals, float* robust,
                 float* costs, float* sums) {
   Pointwise::Block block;
-  double cost = 0, squares = 0;
-  int number = 0;
-  for (int first = 0; first < size; first += Pointwise::block) {
-    const int count = std::min(size - first, Pointwise::block);
-    float* const s = block.input(0);
-    const auto weight = [&](int k) { return given == nullptr ? 1 : given[first + k]; };
-    for (int k = 0; k < count; ++k) {
-      const float before = costs[first + k];
-      s[k] = residuals != nullptr ? residuals[first + k] * residuals[first + k]
-             : before > 0         ? before / weight(k)
-                                  : 0;
+  double cost = 0, number = 0, squares = 0;
+  const Floats ones = Floats{} + 1;
+  for (int first = 0; first < size; first += Pointwise::block, costs += Pointwise::block) {
+    const auto weight = [&](int k) { return given == nullptr ? ones : load(given + first + k); };
+    for (int k = 0; k < Pointwise::block; k += lanes) {
+      const Floats r = residuals == nullptr ? Floats{} : load(residuals + first + k),
+                   before = load(costs + k);
+      store(residuals != nullptr ? r * r : before > 0 ? before / weight(k) : Floats{}, block.input(0) + k);
     }
-    loss.evaluate(block, count);
-    for (int k = 0; k < count; ++k) {
-      if (costs[first + k] < 0) continue;  // where the weight is 0
-      const float w = weight(k), now = w * at_least_zero(block.value()[k]),
-                  slope = w * at_least_zero(block.partial(0)[k]);
-      costs[first + k] = now;
-      if (robust != nullptr) robust[first + k] = slope;
-      cost += static_cast<double>(now), squares += static_cast<double>(slope) * static_cast<double>(s[k]);
-      ++number;
+    loss.evaluate(block, Pointwise::block);
+    Floats cost_sums{}, number_sums{}, square_sums{};
+    for (int k = 0; k < Pointwise::block; k += lanes) {
+      const Floats w = load(costs + k) < 0 ? Floats{} : weight(k);
+      const Floats now = w * at_least_zero(load(block.value() + k)),
+                   slope = w * at_least_zero(load(block.partial(0) + k));
+      const auto exists = w > 0;
+      store(exists ? now : -ones, costs + k);
+      const Floats weighs = exists ? slope : Floats{};
+      if (robust != nullptr) store(weighs, robust + first + k);
+      cost_sums += exists ? now : Floats{};
+      number_sums += exists ? ones : Floats{};
+      square_sums += weighs * load(block.input(0) + k);
     }
+    cost += total(cost_sums), number += total(number_sums), squares += total(square_sums);
   }
   sums[0] = static_cast<float>(0.5 * cost), sums[1] = static_cast<float>(number);
   sums[2] = static_cast<float>(squares);

@@ -5,8 +5,8 @@
 
 namespace diffrt::module {
 
-// `size` residuals of which a kernel has made costs w r^2 (-1: there is none) become those of the loss: costs
-// w rho(r^2), weights w rho'(r^2), and the three sums of a tile.
+// `size` residuals, a multiple of Pointwise::block, of which a kernel has made costs w r^2 (-1: there is
+// none) become those of the loss: costs w rho(r^2), weights w rho'(r^2), and the three sums of a tile.
 //
 //   given      w; null: all are 1
 //   residuals  r; null: they are told from the costs

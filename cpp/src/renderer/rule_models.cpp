@@ -1,7 +1,5 @@
 #include "renderer/rule_models.hpp"
 
-#include <utility>
-
 namespace diffrt::renderer {
 namespace {
 
@@ -18,15 +16,16 @@ const module::PointwiseForm& form() {
 }  // namespace
 
 RuleModels::RuleModels(const RendererOptions& options) {
-  std::vector<std::pair<const void*, const void*>> known;  // a model and its constants
+  std::vector<const Model*> known;
   for (const auto& [shape, rule] : options.rules) {
     const Model* const model = std::get_if<Model>(&rule);
     if (model == nullptr) continue;
-    const std::pair<const void*, const void*> key(model->loaded().get(), &model->constants());
     std::size_t k = 0;
-    while (k < known.size() && known[k] != key) ++k;
+    while (k < known.size() &&
+           (known[k]->loaded() != model->loaded() || known[k]->constants() != model->constants()))
+      ++k;
     if (k == known.size()) {
-      known.push_back(key);
+      known.push_back(model);
       all_.push_back(std::make_unique<const module::Pointwise>(*model, form(), "rules: '" + shape + "'"));
     }
     by_shape_.emplace(shape, all_[k].get());
