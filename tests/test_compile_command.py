@@ -92,6 +92,12 @@ def test_options(capsys, folder):
     assert list(model_code.read((folder / "some.dra").read_bytes()).models) == ["first", "second", "elsewhere"]
 
 
+def test_a_file_without_models_beside_others_is_named(capsys, folder):
+    (folder / "rays.py").write_text("def ray():\n    pass\n")
+    code, out, err = run(capsys, "rays.py", "beside.py")
+    assert (code, err) == (0, "diffrt-aot: note: rays.py: has no model\n") and "1 model," in out
+
+
 def test_files_of_one_name_in_two_folders_have_each_their_own_neighbours(capsys, folder):
     other = folder / "other"
     other.mkdir()

@@ -77,8 +77,13 @@ def _programs(sources: Sequence[Path], names: Sequence[str] | None) -> list[Prog
     for source in sources:
         with _beside(source):
             models = _models(source)
+            if not models and len(sources) > 1:
+                print(f"diffrt-aot: note: {source}: has no model", file=sys.stderr)
             known += [model.name for model in models]
             programs += [model.trace() for model in models if names is None or model.name in names]
+    if not known:
+        files = ", ".join(map(str, sources))
+        raise InvalidValueError(f"{files}: has no model: write @model, of diffrt_aot.model, above a function")
     for name in names or ():
         if name not in known:
             raise unknown_name("model", name, known, where=f"{', '.join(map(str, sources))}: ")
@@ -117,8 +122,6 @@ def _models(source: Path) -> list[Model]:
     except (Exception, SystemExit) as error:
         raise InvalidValueError(_at_its_line(source, error)) from error
     found = {id(x): x for x in vars(module).values() if isinstance(x, Model) and x.__module__ == module.__name__}
-    if not found:
-        raise InvalidValueError(f"{source}: has no model: write @model, of diffrt_aot.model, above a function")
     return list(found.values())
 
 
