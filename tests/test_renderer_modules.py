@@ -280,7 +280,7 @@ def test_constants_of_a_model(compiled):
             "of_pixel",
             "rules: 'ball': the model of_pixel is not a boundary rule: its argument pixel is of kind pixel.*def rule",
         ),
-        ("of_three", "its argument area is an array"),
+        ("of_three", "its argument area must be one number"),
         ("of_width", "nothing that its argument width could be given"),
         ("of_two", "it returns an array"),
         ("power_mean", "the constant sharpness of power_mean has no value; give it one by with_constants"),

@@ -17,7 +17,8 @@ namespace {
 const PointwiseForm& form() {
   static const PointwiseForm loss{
       "a loss",
-      {"squared"},
+      {{"squared", 1}},
+      1,
       "A loss is a model of an Item that takes squared, the square of a residual, as "
       "PerItemFree, and Constants, and returns one number: def loss(item: Item, "
       "squared: PerItemFree, scale: Constant)"};
@@ -31,13 +32,14 @@ constexpr double rounding = 1e-6;
 void check_loss(const Pointwise& loss, const std::string& name) {
   Pointwise::Block block;
   int count = 0;
-  block.input(0)[count++] = 0;
+  loss.input(block, 0)[count++] = 0;
   for (int power = least_power; power <= greatest_power; ++power)
-    block.input(0)[count++] = static_cast<float>(std::pow(10.0, power));
+    loss.input(block, 0)[count++] = static_cast<float>(std::pow(10.0, power));
   loss.evaluate(block, count);
   for (int k = 0; k < count; ++k) {
-    const double s = static_cast<double>(block.input(0)[k]), rho = static_cast<double>(block.value()[k]),
-                 slope = static_cast<double>(block.partial(0)[k]);
+    const double s = static_cast<double>(loss.input(block, 0)[k]),
+                 rho = static_cast<double>(loss.value(block)[k]),
+                 slope = static_cast<double>(loss.partial(block, 0)[k]);
     if (std::isfinite(rho) && std::isfinite(slope) && rho >= -rounding * (1 + s) && slope >= -rounding)
       continue;
     throw ArgumentError(
@@ -76,21 +78,24 @@ void apply_loss(const Pointwise& loss, int size, const float* given, const float
     for (int k = 0; k < Pointwise::block; k += lanes) {
       const Floats r = residuals == nullptr ? Floats{} : load(residuals + first + k),
                    before = load(costs + k);
-      store(residuals != nullptr ? r * r : before > 0 ? before / weight(k) : Floats{}, block.input(0) + k);
+      store(residuals != nullptr ? r * r
+            : before > 0         ? before / weight(k)
+                                 : Floats{},
+            loss.input(block, 0) + k);
     }
     loss.evaluate(block, Pointwise::block);
     Floats cost_sums{}, number_sums{}, square_sums{};
     for (int k = 0; k < Pointwise::block; k += lanes) {
       const Floats w = load(costs + k) < 0 ? Floats{} : weight(k);
-      const Floats now = w * at_least_zero(load(block.value() + k)),
-                   slope = w * at_least_zero(load(block.partial(0) + k));
+      const Floats now = w * at_least_zero(load(loss.value(block) + k)),
+                   slope = w * at_least_zero(load(loss.partial(block, 0) + k));
       const auto exists = w > 0;
       store(exists ? now : -ones, costs + k);
       const Floats weighs = exists ? slope : Floats{};
       if (robust != nullptr) store(weighs, robust + first + k);
       cost_sums += exists ? now : Floats{};
       number_sums += exists ? ones : Floats{};
-      square_sums += weighs * load(block.input(0) + k);
+      square_sums += weighs * load(loss.input(block, 0) + k);
     }
     cost += total(cost_sums), number += total(number_sums), squares += total(square_sums);
   }
@@ -109,13 +114,14 @@ Loss model_loss(const Model& model) {
 void model_weights(const Loss& loss, Span<const float> squared, Span<float> weights) {
   if (loss.function == nullptr) throw ArgumentError("loss: has no model; make it by diffrt::model_loss");
   check_span("weights", weights, squared.size(), "as many as squared");
+  const module::Pointwise& function = *loss.function;
   module::Pointwise::Block block;
   constexpr auto most = static_cast<std::size_t>(module::Pointwise::block);
   for (std::size_t first = 0; first < squared.size(); first += most) {
     const std::size_t count = std::min(squared.size() - first, most);
-    std::copy_n(squared.data() + first, count, block.input(0));
-    loss.function->evaluate(block, static_cast<int>(count));
-    std::copy_n(block.partial(0), count, weights.data() + first);
+    std::copy_n(squared.data() + first, count, function.input(block, 0));
+    function.evaluate(block, static_cast<int>(count));
+    std::copy_n(function.partial(block, 0), count, weights.data() + first);
   }
 }
 

@@ -6,7 +6,8 @@ namespace {
 const module::PointwiseForm& form() {
   static const module::PointwiseForm rule{
       "a boundary rule",
-      {"area", "inside", "outside"},
+      {{"area", 1}, {"inside", 1}, {"outside", 1}},
+      1,
       "A rule is a model of an Item that takes any of area, inside and outside, each a PerItemFree, and "
       "Constants, and returns one number: def rule(item: Item, area: PerItemFree, inside: PerItemFree, "
       "outside: PerItemFree)"};

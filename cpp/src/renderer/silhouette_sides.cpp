@@ -297,19 +297,19 @@ void SilhouetteWork::apply_model(const TileContext& context, const module::Point
       return static_cast<std::size_t>(channel * 2 * stride_ + entries[static_cast<std::size_t>(k)]);
     };
     for (int k = 0; k < count; ++k) {
-      block.input(RuleModels::area)[k] =
+      model.input(block, RuleModels::area)[k] =
           crossing(kernels::crossing_area, entries[static_cast<std::size_t>(k)]);
-      block.input(RuleModels::inside)[k] = sampled_[place(k)];
-      block.input(RuleModels::outside)[k] = sampled_[place(k) + static_cast<std::size_t>(stride_)];
+      model.input(block, RuleModels::inside)[k] = sampled_[place(k)];
+      model.input(block, RuleModels::outside)[k] = sampled_[place(k) + static_cast<std::size_t>(stride_)];
     }
     model.evaluate(block, count);
     for (int k = 0; k < count; ++k) {
       // What is behind may be nothing, which does not move.
       const int e = entries[static_cast<std::size_t>(k)];
       const bool behind = sample_ids_[static_cast<std::size_t>(stride_ + e)] >= 0;
-      const float numbers[] = {block.value()[k], block.partial(RuleModels::area)[k],
-                               block.partial(RuleModels::inside)[k],
-                               behind ? block.partial(RuleModels::outside)[k] : 0};
+      const float numbers[] = {model.value(block)[k], model.partial(block, RuleModels::area)[k],
+                               model.partial(block, RuleModels::inside)[k],
+                               behind ? model.partial(block, RuleModels::outside)[k] : 0};
       const bool finite =
           std::all_of(std::begin(numbers), std::end(numbers), [](float x) { return std::isfinite(x); });
       values_[place(k)] = finite ? numbers[0] : std::numeric_limits<float>::quiet_NaN();
