@@ -101,7 +101,13 @@ py::dict scene_numbers(const Scene& scene) {
   return result;
 }
 
-Output output_of(const std::string& text) {
+// What is built in by its name, or a model.
+using Named = std::variant<std::string, Model>;
+using Rules = std::vector<std::pair<std::string, Named>>;  // by the shape's name
+
+Shown output_of(const Named& output) {
+  if (const Model* const model = std::get_if<Model>(&output)) return *model;
+  const std::string& text = std::get<std::string>(output);
   std::string names;
   for (const Output output : {Output::distance, Output::depth, Output::mask, Output::normal, Output::shade}) {
     if (text == name(output)) return output;
@@ -110,10 +116,7 @@ Output output_of(const std::string& text) {
   throw ArgumentError("output: unknown name '" + text + "'. Valid: " + names + ".");
 }
 
-// By the shape's name, the rule's name or a model.
-using Rules = std::vector<std::pair<std::string, std::variant<std::string, Model>>>;
-
-Rule rule_of(const std::variant<std::string, Model>& rule) {
+Rule rule_of(const Named& rule) {
   if (const Model* const model = std::get_if<Model>(&rule)) return *model;
   const std::string& name = std::get<std::string>(rule);
   if (name == "blend") return BoundaryRule::blend;
@@ -170,9 +173,9 @@ class LockedRenderer {
     bool taken_ = false;
   };
 
-  LockedRenderer(const py::object& scene, std::vector<std::string> free,
-                 const std::vector<std::string>& outputs, std::vector<std::optional<double>> background,
-                 bool exact, const Rules& rules, std::string device, int threads, std::size_t dense_limit)
+  LockedRenderer(const py::object& scene, std::vector<std::string> free, const std::vector<Named>& outputs,
+                 std::vector<std::optional<double>> background, bool exact, const Rules& rules,
+                 std::string device, int threads, std::size_t dense_limit)
       : renderer_(make(scene, std::move(free), outputs, std::move(background), exact, rules,
                        std::move(device), threads)),
         dense_limit_(dense_limit) {}
@@ -209,12 +212,12 @@ class LockedRenderer {
 
  private:
   static Renderer make(const py::object& scene, std::vector<std::string> free,
-                       const std::vector<std::string>& outputs, std::vector<std::optional<double>> background,
+                       const std::vector<Named>& outputs, std::vector<std::optional<double>> background,
                        bool exact, const Rules& rules, std::string device, int threads) {
     RendererOptions options;
     options.free = std::move(free);
     options.outputs.clear();
-    for (const std::string& output : outputs) options.outputs.push_back(output_of(output));
+    for (const Named& output : outputs) options.outputs.push_back(output_of(output));
     options.background = std::move(background);
     options.boundary = exact ? Boundary::exact : Boundary::none;
     for (const auto& [shape, rule] : rules) options.rules.emplace_back(shape, rule_of(rule));
@@ -342,7 +345,7 @@ py::list blocks(LockedRenderer& self) {
 
 void bind_renderer(py::module_& module) {
   py::class_<LockedRenderer>(module, "Renderer")
-      .def(py::init<const py::object&, std::vector<std::string>, const std::vector<std::string>&,
+      .def(py::init<const py::object&, std::vector<std::string>, const std::vector<Named>&,
                     std::vector<std::optional<double>>, bool, const Rules&, std::string, int, std::size_t>(),
            "scene"_a, "free"_a, "outputs"_a, "background"_a, "exact"_a, "rules"_a, "device"_a, "threads"_a,
            "dense_limit"_a)

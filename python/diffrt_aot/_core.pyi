@@ -166,7 +166,7 @@ class Renderer:
         self,
         scene: Scene,
         free: list[str],
-        outputs: list[str],
+        outputs: list[str | Model],
         background: list[float | None],
         exact: bool,
         rules: list[tuple[str, str | Model]],

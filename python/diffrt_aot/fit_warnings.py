@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from . import _core
 from ._arguments import compiled_model
-from ._outputs import METRIC_OUTPUTS, channel_outputs
+from ._outputs import METRIC_OUTPUTS
 from .errors import InvalidValueError
 from .losses import Loss, check_loss
 from .scene import Scene
@@ -111,7 +111,7 @@ class Observed:
         self.warnings: list[str] = []
         self._weights = weights if isinstance(weights, np.ndarray) else None
         shape = renderer.scene.camera.image_shape
-        channels = channel_outputs(renderer.outputs)
+        channels = renderer._channel_outputs
         fits = {(*shape, len(channels))} | ({shape} if len(channels) == 1 else set())
         self.on_host = (
             isinstance(image, np.ndarray)
@@ -268,7 +268,7 @@ def of_place(
     if inside_at_start and (lengths.size or "mask" in renderer.outputs):
         if lengths.size:
             image = renderer.render(theta0)
-            c = next(c for c, output in enumerate(channel_outputs(renderer.outputs)) if output in METRIC_OUTPUTS)
+            c = next(c for c, output in enumerate(renderer._channel_outputs) if output in METRIC_OUTPUTS)
             rendered = _every(image, 1, c)
             rendered = rendered[np.isfinite(rendered)]
             room = rendered.size and np.median(rendered) < _WITHIN * np.median(lengths)

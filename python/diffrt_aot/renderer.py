@@ -23,7 +23,7 @@ from ._arguments import (
     whole_number,
 )
 from ._exchange import exchanged, stream_handle
-from ._outputs import output_names, suitable_boundary
+from ._outputs import shown_outputs, suitable_boundary
 from ._value import Lazy, deferred
 from .device_array import DeviceArray
 from .errors import InvalidTypeError, InvalidValueError, unknown_name
@@ -88,7 +88,10 @@ class Renderer:
         free: names of the free parameters, as `valid_free_names(scene)` lists them; may be empty.
         output: what a pixel shows, or a list of such, which gives a channel axis: "distance" (along the unit ray),
             "depth" (Z in the camera frame), "mask" (coverage, 0 to 1), "normal" (unit, camera frame, towards the
-            camera: 3 channels), "shade" (Lambert, light at the camera).
+            camera: 3 channels), "shade" (Lambert, light at the camera). Or one's own, on the CPU: a compiled model of
+            an Item that takes any of z (depth), normal[3] and direction[3] (of the ray, (X/Z, Y/Z, 1), camera frame),
+            each a PerItemFree, and Constants that have their numbers (`with_constants`), and returns one number, or up
+            to 4, which are channels. Where one of them, or a derivative, is no finite number the pixel is NaN.
         background: the value of a ray that misses. None, the default, is NaN (no value, no residual) for distance
             and depth, and 0 for the others. A list gives one for each output.
         boundary: "exact": a pixel that a silhouette crosses is the integral over its footprint, and J has the motion
@@ -97,7 +100,7 @@ class Renderer:
             where every output is distance or depth and the background has no value; "exact" for all else, and with
             `rules`.
         device: "cpu"; "cuda" or "vulkan", the first GPU, or "cuda:1", the second; "auto": CUDA, else a GPU with Vulkan,
-            else the CPU, and with a model among the rules the CPU. `info()` lists what there is.
+            else the CPU, and with a model among outputs or rules the CPU. `info()` lists what there is.
         threads: how many to use; None for all that this process may use. Results do not depend on it.
         rules: for boundary="exact", what the pixels along the silhouette of a shape show, by the shape's name:
             "blend" (the default), alpha f_in + (1 - alpha) f_out, with alpha the part of the pixel that the shape
@@ -120,7 +123,7 @@ class Renderer:
         self,
         scene: Scene,
         free: Sequence[str] = (),
-        output: str | Sequence[str] = "distance",
+        output: str | CompiledModel | Sequence[str | CompiledModel] = "distance",
         background: float | Sequence[float | None] | None = None,
         boundary: Literal["auto", "exact", "none"] = "auto",
         device: str = "cpu",
@@ -142,7 +145,8 @@ class Renderer:
         self._dense_limit = whole_number("dense_limit", dense_limit, 0, MAX_PARAMETERS)
         self._scene = scene
         self._free = check_free_names(scene, free)
-        self._outputs = output_names(output)
+        shown = shown_outputs(output)
+        self._outputs, self._channel_outputs = shown.names, shown.channels
         backgrounds = _backgrounds(background, self._outputs)
         if boundary == "auto":
             has_background = any(value is not None for value in backgrounds)
@@ -153,12 +157,12 @@ class Renderer:
         given = [math.nan if number is None else number for number in backgrounds] or None
         rules = dict(rules or {})
         core_rules = _rules(scene, rules, boundary)
-        arguments = (scene, self._free, self._outputs, given, boundary, device, threads, rules)
+        arguments = (scene, self._free, shown.given, given, boundary, device, threads, rules)
         self._arguments = (*arguments, None, self._dense_limit)
         self._core = _core.Renderer(
             scene,
             list(self._free),
-            list(self._outputs),
+            shown.core,
             backgrounds,
             boundary == "exact",
             core_rules,
@@ -183,7 +187,7 @@ class Renderer:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """The names of the outputs."""
+        """The names of the outputs; of one's own, its model's."""
         return self._outputs
 
     @property

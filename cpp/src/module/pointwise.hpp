@@ -49,7 +49,10 @@ class Pointwise {
   // Values and partials of the first `count` items, of what was written.
   void evaluate(Block& numbers, int count) const;
   const float* value(const Block& numbers, int output = 0) const { return numbers.out[output]; }
-  // By one of those numbers.
+  // Whether an output depends on one of those numbers; and its partials by it.
+  bool depends(int k, int output = 0) const {
+    return planes_[static_cast<std::size_t>(output * most_inputs + k)] >= 0;
+  }
   const float* partial(const Block& numbers, int k, int output = 0) const {
     const int plane = planes_[static_cast<std::size_t>(output * most_inputs + k)];
     return plane < 0 ? zeros : numbers.out[plane];

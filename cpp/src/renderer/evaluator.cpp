@@ -327,13 +327,14 @@ void Evaluator::refuse_weights(const ImageView& weights) const {
 }
 
 std::unique_ptr<Evaluator> make_evaluator(Scene scene, RendererOptions options) {
-  const bool has_models = std::any_of(options.rules.begin(), options.rules.end(), [](const auto& entry) {
-    return std::holds_alternative<Model>(entry.second);
-  });
+  const auto is_model = [](const auto& choice) { return std::holds_alternative<Model>(choice); };
+  const bool has_models = std::any_of(options.outputs.begin(), options.outputs.end(), is_model) ||
+                          std::any_of(options.rules.begin(), options.rules.end(),
+                                      [&](const auto& entry) { return is_model(entry.second); });
   if (has_models && options.device == "auto") options.device = "cpu";
   std::shared_ptr<runtime::Device> device = runtime::open_device(options.device);
   if (has_models && device != nullptr)
-    throw DeviceError("rules: models run on the CPU alone; use device=\"cpu\", or a rule by its name");
+    throw DeviceError("outputs, rules: models run on the CPU alone; use device=\"cpu\", or what has a name");
   if (device == nullptr) return std::make_unique<CpuEvaluator>(std::move(scene), std::move(options));
   return std::make_unique<gpu::DeviceEvaluator>(std::move(scene), std::move(options), std::move(device));
 }
