@@ -245,7 +245,8 @@ def test_loops_do_not_wait_for_what_is_beyond_the_last_item(level):
 
 def test_what_depends_on_parameters_alone_is_computed_once():
     _, program = compile_one(turning)
-    from diffrt_aot.model.llvm_text import FUNCTIONS, Lowered, module
+    from diffrt_aot.model.llvm_text import module
+    from diffrt_aot.model.lowering import FUNCTIONS, Lowered
     from diffrt_aot.model.x64 import LEVELS as MACHINES
 
     text = module([Lowered(program)], MACHINES["v3"])

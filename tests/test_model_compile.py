@@ -16,11 +16,12 @@ from diffrt_aot.model import Free, Item, Pixel, model
 
 pytest.importorskip("llvmlite")
 from diffrt_aot.model import compile as compiling
-from diffrt_aot.model import llvm_text, module_file, x64
+from diffrt_aot.model import llvm_text, lowering, module_file, x64
 
 ABI = (
-    "diffrt model abi 1: begin end packets width i32; stride input_stride i64; "
-    "parameters constants inputs indices tables sizes uniforms out ids pointers"
+    "diffrt model abi 2: begin end packets width i32; stride input_stride i64; "
+    "parameters constants inputs indices tables sizes uniforms out ids pointers; "
+    "devices: width padded stride input_stride i32, the same pointers; begin end"
 )
 
 
@@ -59,8 +60,8 @@ def test_head(data):
 
 def test_sections_begin_at_pages_in_order_with_zeros_between(data):
     file = model_code.read(data)
-    assert list(file.sections) == ["x64_v2", "x64_v3", "x64_v4", "cuda"]
-    assert [lanes for _, _, lanes in file.sections.values()] == [8, 8, 16, 1]
+    assert list(file.sections) == ["x64_v2", "x64_v3", "x64_v4", "cuda", "vulkan"]
+    assert [lanes for _, _, lanes in file.sections.values()] == [8, 8, 16, 1, 1]
     at = 64 + int.from_bytes(data[12:16], "little")
     for offset, size, _ in file.sections.values():
         assert offset % 4096 == 0 and 0 <= offset - at < 4096 and size > 0
@@ -108,7 +109,7 @@ def test_the_same_models_give_the_same_bytes(data, tmp_path):
 
 def test_targets():
     assert list(model_code.read(compiling.compile_models([line], ["cuda"], cache=False)).sections) == ["cuda"]
-    both = compiling.compile_models([line], ("cuda", "x64"), cache=False)
+    both = compiling.compile_models([line], ("vulkan", "cuda", "x64"), cache=False)
     assert both == compiling.compile_models([line], cache=False)
     with pytest.raises(InvalidValueError, match=r"unknown target 'x86'. Perhaps you meant 'x64'"):
         compiling.compile_models([line], ["x86"])
@@ -203,7 +204,7 @@ def test_an_object_that_needs_more_than_itself_is_refused(text, message):
 
 def test_no_level_calls_a_library():
     """llvm.fma would be a call where there is no such instruction."""
-    lowered = llvm_text.Lowered(model_examples.load("hand").trace())
+    lowered = lowering.Lowered(model_examples.load("hand").trace())
     assert "fma" not in llvm_text.module([lowered], x64.LEVELS["v2"])
     assert "fma" in llvm_text.module([lowered], x64.LEVELS["v3"])
 

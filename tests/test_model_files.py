@@ -16,8 +16,9 @@ import diffrt_aot as dr
 from diffrt_aot.errors import ModelFileError, UnknownNameError
 
 ABI = hashlib.sha256(
-    b"diffrt model abi 1: begin end packets width i32; stride input_stride i64; "
-    b"parameters constants inputs indices tables sizes uniforms out ids pointers"
+    b"diffrt model abi 2: begin end packets width i32; stride input_stride i64; "
+    b"parameters constants inputs indices tables sizes uniforms out ids pointers; "
+    b"devices: width padded stride input_stride i32, the same pointers; begin end"
 ).digest()[:8]
 RET = b"\xc3" + b"\xcc" * 15
 MODELS = """\

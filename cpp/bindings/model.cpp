@@ -65,9 +65,11 @@ class LockedModel {
   };
 
   LockedModel(const Model& model, const std::vector<std::size_t>& shape, const py::dict& arrays,
-              const std::vector<std::pair<std::string, std::size_t>>& rows, int threads,
-              std::size_t dense_limit)
-      : name_(model.name()), model_(bind(model, shape, arrays, rows, threads)), dense_limit_(dense_limit) {}
+              const std::vector<std::pair<std::string, std::size_t>>& rows, const std::string& device,
+              int threads, std::size_t dense_limit)
+      : name_(model.name()),
+        model_(bind(model, shape, arrays, rows, device, threads)),
+        dense_limit_(dense_limit) {}
   ~LockedModel() {
     if (!whole_ || turns_.left_behind()) new BoundModel(std::move(model_));  // stays as it is
   }
@@ -95,7 +97,8 @@ class LockedModel {
 
  private:
   static BoundModel bind(const Model& model, const std::vector<std::size_t>& shape, const py::dict& arrays,
-                         const std::vector<std::pair<std::string, std::size_t>>& rows, int threads) {
+                         const std::vector<std::pair<std::string, std::size_t>>& rows,
+                         const std::string& device, int threads) {
     ModelData data(shape);
     for (const auto& [name, array] : arrays) {
       const auto text = name.cast<std::string>();
@@ -103,7 +106,7 @@ class LockedModel {
     }
     for (const auto& [name, count] : rows) data.set_rows(name, count);
     ModelOptions options;
-    options.threads = threads;
+    options.device = device, options.threads = threads;
     options.dense_limit = 0;  // what is dense is made of what is sparse, where it is asked for
     const WithoutGil without;
     return BoundModel(model, data, options);
@@ -231,8 +234,9 @@ py::list blocks_of_model(LockedModel& self) {
 void bind_model(py::module_& module) {
   py::class_<LockedModel>(module, "BoundModel")
       .def(py::init<const Model&, const std::vector<std::size_t>&, const py::dict&,
-                    const std::vector<std::pair<std::string, std::size_t>>&, int, std::size_t>(),
-           "model"_a, "shape"_a, "arrays"_a, "rows"_a, "threads"_a, "dense_limit"_a)
+                    const std::vector<std::pair<std::string, std::size_t>>&, const std::string&, int,
+                    std::size_t>(),
+           "model"_a, "shape"_a, "arrays"_a, "rows"_a, "device"_a, "threads"_a, "dense_limit"_a)
       .def("value", &value)
       .def("jacobian", &jacobian_of_model)
       .def("multiply", &multiply_model)
@@ -247,7 +251,7 @@ void bind_model(py::module_& module) {
                                return py::make_tuple(model.height(), model.width(), model.channels());
                              })
       .def_property_readonly("domain_axes", [](LockedModel& self) { return self.get().is_image() ? 2 : 1; })
-      .def_property_readonly("device", [](LockedModel&) { return "cpu"; })
+      .def_property_readonly("device", [](LockedModel& self) { return self.get().device(); })
       .def_property_readonly("dense_limit", [](LockedModel& self) { return self.dense_limit(); })
       .def_property_readonly("threads", [](LockedModel& self) { return self.get().threads(); });
 }

@@ -14,8 +14,8 @@ namespace diffrt::tests {
 
 using Bytes = std::vector<unsigned char>;
 
-// The first 8 bytes of the SHA-256 of "diffrt model abi 1: begin end packets ...", by another program.
-inline constexpr unsigned char abi[] = {0x29, 0xbd, 0x43, 0xbc, 0xbb, 0xeb, 0xe5, 0x45};
+// The first 8 bytes of the SHA-256 of "diffrt model abi 2: begin end packets ...", by another program.
+inline constexpr unsigned char abi[] = {0x17, 0x56, 0x4c, 0x87, 0xff, 0x4d, 0x4e, 0xff};
 
 inline void put(Bytes& bytes, std::size_t at, std::uint64_t value, std::size_t size) {
   for (std::size_t k = 0; k < size; ++k) bytes[at + k] = static_cast<unsigned char>(value >> (8 * k));

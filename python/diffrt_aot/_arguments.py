@@ -20,6 +20,7 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 _LONGEST_NAME = 255  # of a file or a folder
+_LONGEST_DEVICE_NAME = 60
 
 
 def float_array(name: str, value: Any, shape: Sequence[int | str], *, finite: bool = True) -> FloatArray:
@@ -222,3 +223,10 @@ def _shape_hint(name: str, array: npt.NDArray[Any], shape: Sequence[int | str]) 
     if list(shape) == [4, 4] and array.size == 12:
         return f"; pass {name}.reshape(3, 4)"
     return ""
+
+
+def device_name(value: Any) -> str:
+    """The argument `device`; whether there is such a device is the core's to say."""
+    if not isinstance(value, str) or not value.isprintable() or len(value) > _LONGEST_DEVICE_NAME:
+        raise InvalidTypeError(f'device: must be a name such as "cpu", got {describe(value)}')
+    return value

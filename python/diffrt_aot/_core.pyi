@@ -117,6 +117,7 @@ class BoundModel:
         shape: list[int],
         arrays: dict[str, npt.NDArray[Any]],
         rows: list[tuple[str, int]],
+        device: str,
         threads: int,
         dense_limit: int,
     ) -> None: ...

@@ -66,6 +66,11 @@ class BoundModel:
         return [label for name, kind, shape in self._declared for label in _labels(name, kind, shape, self.blocks)]
 
     @property
+    def device(self) -> str:
+        """What computes values and rows: "cpu", "cuda:0", "vulkan:0"."""
+        return self._core.device
+
+    @property
     def threads(self) -> int:
         """How many threads are used. Results do not depend on it."""
         return self._core.threads

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._arguments import FloatArray, any_array, describe, real_array, whole_number
+from ._arguments import FloatArray, any_array, describe, device_name, real_array, whole_number
 from .bound_model import PARAMETERS, BoundModel, Declared, Image, count_of, pack, rows_argument, rows_of
 from .errors import InvalidTypeError, InvalidValueError, unknown_name
 from .jacobian import Jacobian
@@ -98,23 +98,32 @@ class CompiledModel:
         return model
 
     def bind(
-        self, *, shape: Any, threads: int | None = None, dense_limit: int = DENSE_LIMIT, **data: Any
+        self,
+        *,
+        shape: Any,
+        device: str = "cpu",
+        threads: int | None = None,
+        dense_limit: int = DENSE_LIMIT,
+        **data: Any,
     ) -> BoundModel:
         """Return the model with its data, which are checked and copied.
 
         Args:
             shape: (H, W) of an image; n or (n,) of a range.
+            device: where values and rows are computed: "cpu", or as of Renderer a GPU, for which the file must have
+                code. Sums of rows are made on the CPU.
             threads: how many to use; None for all that this process may use. Results do not depend on it.
             dense_limit: the largest P for arrays of P x P numbers.
             data: the arguments that are no parameters, by name; of a FreeTable how many rows it has.
 
         Raises:
             InvalidValueError, InvalidTypeError: naming the argument and the likely fix.
-            DeviceError: the file has no code for this processor.
+            DeviceError: the device is not there, or the file has no code for it.
         """
         if threads is not None:
             threads = whole_number("threads", threads, 1, MAX_THREADS, advice=", or None for all")
         dense_limit = whole_number("dense_limit", dense_limit, 0, MAX_PARAMETERS)
+        device = device_name(device)
         kinds = {name: kind for name, kind, _ in self._declared if kind not in _ITEMS}
         rows: list[tuple[str, int]] = []
         arrays: dict[str, npt.NDArray[Any]] = {}
@@ -130,28 +139,39 @@ class CompiledModel:
             if kind == "free_table" and name not in data:
                 raise InvalidTypeError(f"{self.name}: argument {name} is missing: {name}=..., how many rows it has")
         domain = self._domain(shape)
-        core = _core.BoundModel(self._core, list(domain), arrays, rows, threads or 0, dense_limit)
+        core = _core.BoundModel(self._core, list(domain), arrays, rows, device, threads or 0, dense_limit)
         return BoundModel(core, self.name, self._declared, (*domain, *self.output_shape))
 
-    def __call__(self, theta: Any, *, shape: Any, threads: int | None = None, **data: Any) -> Image:
+    def __call__(
+        self, theta: Any, *, shape: Any, device: str = "cpu", threads: int | None = None, **data: Any
+    ) -> Image:
         """Return the outputs at theta, float32: (*shape, *output_shape)."""
-        return self._bound(theta, shape, threads, data)(theta)
+        return self._bound(theta, shape, device, threads, data)(theta)
 
-    def jacobian(self, theta: Any, *, shape: Any, threads: int | None = None, **data: Any) -> tuple[Image, Jacobian]:
+    def jacobian(
+        self, theta: Any, *, shape: Any, device: str = "cpu", threads: int | None = None, **data: Any
+    ) -> tuple[Image, Jacobian]:
         """Return the outputs at theta, and their derivative: BoundModel.jacobian."""
-        return self._bound(theta, shape, threads, data).jacobian(theta)
+        return self._bound(theta, shape, device, threads, data).jacobian(theta)
 
     def jvp(
-        self, theta: Any, seeds: npt.ArrayLike, *, shape: Any, threads: int | None = None, **data: Any
+        self,
+        theta: Any,
+        seeds: npt.ArrayLike,
+        *,
+        shape: Any,
+        device: str = "cpu",
+        threads: int | None = None,
+        **data: Any,
     ) -> tuple[Image, FloatArray]:
         """Return the outputs at theta, and J @ seeds: BoundModel.jvp."""
-        return self._bound(theta, shape, threads, data).jvp(theta, seeds)
+        return self._bound(theta, shape, device, threads, data).jvp(theta, seeds)
 
     def vjp(
-        self, theta: Any, w: npt.ArrayLike, *, shape: Any, threads: int | None = None, **data: Any
+        self, theta: Any, w: npt.ArrayLike, *, shape: Any, device: str = "cpu", threads: int | None = None, **data: Any
     ) -> tuple[Image, FloatArray]:
         """Return the outputs at theta, and J.T @ w: BoundModel.vjp."""
-        return self._bound(theta, shape, threads, data).vjp(theta, w)
+        return self._bound(theta, shape, device, threads, data).vjp(theta, w)
 
     def normal_equations(
         self,
@@ -161,19 +181,20 @@ class CompiledModel:
         loss: Loss | CompiledModel | None = None,
         *,
         shape: Any,
+        device: str = "cpu",
         threads: int | None = None,
         **data: Any,
     ) -> NormalEquations:
         """Return J'WJ, J'Wr and the cost at theta: BoundModel.normal_equations."""
-        return self._bound(theta, shape, threads, data).normal_equations(theta, observed, weights, loss)
+        return self._bound(theta, shape, device, threads, data).normal_equations(theta, observed, weights, loss)
 
-    def _bound(self, theta: Any, shape: Any, threads: int | None, data: dict[str, Any]) -> BoundModel:
+    def _bound(self, theta: Any, shape: Any, device: str, threads: int | None, data: dict[str, Any]) -> BoundModel:
         """With its tables' rows as theta has them."""
         for name, kind, _ in self._declared:
             if kind == "free_table" and name in data:
                 raise InvalidTypeError(f"{name}: is a parameter, and comes with theta; leave {name}=... out")
         rows = rows_of(self.name, self._declared, theta)
-        return self.bind(shape=shape, threads=threads, **data, **rows)
+        return self.bind(shape=shape, device=device, threads=threads, **data, **rows)
 
     def _domain(self, shape: Any) -> tuple[int, ...]:
         image = any(kind == "pixel" for _, kind, _ in self._declared)

@@ -17,6 +17,7 @@ from ._arguments import (
     as_doubles,
     compiled_model,
     describe,
+    device_name,
     finite_float,
     flag,
     vector,
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 Image = npt.NDArray[np.float32]
 DENSE_LIMIT = 1000
 MAX_THREADS, MAX_PARAMETERS = 1024, 2**31 - 1
-_LONGEST_NAME = 60
 _RULES = ("blend", "foreground", "none")
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -135,8 +135,7 @@ class Renderer:
         check_scene(scene)
         if not isinstance(boundary, str) or boundary not in ("auto", "exact", "none"):
             raise InvalidValueError(f'boundary: must be "auto", "exact" or "none", got {describe(boundary)}')
-        if not isinstance(device, str) or not device.isprintable() or len(device) > _LONGEST_NAME:
-            raise InvalidTypeError(f'device: must be a name such as "cpu", got {describe(device)}')
+        device = device_name(device)
         if rules is not None and not isinstance(rules, Mapping):
             example = '{"ball": "none"}'
             raise InvalidTypeError(f"rules: must map names of shapes to rules, as {example}, got {describe(rules)}")

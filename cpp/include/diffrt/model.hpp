@@ -105,6 +105,8 @@ class DIFFRT_API ModelData {
 };
 
 struct ModelOptions {
+  // As RendererOptions::device. A GPU computes values and rows; the sums are made on the CPU.
+  std::string device = "cpu";
   int threads = 0;                 // 0: as many as this process may use. Results do not depend on it
   std::size_t dense_limit = 1000;  // the largest P for a dense H: see NormalEquations
 };
@@ -113,8 +115,8 @@ struct ModelOptions {
 // allocated, save what a call returns, and what H needs where other parameters meet than before.
 class DIFFRT_API BoundModel {
  public:
-  // Copies the data. Throws ArgumentError, which names the argument, or DeviceError, if the file has no code
-  // for this processor.
+  // Copies the data. Throws ArgumentError, which names the argument, or DeviceError, if the device is not
+  // there, or the file has no code for it.
   BoundModel(const Model& model, const ModelData& data, const ModelOptions& options = {});
   ~BoundModel();
   BoundModel(BoundModel&&) noexcept;
@@ -128,6 +130,7 @@ class DIFFRT_API BoundModel {
   int width() const;
   int channels() const;        // numbers of an item, C
   std::size_t values() const;  // H * W * C
+  std::string device() const;  // what does the work: "cpu", "cuda:0", "vulkan:0"
   int threads() const;
   const ModelOptions& options() const;
 
@@ -196,7 +199,6 @@ class DIFFRT_API ModelProblem : public LeastSquaresProblem {
   std::uint64_t remembered_ = 0;
   std::vector<float> values_;
   double resolution_ = -1;  // rounding error of a value [its units]; -1: not measured
-  double input_noise_ = 0;  // of the cost, as parameters are rounded to single precision
 };
 
 // Ends as solve() does.

@@ -60,6 +60,7 @@ int BoundModel::channels() const { return evaluator_->outputs(); }
 std::size_t BoundModel::values() const {
   return static_cast<std::size_t>(evaluator_->domain().items() * evaluator_->outputs());
 }
+std::string BoundModel::device() const { return evaluator_->device(); }
 int BoundModel::threads() const { return evaluator_->threads(); }
 const ModelOptions& BoundModel::options() const { return evaluator_->options(); }
 

@@ -7,6 +7,7 @@
 #include "check_span.hpp"
 #include "memory.hpp"
 #include "renderer/shared_costs.hpp"
+#include "runtime/devices.hpp"
 #include "runtime/isa.hpp"
 
 namespace diffrt::module {
@@ -18,6 +19,8 @@ constexpr Index tile_bytes = 64 << 10, most_tile_items = 4 * block_items;
 constexpr Index most_parts = 32, fewest_parts = 4;
 // Bytes of records of all parts at a time, and of those of one where each item may have one of its own.
 constexpr Index records_bytes = 64 << 20, part_bytes = 8 << 20;
+// Bytes of the planes that a GPU computes at a time.
+constexpr Index device_bytes = 64 << 20;
 
 Index items_of_tile(Index planes) {
   const Index items = tile_bytes / (static_cast<Index>(sizeof(float)) * planes) / block_items * block_items;
@@ -36,10 +39,8 @@ Evaluator::Evaluator(std::shared_ptr<const LoadedModel> model, const ModelData& 
       inputs_(model->description, data),
       map_(std::make_shared<RowMap>(model, inputs_.rows())),
       layout_(*map_),
-      functions_(map_->functions()),
       kernels_(*runtime::active_level().kernels),
       pool_(runtime::shared_pool(threads_of(options))) {
-  arguments_ = inputs_.arguments(functions_.lanes);
   tiles_.slots = domain().slots();
   tiles_.items = items_of_tile(outputs() + map_->planes() + map_->blocks());
   stride_ = tiles_.items + row_multiple;
@@ -52,6 +53,8 @@ Evaluator::Evaluator(std::shared_ptr<const LoadedModel> model, const ModelData& 
   }
   parts_ = std::max<Index>(1, std::min(parts_, tiles_.count()));
   parts_at_once_ = std::min(parts_, most_parts);
+  tiles_at_once_ = std::max<Index>(1, tiles_.count());
+  open(options.device);
   workspaces_.resize(static_cast<std::size_t>(pool_->threads()));
   const auto size = static_cast<std::size_t>(tiles_.items), outs = static_cast<std::size_t>(outputs());
   for (Workspace& work : workspaces_) {
@@ -67,6 +70,24 @@ Evaluator::Evaluator(std::shared_ptr<const LoadedModel> model, const ModelData& 
   totals_.resize(static_cast<std::size_t>(tiles_.count()));
 }
 
+void Evaluator::open(const std::string& device) {
+  const std::shared_ptr<runtime::Device> opened = runtime::open_device(device);
+  if (opened == nullptr) map_->check_functions();
+  functions_ = map_->functions();
+  if (functions_.lanes > 0) arguments_ = inputs_.arguments(functions_.lanes);
+  if (opened == nullptr) return;
+  const Index tile_bytes =
+      (outputs() + map_->planes() + map_->blocks()) * tiles_.items * static_cast<Index>(sizeof(float));
+  tiles_at_once_ = std::min(tiles_at_once_, std::max<Index>(1, device_bytes / tile_bytes));
+  // So that a part is computed at once, and several if they are small.
+  parts_ = std::max(parts_, (tiles_.count() + tiles_at_once_ - 1) / tiles_at_once_);
+  const Index tiles_of_part = (tiles_.count() + parts_ - 1) / parts_;
+  parts_at_once_ = std::clamp<Index>(tiles_at_once_ / std::max<Index>(tiles_of_part, 1), 1, parts_at_once_);
+  device_ = std::make_unique<DeviceRunner>(inputs_, map_->device_code(opened), opened, outputs(),
+                                           map_->planes(), map_->blocks(), tiles_at_once_ * tiles_.items,
+                                           functions_.prepare != nullptr);
+}
+
 void Evaluator::check_values(const char* name, Span<float> out) const {
   check_span(name, out, static_cast<std::size_t>(domain().items() * outputs()),
              domain().image ? "height x width x outputs" : "n x outputs");
@@ -75,11 +96,19 @@ void Evaluator::check_values(const char* name, Span<float> out) const {
 void Evaluator::move_to(Span<const double> theta) {
   layout().check(theta);
   layout().apply(theta, inputs_.parameters(), inputs_.tables());
-  functions_.prepare(&arguments_);
+  if (functions_.prepare != nullptr) functions_.prepare(&arguments_);
+  if (device_ != nullptr) device_->move();
 }
 
-void Evaluator::run(Function function, const Range& range, float* out, std::int32_t* ids,
+void Evaluator::compute(FunctionKind function, Index first_tile, Index last_tile) {
+  if (device_ != nullptr && first_tile < last_tile)
+    device_->compute(function, {tiles_[first_tile].begin, tiles_[last_tile - 1].end});
+}
+
+void Evaluator::run(FunctionKind kind, const Range& range, float* out, std::int32_t* ids,
                     Index stride) const {
+  if (device_ != nullptr) return device_->copy(kind, range, out, ids, stride);
+  const Function function = kind == FunctionKind::value ? functions_.value : functions_.rows;
   Arguments a = arguments_;
   a.begin = static_cast<std::int32_t>(range.begin / functions_.lanes);
   a.end = static_cast<std::int32_t>(range.end / functions_.lanes);
@@ -88,22 +117,33 @@ void Evaluator::run(Function function, const Range& range, float* out, std::int3
 }
 
 template <class F>
-void Evaluator::over_tiles(F&& body) {
-  const auto count = static_cast<int>(tiles_.count());
-  const int grain = count <= 2 ? std::max(count, 1) : std::clamp(count / (8 * pool_->threads()), 1, 8);
-  pool_->parallel_for(count, grain, [&](int begin, int end, int thread) {
-    for (int tile = begin; tile < end; ++tile) body(tile, workspaces_[static_cast<std::size_t>(thread)]);
-  });
+void Evaluator::over_tiles(FunctionKind function, F&& body) {
+  for (Index first = 0; first < tiles_.count(); first += tiles_at_once_) {
+    const Index last = std::min(tiles_.count(), first + tiles_at_once_);
+    compute(function, first, last);
+    const auto count = static_cast<int>(last - first);
+    const int grain = count <= 2 ? std::max(count, 1) : std::clamp(count / (8 * pool_->threads()), 1, 8);
+    pool_->parallel_for(count, grain, [&](int begin, int end, int thread) {
+      for (Index tile = first + begin; tile < first + end; ++tile)
+        body(tile, workspaces_[static_cast<std::size_t>(thread)]);
+    });
+  }
 }
 
-template <class F>
-void Evaluator::over_parts(Index first, Index last, F&& body) {
-  const auto count = static_cast<int>(last - first);
-  const int grain = tiles_.count() <= 2 ? std::max(count, 1) : 1;
-  pool_->parallel_for(count, grain, [&](int begin, int end, int thread) {
-    for (Index part = first + begin; part < first + end; ++part)
-      body(part, part_begin(part), part_begin(part + 1), workspaces_[static_cast<std::size_t>(thread)]);
-  });
+template <class F, class G>
+void Evaluator::over_parts(Index parts, Index at_once, F&& body, G&& done) {
+  for (Index first = 0; first < parts; first += at_once) {
+    const Index last = std::min(parts, first + at_once);
+    compute(FunctionKind::rows, part_begin(first, parts), part_begin(last, parts));
+    const auto count = static_cast<int>(last - first);
+    const int grain = tiles_.count() <= 2 ? std::max(count, 1) : 1;
+    pool_->parallel_for(count, grain, [&](int begin, int end, int thread) {
+      Workspace& work = workspaces_[static_cast<std::size_t>(thread)];
+      for (Index part = first + begin; part < first + end; ++part)
+        body(part, part_begin(part, parts), part_begin(part + 1, parts), work);
+    });
+    done(first, last);
+  }
 }
 
 void Evaluator::store(const Range& range, const float* planes, Index stride, Span<float> out) const {
@@ -127,10 +167,10 @@ void Evaluator::value(Span<const double> theta, Span<float> out) {
   // Where the rows of an image are as those of the domain they can be written in place.
   const bool in_place = outputs() == 1 && domain().padded == domain().width &&
                         reinterpret_cast<std::uintptr_t>(out.data()) % runtime::alignment == 0;
-  over_tiles([&](Index tile, Workspace& work) {
+  over_tiles(FunctionKind::value, [&](Index tile, Workspace& work) {
     const Range range = tiles_[tile];
     float* const to = in_place ? out.data() + range.begin : work.rows.data();
-    run(functions_.value, range, to, work.ids.data(), stride_);
+    run(FunctionKind::value, range, to, work.ids.data(), stride_);
     if (!in_place) store(range, to, stride_, out);
   });
 }
@@ -153,10 +193,10 @@ Jacobian Evaluator::jacobian(Span<const double> theta, Span<float> out) {
     }
     return storage;
   });
-  over_tiles([&](Index tile, Workspace&) {
+  over_tiles(FunctionKind::rows, [&](Index tile, Workspace&) {
     const Range range = tiles_[tile];
     float* const to = rows->planes.data() + range.begin;
-    run(functions_.rows, range, to, rows->ids.data() + range.begin, stride);
+    run(FunctionKind::rows, range, to, rows->ids.data() + range.begin, stride);
     store(range, to, stride, out);
   });
   return Jacobian(std::make_shared<ModelJacobian>(map_, domain(), theta, rows));
@@ -178,9 +218,9 @@ void Evaluator::multiply(Span<const double> theta, Span<const double> seeds, Spa
   move_to(theta);
   slots_.resize(map_->slots() * static_cast<std::size_t>(K));
   map_->to_slots(theta, seeds.data(), K, slots_.data());
-  over_tiles([&](Index tile, Workspace& work) {
+  over_tiles(FunctionKind::rows, [&](Index tile, Workspace& work) {
     const Range range = tiles_[tile];
-    run(functions_.rows, range, work.rows.data(), work.ids.data(), stride_);
+    run(FunctionKind::rows, range, work.rows.data(), work.ids.data(), stride_);
     store(range, work.rows.data(), stride_, out);
     for (int c = 0; c < outputs(); ++c) {
       for (Index k = 0; k < K; ++k) {
@@ -203,27 +243,24 @@ void Evaluator::multiply_transposed(Span<const double> theta, Span<const double>
   check_span("product", product, layout().size(), "P");
   move_to(theta);
   const std::size_t size = layout().size() + map_->slots();
-  const Index parts = std::min(parts_, most_parts);
+  const Index parts = device_ != nullptr ? parts_ : std::min(parts_, most_parts);
   part_sums_.assign(static_cast<std::size_t>(parts) * size, 0.0);
-  pool_->parallel_for(static_cast<int>(parts), 1, [&](int begin, int end, int thread) {
-    Workspace& work = workspaces_[static_cast<std::size_t>(thread)];
-    for (Index part = begin; part < end; ++part) {
-      double* const sums = part_sums_.data() + static_cast<std::size_t>(part) * size;
-      const Index last = tiles_.count() * (part + 1) / parts;
-      for (Index tile = tiles_.count() * part / parts; tile < last; ++tile) {
-        const Range range = tiles_[tile];
-        run(functions_.rows, range, work.rows.data(), work.ids.data(), stride_);
-        store(range, work.rows.data(), stride_, out);
-        domain().over_rows(range, [&](Index at, Index row, Index column, Index count) {
-          RowView view = view_of(work);
-          view.planes += at, view.ids += at;
-          const double* const from = w.data() + (row * domain().width + column) * outputs();
-          for (int c = 0; c < outputs(); ++c)
-            map_->multiply_transposed(view, c, count, from + c, outputs(), sums);
-        });
-      }
+  const auto add_part = [&](Index part, Index begin, Index end, Workspace& work) {
+    double* const sums = part_sums_.data() + static_cast<std::size_t>(part) * size;
+    for (Index tile = begin; tile < end; ++tile) {
+      const Range range = tiles_[tile];
+      run(FunctionKind::rows, range, work.rows.data(), work.ids.data(), stride_);
+      store(range, work.rows.data(), stride_, out);
+      domain().over_rows(range, [&](Index at, Index row, Index column, Index count) {
+        RowView view = view_of(work);
+        view.planes += at, view.ids += at;
+        const double* const from = w.data() + (row * domain().width + column) * outputs();
+        for (int c = 0; c < outputs(); ++c)
+          map_->multiply_transposed(view, c, count, from + c, outputs(), sums);
+      });
     }
-  });
+  };
+  over_parts(parts, device_ != nullptr ? parts_at_once_ : parts, add_part, [](Index, Index) {});
   for (std::size_t part = 1; part < static_cast<std::size_t>(parts); ++part) {
     for (std::size_t k = 0; k < size; ++k) part_sums_[k] += part_sums_[part * size + k];
   }
@@ -234,7 +271,7 @@ void Evaluator::multiply_transposed(Span<const double> theta, Span<const double>
 void Evaluator::sum_tile(Index tile, const Observation& observation, const renderer::KernelLoss& loss,
                          Products products, float* costs, Workspace& work, Records& records) {
   const Range range = tiles_[tile];
-  run(functions_.rows, range, work.rows.data(), work.ids.data(), stride_);
+  run(FunctionKind::rows, range, work.rows.data(), work.ids.data(), stride_);
   Totals& totals = totals_[static_cast<std::size_t>(tile)];
   totals =
       work.residuals.compare(kernels_, domain(), range, observation, loss, work.rows.data(), stride_, costs);
@@ -276,18 +313,17 @@ void Evaluator::start_products(Span<const double> theta, const Observation& obse
   g_.assign(layout().size(), 0.0);
   sum_.assign(map_->blocks() == 0 ? layout_.size() : 0, 0.0);
   const auto blocks = static_cast<std::size_t>(map_->blocks());
-  for (Index first = 0; first < parts_; first += parts_at_once_) {
-    const Index last = std::min(parts_, first + parts_at_once_);
-    over_parts(first, last, [&](Index part, Index begin, Index end, Workspace& work) {
-      Records& records = records_[static_cast<std::size_t>(part - first)];
-      records.clear();
-      work.sums.begin();
-      for (Index tile = begin; tile < end; ++tile) {
-        float* const costs = remember ? remembered_costs_.data() + tile * block : work.costs.data();
-        sum_tile(tile, observation, robust, products, costs, work, records);
-      }
-      work.sums.finish(layout_, records);
-    });
+  const auto sum_part = [&](Index part, Index begin, Index end, Workspace& work) {
+    Records& records = records_[static_cast<std::size_t>(part % parts_at_once_)];
+    records.clear();
+    work.sums.begin();
+    for (Index tile = begin; tile < end; ++tile) {
+      float* const costs = remember ? remembered_costs_.data() + tile * block : work.costs.data();
+      sum_tile(tile, observation, robust, products, costs, work, records);
+    }
+    work.sums.finish(layout_, records);
+  };
+  over_parts(parts_, parts_at_once_, sum_part, [&](Index first, Index last) {
     for (Index part = 0; part < last - first; ++part) {
       Records& records = records_[static_cast<std::size_t>(part)];
       for (std::size_t k = 0; k < records.count(); ++k) {
@@ -299,7 +335,7 @@ void Evaluator::start_products(Span<const double> theta, const Observation& obse
         }
       }
     }
-  }
+  });
   if (blocks == 0) layout_.add_to(sum_.data(), nullptr, H_, g_.data());
 }
 
@@ -350,9 +386,9 @@ void Evaluator::cost(Span<const double> theta, const Observation& observation, c
   const Index block = tiles_.items * outputs();
   const renderer::AddShared add_shared = renderer::add_shared_here();
   if (shared != nullptr) shared_.resize(totals_.size());
-  over_tiles([&](Index tile, Workspace& work) {
+  over_tiles(FunctionKind::value, [&](Index tile, Workspace& work) {
     const Range range = tiles_[tile];
-    run(functions_.value, range, work.rows.data(), work.ids.data(), stride_);
+    run(FunctionKind::value, range, work.rows.data(), work.ids.data(), stride_);
     const auto place = static_cast<std::size_t>(tile);
     totals_[place] = work.residuals.compare(kernels_, domain(), range, observation, robust, work.rows.data(),
                                             stride_, work.costs.data());

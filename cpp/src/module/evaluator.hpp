@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "diffrt/model.hpp"
+#include "module/device_runner.hpp"
 #include "module/inputs.hpp"
 #include "module/model_jacobian.hpp"
 #include "module/record_sums.hpp"
@@ -24,6 +25,8 @@ class Evaluator {
   const ModelOptions& options() const { return options_; }
   int outputs() const { return map_->outputs(); }
   int threads() const { return pool_->threads(); }
+  // What does the work: "cpu", "cuda:0", "vulkan:0".
+  std::string device() const { return device_ == nullptr ? "cpu" : device_->device()->details().device; }
   std::uint64_t remembered() const { return remembered_; }
 
   // As in BoundModel; of normal equations H_sparse alone.
@@ -56,15 +59,19 @@ class Evaluator {
   // Checks theta, and brings it to the model's code.
   void move_to(Span<const double> theta);
   void check_values(const char* name, Span<float> out) const;
-  // Runs over a range of the domain: planes from `out` on, `stride` apart.
-  void run(Function function, const Range& range, float* out, std::int32_t* ids, Index stride) const;
+  void open(const std::string& device);
+  // Runs over a range of the domain: planes from `out` on, `stride` apart. On a GPU it has been computed by
+  // the loop around it, over_tiles or over_parts, which are of the same function.
+  void run(FunctionKind function, const Range& range, float* out, std::int32_t* ids, Index stride) const;
+  void compute(FunctionKind function, Index first_tile, Index last_tile);
   // Calls body(tile, workspace) for all tiles.
   template <class F>
-  void over_tiles(F&& body);
-  // Calls body(part, its first tile, its last tile + 1, workspace) for parts [first, last).
-  template <class F>
-  void over_parts(Index first, Index last, F&& body);
-  Index part_begin(Index part) const { return tiles_.count() * part / parts_; }
+  void over_tiles(FunctionKind function, F&& body);
+  // Calls body(part, its first tile, its last tile + 1, workspace) for all of `parts` parts, `at_once` of
+  // them and then done(first, last), and so on. The function is rows().
+  template <class F, class G>
+  void over_parts(Index parts, Index at_once, F&& body, G&& done);
+  Index part_begin(Index part, Index parts) const { return tiles_.count() * part / parts; }
   RowView view_of(const Workspace& work) const {
     return {work.rows.data() + outputs() * stride_, stride_, work.ids.data(), stride_};
   }
@@ -80,14 +87,15 @@ class Evaluator {
   Inputs inputs_;
   std::shared_ptr<const RowMap> map_;
   const RecordLayout layout_;
-  const Functions functions_;
+  Functions functions_;  // of the CPU
   const kernels::Table& kernels_;
   const std::shared_ptr<runtime::ThreadPool> pool_;
   Arguments arguments_{};
+  std::unique_ptr<DeviceRunner> device_;
 
   Tiles tiles_;
   Index stride_ = 0;
-  Index parts_ = 1, parts_at_once_ = 1;
+  Index parts_ = 1, parts_at_once_ = 1, tiles_at_once_ = 1;
   std::vector<Workspace> workspaces_;
   std::shared_ptr<runtime::RecyclingPool<RowStorage>> row_pool_;
 

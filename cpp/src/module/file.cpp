@@ -21,8 +21,9 @@ using Bytes = Span<const unsigned char>;
 constexpr unsigned char magic[] = {'d', 'i', 'f', 'f', 'r', 't', '\x1a', '\n'};
 constexpr std::uint32_t format = 1;
 constexpr char abi_text[] =
-    "diffrt model abi 1: begin end packets width i32; stride input_stride i64; parameters constants inputs "
-    "indices tables sizes uniforms out ids pointers";
+    "diffrt model abi 2: begin end packets width i32; stride input_stride i64; parameters constants inputs "
+    "indices tables sizes uniforms out ids pointers; devices: width padded stride input_stride i32, the same "
+    "pointers; begin end";
 constexpr std::size_t digest_at = 32, head_size = 64;
 constexpr std::uint64_t largest_file = 256u << 20;     // a model of thousands of lines has about one megabyte
 constexpr std::uint64_t largest_manifest = 16u << 20;  // what is made of it takes some times as much

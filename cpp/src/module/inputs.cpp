@@ -251,6 +251,23 @@ void Inputs::fill_planes(const Argument& a, const ModelArray& array) {
   });
 }
 
+Inputs::Arrays Inputs::arrays() const {
+  const auto all = [](const auto& buffer) { return Span(buffer.data(), buffer.size()); };
+  Arrays arrays;
+  arrays.parameters = all(parameters_), arrays.constants = all(constants_), arrays.inputs = all(inputs_);
+  arrays.indices = all(indices_), arrays.sizes = Span(sizes_.data(), sizes_.size());
+  for (std::size_t k = 0; k < tables_.size(); ++k) {
+    const auto numbers =
+        static_cast<std::size_t>(sizes_[2 * k]) * static_cast<std::size_t>(sizes_[2 * k + 1]);
+    arrays.tables.push_back({tables_[k].data(), numbers});
+  }
+  arrays.fixed_tables = tables_.size();
+  for (const Argument& a : description_.arguments)
+    if (a.kind == ArgumentKind::free_table) --arrays.fixed_tables;
+  arrays.uniforms = Span(uniforms_.data(), static_cast<std::size_t>(description_.uniforms));
+  return arrays;
+}
+
 Arguments Inputs::arguments(int lanes) {
   Arguments a{};
   a.packets = static_cast<std::int32_t>(domain_.padded / lanes), a.width = domain_.width;

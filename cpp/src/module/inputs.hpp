@@ -24,6 +24,14 @@ class Inputs {
   float* const* tables() { return pointers_.data(); }
   // Of a call: all but what differs from thread to thread.
   Arguments arguments(int lanes);
+  // All of it.
+  struct Arrays {
+    Span<const float> parameters, constants, inputs, uniforms;
+    Span<const std::int32_t> indices, sizes;  // sizes: two of each table
+    std::vector<Span<const float>> tables;
+    std::size_t fixed_tables = 0;  // which come first; the others are parameters
+  };
+  Arrays arrays() const;
 
  private:
   ModelArray given(const ModelData& data, const Argument& a) const;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "module/description.hpp"
+#include "module/device_code.hpp"
 #include "module/file.hpp"
 #include "module/image.hpp"
 
@@ -15,6 +16,7 @@ struct LoadedModel {
   Description description;
   Functions cpu;            // null where the file has no code that this processor runs
   std::string cpu_missing;  // and why
+  std::unique_ptr<DeviceCodes> devices;
 };
 
 struct LoadedModule {

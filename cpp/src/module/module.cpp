@@ -73,6 +73,13 @@ std::shared_ptr<const LoadedModule> load(File file, int descriptor, const std::s
       model.cpu = {function_at(code + offsets[0]), function_at(code + offsets[1]),
                    function_at(code + offsets[2]), section->lanes};
     }
+    model.devices = std::make_unique<DeviceCodes>(model.description.name, path, listing(manifest.sections));
+    for (std::size_t k = 0; k < manifest.sections.size(); ++k) {
+      const Section& part = manifest.sections[k];
+      if (level_of(part) > 0) continue;
+      model.devices->add(part.name, Span(loaded->file.bytes).subspan(part.offset, part.size),
+                         entry.entries[k].offsets);
+    }
     loaded->models.push_back(std::move(model));
   }
   manifest.models.clear();

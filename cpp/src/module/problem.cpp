@@ -31,13 +31,12 @@ ModelProblem::ModelProblem(BoundModel& model, const Observation& observation, co
   model.check(observation);
 }
 
-// Values are float32, and so is what the model sees of theta. With errors e in the residuals the cost is off
-// by about |r|.|e| + |e|^2 / 2.
+// Values are float32: with errors e in the residuals the cost is off by about |r|.|e| + |e|^2 / 2.
 Evaluation ModelProblem::evaluation() const {
   const double half_count = 0.5 * static_cast<double>(equations_.count);
   Evaluation result{equations_.cost, equations_.count};
   result.noise = std::max(resolution_, 0.0) * std::sqrt(2 * equations_.cost) +
-                 half_count * resolution_ * resolution_ + input_noise_;
+                 half_count * resolution_ * resolution_;
   return result;
 }
 
@@ -79,8 +78,10 @@ Evaluation ModelProblem::sparse_normal_equations(Span<const double> theta, Spars
     const double rounding = 0.5 * epsilon * theta[i];
     along += g[i] * rounding * g[i] * rounding, beyond += entry(H, i, i) * rounding * rounding;
   }
-  input_noise_ = std::sqrt(along) + 0.5 * beyond;
-  return evaluation();
+  // The model sees theta in float32.
+  Evaluation result = evaluation();
+  result.noise += std::sqrt(along) + 0.5 * beyond;
+  return result;
 }
 
 Evaluation ModelProblem::normal_equations(Span<const double> theta, Span<double> H, Span<double> g) {

@@ -39,7 +39,11 @@ class RowMap {
   RowMap& operator=(const RowMap&) = delete;
 
   const Description& description() const { return model_->description; }
-  const Functions& functions() const { return cpu_functions(*model_); }
+  const Functions& functions() const { return model_->cpu; }
+  void check_functions() const { cpu_functions(*model_); }
+  DeviceCode& device_code(const std::shared_ptr<runtime::Device>& device) const {
+    return model_->devices->of(device);
+  }
   const Layout& layout() const { return layout_; }
   int outputs() const { return static_cast<int>(outputs_.size()); }
   int planes() const { return static_cast<int>(description().planes.size()); }

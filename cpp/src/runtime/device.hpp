@@ -44,6 +44,8 @@ class Device : public std::enable_shared_from_this<Device> {
   virtual std::unique_ptr<Sequence> make_sequence() = 0;
   // Compiles a kernel now. Otherwise the first sequence that launches it does.
   virtual void load(const KernelCode& kernel) = 0;
+  // A kernel that will not be launched again, and of which there are no more sequences: its code may go.
+  virtual void forget(const KernelCode& kernel) noexcept = 0;
 
   // The handle of a stream: of the device's own for 0.
   virtual Stream handle(Stream stream) const { return stream; }

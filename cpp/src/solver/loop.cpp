@@ -227,7 +227,9 @@ void Loop::try_damped(StepRecord& record) {
     theta_.swap(trial_);
     if (build_model()) {
       cheapest_.add(trial_point_);
-      point_ = trial_point_;  // costs of cost() are compared with each other only
+      // Costs of cost() are compared with each other only; how noisy they are, the derivatives can tell.
+      trial_point_.data.noise = point_.data.noise, trial_point_.data.worst_noise = point_.data.worst_noise;
+      point_ = trial_point_;
       damping_.accept(record.gain_ratio);
     } else {
       // The cost is fine there but not its derivatives: back, as if it had not been.

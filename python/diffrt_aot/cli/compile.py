@@ -38,7 +38,7 @@ def add_parser(subparsers: Any) -> None:
         "--targets",
         type=lambda text: text.split(","),
         metavar="NAMES",
-        help="for which processors, of x64 and cuda, separated by commas (default: all)",
+        help="for what, of x64, cuda and vulkan, separated by commas (default: all)",
     )
     add("--model", action="append", metavar="NAME", help="only this model; several by several --model")
     add("--no-cache", dest="cache", action="store_false", help="compile also what has been compiled before")
@@ -52,7 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     began = time.perf_counter()
     targets = compiling.check_targets(arguments.targets)
-    compiling.check_llvmlite()
+    if targets != ("vulkan",):
+        compiling.check_llvmlite()
     sources = [path_argument(source) for source in arguments.sources]
     output = path_argument(arguments.output or Path(sources[0].stem + ".dra"))
     _check_output(output)

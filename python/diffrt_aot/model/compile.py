@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from diffrt_aot.errors import InvalidValueError, MissingDependencyError, missing_dependency, unknown_name
 
-from . import llvm_text, module_file, ptx, x64
+from . import llvm_text, module_file, ptx, spirv, x64
+from .lowering import Lowered, Machine
 from .trace import Program
 
 if TYPE_CHECKING:
     from . import Model
 
-TARGETS = ("x64", "cuda")
+TARGETS = ("x64", "cuda", "vulkan")
 _LLVMLITE = "0.44."
 _LAST_PYTHON = (3, 13)  # of that llvmlite
 
@@ -28,11 +29,11 @@ def compile_models(models: Sequence[Model], targets: Sequence[str] | None = None
 
     Args:
         models: what functions become by `@model`; their names differ.
-        targets: of "x64" and "cuda"; None: all.
+        targets: of "x64", "cuda" and "vulkan"; None: all.
         cache: whether what was compiled before, from the same graphs by the same versions, is taken again.
 
     Raises:
-        MissingDependencyError: without llvmlite 0.44.
+        MissingDependencyError: without llvmlite 0.44, which all but "vulkan" takes.
     """
     return compile_programs([model.trace() for model in models], targets, cache=cache)
 
@@ -40,20 +41,25 @@ def compile_models(models: Sequence[Model], targets: Sequence[str] | None = None
 def compile_programs(programs: Sequence[Program], targets: Sequence[str] | None = None, *, cache: bool = True) -> bytes:
     """The same of models that are traced already."""
     targets = check_targets(targets)
-    llvmlite = check_llvmlite()
+    producer = f"diffrt_aot {_version()}"
+    if targets != ("vulkan",):
+        producer += f", llvmlite {check_llvmlite()}"
     _check_names(programs)
-    models = [(program, llvm_text.Lowered(program)) for program in programs]
+    models = [(program, Lowered(program)) for program in programs]
     texts = {
         name: llvm_text.module([lowered for _, lowered in models], machine) for name, machine in _machines(targets)
     }
-    producer = f"diffrt_aot {_version()}, llvmlite {llvmlite}"
+    vulkan = spirv.compile_models([lowered for _, lowered in models]) if "vulkan" in targets else None
     key = hashlib.sha256(module_file.ABI)
     for text in (producer, *texts, *texts.values(), *(line for m in models for line in module_file.describe(*m))):
         key.update(text.encode() + b"\0")
+    key.update(vulkan.data if vulkan else b"")
     kept = _cache_folder() / f"{key.hexdigest()}.dra"
     if cache and (data := _cached(kept)) is not None:
         return data
     sections = [module_file.Section(name, m.lanes, _compile(name, texts[name])) for name, m in _machines(targets)]
+    if vulkan:
+        sections.append(module_file.Section("vulkan", spirv.MACHINE.lanes, vulkan))
     data = module_file.write(producer, models, sections)
     if cache:
         _keep(kept, data)
@@ -108,7 +114,7 @@ def _check_names(programs: Sequence[Program]) -> None:
         places[program.name] = program.place
 
 
-def _machines(targets: Sequence[str]) -> list[tuple[str, llvm_text.Machine]]:
+def _machines(targets: Sequence[str]) -> list[tuple[str, Machine]]:
     machines = []
     if "x64" in targets:
         machines += [(f"x64_{level}", machine) for level, machine in x64.LEVELS.items()]

@@ -1,13 +1,9 @@
 """A traced model as LLVM IR: one instruction for a node, in packets of items, or one item a thread on a GPU.
 
-Three functions for each model, whose one argument is `struct Arguments` of cpp/src/module/description.hpp:
-
-    prepare   what depends on parameters and constants alone, once for a call, in single numbers
-    value     the outputs of packets [begin, end)
-    rows      those, the partials that exist, and which rows of tables of parameters they are by
-
-On x86-64 a packet is a vector of `lanes` numbers. On a GPU it is one number: thread k of n takes items begin + k,
-begin + k + n, ...; prepare is for one thread; and Arguments is the kernel's parameter, by value.
+On x86-64 a packet is a vector of `lanes` numbers, of packets [begin, end), and the one argument of each function is
+`struct Arguments` of cpp/src/module/description.hpp. On a GPU a packet is one number: thread k of n takes items
+begin + k, begin + k + n, ...; prepare is for one thread; and the arguments are two addresses in the device's memory, of
+what BLOCK says, and of begin and end.
 
 Which multiplications and additions are fused is settled here, by what the outputs are made of: were it left to the
 code generator, it would depend on what else reads a product, and the outputs of rows() would not be those of value().
@@ -18,17 +14,11 @@ Reads are safe whatever an index is: one that is beyond the table reads somethin
 from __future__ import annotations
 
 import struct
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from math import prod
-from operator import attrgetter
 
-from . import elementary
 from .graph import NUMBER, TRUTH, WHOLE, Node
-from .trace import Program
+from .lowering import FUNCTIONS, LITERALS, OF_ITEMS, Lowered, Machine, Regions, ancestors, symbol
 
-FUNCTIONS = ("prepare", "value", "rows")
 # struct Arguments, field by field.
 FIELDS = {
     "begin": "i32",
@@ -47,206 +37,18 @@ FIELDS = {
     "out": "float*",
     "ids": "i32*",
 }
-_PLACES = {name: k for k, name in enumerate(FIELDS)}
+# What a GPU's kernel gets: `padded` is `packets`, and tables are one behind the other, each from its third size on.
+BLOCK = {
+    **dict.fromkeys(("width", "packets", "stride", "input_stride"), "i32"),
+    **{name: "i32*" if name in ("indices", "sizes", "ids") else "float*" for name in list(FIELDS)[6:]},
+}
+_GLOBAL = " addrspace(1)*"  # a GPU's memory: code for any memory is slower
 
-_OF_ITEMS = ("item", "item_free", "item_at", "item_index", "column", "row")
-_LITERALS = ("constant", "whole_constant", "truth")
 _NOTHING = ("stop", "rule", "slopes", "probe")  # the machine sees their first argument
-_WHOLE = ("whole_constant", "whole_affine", "whole_add", "whole_madd")
 _BINARY = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
 _COMPARE = {"lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une"}
 _INTRINSIC = {"sqrt": "sqrt", "floor": "floor", "abs": "fabs"}
 _SCALARS = {NUMBER: "float", WHOLE: "i32", TRUTH: "i1"}
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What text is for: how many items side by side, and what there is to compute with."""
-
-    lanes: int
-    fused: bool = True  # one rounding for a * b + c
-    gathers: bool = False  # an instruction that reads a packet's numbers from anywhere: AVX2's of 8, AVX-512's of 16
-    gpu: bool = False
-
-
-def ancestors(nodes: Iterable[Node], needed: Callable[[Node], tuple[Node, ...]] = attrgetter("args")) -> list[Node]:
-    """Return `nodes` and all that they are made of, each after what it is made of."""
-    found: dict[int, Node] = {}
-    todo = list(nodes)
-    while todo:
-        node = todo.pop()
-        if node.id not in found:
-            found[node.id] = node
-            todo += needed(node)
-    return [found[k] for k in sorted(found)]
-
-
-class Lowered:
-    """A program of operations that machines have: what is computed where, the same for all machines."""
-
-    def __init__(self, program: Program) -> None:
-        self.name = program.name
-        outputs, rows, indices = elementary.expand(program)
-        # The planes that rows() writes behind the outputs.
-        self.planes = [(output, slot) for output, row in enumerate(rows) for slot in sorted(row)]
-        self.outputs: list[Node] = list(outputs)
-        self.partials: list[Node] = [rows[output][slot] for output, slot in self.planes]
-        self.indices: list[Node] = list(indices)
-        self.row_lengths = {a.first: prod(a.shape) for a in program.arguments if a.kind in ("table", "free_table")}
-        self.images = {a.first for a in program.arguments if a.kind == "image"}
-
-        # What rows() stores in each turn of a loop: of a number of the loop, first planes and steps from turn to turn.
-        self.stored_in_turns = _stored_in_turns(self.partials, self.planes, len(self.outputs))
-        storing = {node.data[0] for node in self.partials if node.op == "at_turn"}
-        self.once_stored = [node for node in self.partials if node.op != "at_turn"]
-        in_turns = [node.args[0] for node in self.partials if node.op == "at_turn"]
-
-        roots = [*self.outputs, *self.once_stored, *self.indices]
-        order = ancestors([*roots, *in_turns])
-        self.loops = {node.data[0]: node for node in order if node.op == "loop"}
-        self.turns: dict[int, int] = {place: program.graph.loops[place].turns for place in {*self.loops, *storing}}
-        self.inside = _loops_around(order)
-        self.steady = _steady(order)
-        self.varying = _varying(order, self.loops, storing)
-        used = {a.id: a for node in order if node.id in self.varying for a in node.args}
-        used |= {node.id: node for node in roots}
-        once = [node for node in used.values() if node.id not in self.varying and node.op not in _LITERALS]
-        self.uniforms = sorted(once, key=lambda node: node.id)
-        self.uniform_places = {node.id: k for k, node in enumerate(self.uniforms)}
-        self.fused = _fused(ancestors(self.outputs), order, self._together)
-
-    def _together(self, a: Node, b: Node) -> bool:
-        """Whether the one is computed as often as the other."""
-        return (a.id in self.varying) == (b.id in self.varying) and self.inside[a.id] == self.inside[b.id]
-
-    def order(self, roots: Iterable[Node], machine: Machine, once: bool) -> list[Node]:
-        """Return what computes `roots`: in prepare(), or for items, from what prepare() has written.
-
-        Products are left out that are only parts of other operations.
-        """
-
-        def needed(node: Node) -> tuple[Node, ...]:
-            if not once and node.id not in self.varying:
-                return ()
-            k = self.fused.get(node.id) if machine.fused else None
-            return node.args if k is None else (*node.args[k].args, node.args[1 - k])
-
-        order = ancestors(roots, needed)
-        return _loops_together(order, needed, self.inside) if self.stored_in_turns else order
-
-
-def _loops_around(order: Sequence[Node]) -> dict[int, tuple[int, ...]]:
-    """Return which loops each node turns in, outermost first: they were begun in that order."""
-    outer: dict[int, set[int]] = {}  # loops around a loop
-    while True:
-        inside: dict[int, tuple[int, ...]] = {}
-        found: dict[int, set[int]] = {}
-        for node in order:
-            around = {place for a in node.args for place in inside[a.id]}
-            if node.op in ("carried", "counter"):
-                place = node.data[0] if node.op == "carried" else node.data
-                around |= {place, *outer.get(place, ())}
-            elif node.op == "loop":
-                around.discard(node.data[0])
-                found.setdefault(node.data[0], set()).update(around)
-            inside[node.id] = tuple(sorted(around))
-        if found == outer:
-            return inside
-        outer = found
-
-
-def _steady(order: Iterable[Node]) -> set[int]:
-    """Return which whole numbers are the same for all lanes: a loop's counter, and what is made of it."""
-    steady: set[int] = set()
-    for node in order:
-        if node.op == "counter" or (node.op in _WHOLE and all(a.id in steady for a in node.args)):
-            steady.add(node.id)
-    return steady
-
-
-def _stored_in_turns(
-    partials: Sequence[Node], planes: Sequence[tuple[int, int]], first: int
-) -> dict[tuple[int, int], list[tuple[int, int]]]:
-    """Return, of (loop, number), the plane of turn 0 and the step from turn to turn, for each output."""
-    found: dict[tuple[int, int, int], dict[int, int]] = {}
-    for plane, (node, (output, _)) in enumerate(zip(partials, planes, strict=True), start=first):
-        if node.op == "at_turn":
-            place, turn = node.data
-            found.setdefault((place, node.args[0].id, output), {})[turn] = plane
-    result: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    for (place, number, _), by_turn in found.items():
-        step = by_turn.get(1, by_turn[0]) - by_turn[0]
-        if by_turn != {k: by_turn[0] + k * step for k in range(len(by_turn))}:
-            raise RuntimeError("compiling a model: partials of a total are not evenly spaced")
-        result.setdefault((place, number), []).append((by_turn[0], step))
-    return result
-
-
-def _varying(order: Sequence[Node], loops: dict[int, Node], storing: set[int]) -> set[int]:
-    """Return which nodes differ from item to item; those of `storing`, loops, count as such."""
-    turning = set(storing)
-    while True:
-        varying: set[int] = set()
-        for node in order:
-            own = node.op in _OF_ITEMS or (node.op == "carried" and node.data[0] in turning)
-            own = own or (node.op == "counter" and node.data in turning)
-            if own or any(a.id in varying for a in node.args):
-                varying.add(node.id)
-        more = {place for place, node in loops.items() if node.id in varying} - turning
-        if not more:
-            return varying
-        turning |= more
-
-
-def _fused(value: Sequence[Node], order: Sequence[Node], together: Callable[[Node, Node], bool]) -> dict[int, int]:
-    """Return which argument of an addition or subtraction, a product, is fused with it."""
-    outputs = {node.id for node in value}
-    # Of what makes outputs, only what they need counts: partials must not change them.
-    uses = Counter(a.id for node in order for a in node.args if node.id in outputs or a.id not in outputs)
-    fused = {}
-    for node in order:
-        if node.op in ("add", "sub"):
-            products = [k for k, a in enumerate(node.args) if a.op == "mul" and together(node, a)]
-            if products:  # best the one that nothing else reads, which need not be computed by itself
-                fused[node.id] = min(products, key=lambda k: (uses[node.args[k].id], -k))
-    return fused
-
-
-def _loops_together(
-    order: Sequence[Node], needed: Callable[[Node], tuple[Node, ...]], inside: dict[int, tuple[int, ...]]
-) -> list[Node]:
-    """Return the nodes so that those of a loop are side by side, behind all that they need from outside of it.
-
-    What a loop stores was made when rows were: it may need what is younger than the loop.
-    """
-
-    def unit(node: Node) -> int:
-        around = inside[node.id]
-        return -1 - (around[0] if around else node.data[0]) if around or node.op == "loop" else node.id
-
-    members: dict[int, list[Node]] = {}
-    for node in order:
-        members.setdefault(unit(node), []).append(node)
-    result: list[Node] = []
-    begun: set[int] = set()
-    todo = list(reversed(members))
-    while todo:
-        u = todo[-1]
-        if u in begun:
-            todo.pop()
-            if members[u]:
-                result += members[u]
-                members[u] = []
-            continue
-        begun.add(u)
-        todo += sorted({unit(a) for node in members[u] for a in needed(node)} - begun)
-    return result
-
-
-def symbol(model: str, function: str) -> str:
-    """Return the name of one of a model's functions, in letters that every assembler takes."""
-    plain = model if model.isascii() else "$" + model.encode().hex()
-    return f"{plain}_{function}"
 
 
 def module(models: Sequence[Lowered], machine: Machine) -> str:
@@ -257,12 +59,14 @@ def module(models: Sequence[Lowered], machine: Machine) -> str:
         functions.append(_prepare(lowered, machine, declarations))
         functions.append(_kernel(lowered, machine, declarations, rows=False))
         functions.append(_kernel(lowered, machine, declarations, rows=True))
-    lines = ["%Arguments = type { " + ", ".join(FIELDS.values()) + " }"]
+    fields = [t.replace("*", _GLOBAL) for t in BLOCK.values()] if machine.gpu else FIELDS.values()
+    lines = ["%Arguments = type { " + ", ".join(fields) + " }"]
     metadata = ["!0 = !{}"]
     if machine.gpu:
         lines.insert(0, 'target triple = "nvptx64-nvidia-cuda"')
         names = [symbol(lowered.name, function) for lowered in models for function in FUNCTIONS]
-        metadata += [f'!{k} = !{{void (%Arguments*)* @"{n}", !"kernel", i32 1}}' for k, n in enumerate(names, start=1)]
+        t = f"void (%Arguments{_GLOBAL}, i32{_GLOBAL})*"
+        metadata += [f'!{k} = !{{{t} @"{n}", !"kernel", i32 1}}' for k, n in enumerate(names, start=1)]
         metadata.append("!nvvm.annotations = !{" + ", ".join(f"!{k + 1}" for k in range(len(names))) + "}")
     return "\n".join([*lines, *declarations, *functions, *metadata, ""])
 
@@ -276,18 +80,20 @@ def _hexadecimal(x: float) -> str:
     return f"0x{struct.unpack('<Q', struct.pack('<d', single))[0]:016X}"
 
 
-class _Function:
+class _Function(Regions):
     """The text of one function as it grows."""
 
     def __init__(self, lowered: Lowered, machine: Machine, declarations: dict[str, None], once: bool = False) -> None:
-        self.lowered, self.machine, self.once = lowered, machine, once
+        super().__init__(lowered, once)
+        self.names: dict[int, str] = {}
+        self.made: dict[object, str] = {}
+        self.machine = machine
+        self.star = _GLOBAL if machine.gpu else "*"
         self.lanes = lanes = 1 if once else machine.lanes
         self.declarations = declarations
         self.lines: list[str] = []
-        self.names: dict[int, str] = {}  # of nodes
         self.beyond = ""  # which lanes are in the padding of a row, where that matters
         self.scalars: dict[int, str] = {}  # of those that are the same for all lanes
-        self.made: dict[object, str] = {}  # what else is there already
         self.count = 0
         self.block = "start"
         self.types = {kind: self.vector(scalar) for kind, scalar in _SCALARS.items()}
@@ -323,10 +129,18 @@ class _Function:
 
     def field(self, name: str) -> str:
         if name not in self.made:
-            t = FIELDS[name]
-            place = self.new(f"getelementptr %Arguments, %Arguments* %a, i32 0, i32 {_PLACES[name]}")
-            self.made[name] = self.new(f"load {t}, {t}* {place}, !invariant.load !0")
+            self.made[name] = self.load_field(name)
         return self.made[name]
+
+    def load_field(self, name: str) -> str:
+        if self.machine.gpu and name in ("begin", "end"):
+            return self.read("%bounds", ("begin", "end").index(name), "i32")
+        fields = BLOCK if self.machine.gpu else FIELDS
+        t = fields[name].replace("*", self.star)
+        k = list(fields).index(name)
+        place = self.new(f"getelementptr %Arguments, %Arguments{self.star} %a, i32 0, i32 {k}")
+        value = self.new(f"load {t}, {t}{self.star} {place}, !invariant.load !0")
+        return self.new(f"sext i32 {value} to i64") if t != FIELDS[name] and FIELDS[name] == "i64" else value
 
     def load_fields(self, order: Iterable[Node]) -> None:
         """All fields, and what there is to know of tables, at the head of the function, which all of it can see."""
@@ -339,8 +153,8 @@ class _Function:
 
     def read(self, pointer: str, index: str | int, t: str = "float") -> str:
         """One number of an array that no function writes while another one reads it."""
-        place = self.new(f"getelementptr {t}, {t}* {pointer}, i64 {index}")
-        return self.new(f"load {t}, {t}* {place}, !invariant.load !0")
+        place = self.new(f"getelementptr {t}, {t}{self.star} {pointer}, i64 {index}")
+        return self.new(f"load {t}, {t}{self.star} {place}, !invariant.load !0")
 
     # Operations
 
@@ -414,7 +228,7 @@ class _Function:
             which, k = node.data
             if which == "constant":
                 return self.splat(self.read(self.field("constants"), k))
-            return self.splat(self.new(f"sitofp i32 {self.read(self.field('sizes'), k, 'i32')} to float"))
+            return self.splat(self.new(f"sitofp i32 {self.size(k // 2, k % 2)} to float"))
         raise NotImplementedError(f"{op}: no machine operation")
 
     def steady(self, node: Node) -> str:
@@ -473,14 +287,22 @@ class _Function:
     def table(self, slot: int) -> str:
         key = ("table", slot)
         if key not in self.made:
-            self.made[key] = self.read(self.field("tables"), slot, "float*")
+            tables = self.field("tables")
+            if self.machine.gpu:
+                first = self.new(f"sext i32 {self.size(slot, 2)} to i64")
+                self.made[key] = self.new(f"getelementptr float, float{self.star} {tables}, i64 {first}")
+            else:
+                self.made[key] = self.read(tables, slot, "float*")
         return self.made[key]
 
     def size(self, slot: int, k: int) -> str:
-        """How many rows a table has, and how many numbers are in one; an image: its height and width."""
+        """How many rows a table has, and how many numbers are in one; an image: its height and width.
+
+        Of a GPU also its first place.
+        """
         key = ("size", slot, k)
         if key not in self.made:
-            self.made[key] = self.read(self.field("sizes"), 2 * slot + k, "i32")
+            self.made[key] = self.read(self.field("sizes"), (3 if self.machine.gpu else 2) * slot + k, "i32")
         return self.made[key]
 
     def below(self, index: str, bound: str) -> str:
@@ -515,29 +337,29 @@ class _Function:
         if length > 1:
             at = self.new(f"mul {self.W} {row}, {self.literal('i32', str(length))}")
         if component:
-            base = self.new(f"getelementptr float, float* {base}, i64 {component}")
+            base = self.new(f"getelementptr float, float{self.star} {base}, i64 {component}")
         return self.read_at(base, at, self.below(row, self.size(slot, 0)))
 
     def read_at(self, base: str, at: str, inside: str) -> str:
         """base[at] where `inside` holds, elsewhere NaN."""
         N, W, T, L = self.N, self.W, self.T, self.lanes
-        P = self.vector("float*")
+        P = self.vector(f"float{self.star}")
         if self.machine.gathers and L == 8:
             mask = self.new(f"bitcast {W} {self.new(f'sext {T} {inside} to {W}')} to {N}")
             pointer = self.new(f"bitcast float* {base} to i8*")
             name = "@llvm.x86.avx2.gather.d.ps.256"
             self.declare(f"{N} {name}({N}, i8*, {W}, {N}, i8)")
             return self.new(f"call {N} {name}({N} {self.nan}, i8* {pointer}, {W} {at}, {N} {mask}, i8 4)")
-        places = self.new(f"getelementptr float, float* {base}, {W} {at}")
+        places = self.new(f"getelementptr float, float{self.star} {base}, {W} {at}")
         if self.machine.gathers and L == 16:
             name = f"@llvm.masked.gather.v{L}f32.v{L}p0f32"
             self.declare(f"{N} {name}({P}, i32, {T}, {N})")
             return self.new(f"call {N} {name}({P} {places}, i32 4, {T} {inside}, {N} {self.nan})")
         # What lies beyond reads a number that is surely there.
-        nowhere = self.splat(self.field("out"), "float*")
+        nowhere = self.splat(self.field("out"), f"float{self.star}")
         places = self.new(f"select {T} {inside}, {P} {places}, {P} {nowhere}")
         if L == 1:
-            found = self.new(f"load float, float* {places}")
+            found = self.new(f"load float, {P} {places}")
         else:
             found = "poison"
             for k in range(L):
@@ -548,24 +370,6 @@ class _Function:
 
     # Loops
 
-    def region(self, nodes: Sequence[Node], around: tuple[int, ...], place: Callable[[Node], None]) -> None:
-        """Those of `nodes` that turn in the loops `around` and no others; loops in them where they are first needed."""
-        lowered = self.lowered
-        for node in nodes:
-            inside = lowered.inside[node.id]
-            if inside[: len(around)] == around and len(inside) > len(around):
-                which = inside[len(around)]
-                if which not in lowered.loops and ("loop", which) not in self.made:  # it does nothing but store
-                    self.made["loop", which] = self.loop(which, (), nodes, (*around, which), place)
-            if inside != around or node.op == "carried":
-                continue
-            if node.op == "loop" and (self.once or node.id in lowered.varying):
-                which, k, _ = node.data
-                if ("loop", which) not in self.made:
-                    self.made["loop", which] = self.loop(which, node.args, nodes, (*around, which), place)
-                self.names[node.id] = f"%c{which}_{k}"
-            place(node)
-
     def loop(
         self,
         which: int,
@@ -573,8 +377,7 @@ class _Function:
         nodes: Sequence[Node],
         around: tuple[int, ...],
         place: Callable[[Node], None],
-    ) -> str:
-        """At most so many turns as its bound says, and no more when every lane is done; returns the block behind it."""
+    ) -> None:
         size = len(args) // 2
         start, after, done = args[:size], args[size : 2 * size], args[2 * size :]
         entry, head, body, out = self.block, f"loop{which}", f"body{which}", f"out{which}"
@@ -607,7 +410,9 @@ class _Function:
         ways = f"[ 0, %{entry} ], [ %next{which}, %{self.block} ]"
         self.lines[first_line + size] = f"  %turn{which} = phi i32 {ways}"
         self.begin(out)
-        return out
+
+    def out_of(self, which: int, k: int) -> str:
+        return f"%c{which}_{k}"
 
 
 def _table_of(node: Node) -> int:
@@ -617,7 +422,7 @@ def _table_of(node: Node) -> int:
 
 def _head(name: str, machine: Machine) -> str:
     if machine.gpu:
-        return f'define void @"{name}"(%Arguments* byval(%Arguments) align 8 %a) nounwind {{\nstart:'
+        return f'define void @"{name}"(%Arguments{_GLOBAL} %a, i32{_GLOBAL} %bounds) nounwind {{\nstart:'
     return f'define void @"{name}"(%Arguments* noalias readonly %a) nounwind {{\nstart:'
 
 
@@ -637,8 +442,8 @@ def _prepare(lowered: Lowered, machine: Machine, declarations: dict[str, None]) 
             x = f.new(f"bitcast i32 {x} to float")
         elif node.kind == TRUTH:
             x = f.new(f"select i1 {x}, float 1.0, float 0.0")
-        place = f.new(f"getelementptr float, float* {f.field('uniforms')}, i64 {k}")
-        f.lines.append(f"  store float {x}, float* {place}")
+        place = f.new(f"getelementptr float, float{f.star} {f.field('uniforms')}, i64 {k}")
+        f.lines.append(f"  store float {x}, float{f.star} {place}")
     return "\n".join([_head(symbol(lowered.name, "prepare"), machine), *f.lines, "  ret void", "}"])
 
 
@@ -655,18 +460,7 @@ class _Kernel:
 
     def text(self) -> str:
         f, lowered = self.f, self.lowered
-        planes = [*lowered.outputs, *lowered.partials] if self.rows else lowered.outputs
-        indices = lowered.indices if self.rows else []
-        roots = [node.args[0] if node.op == "at_turn" else node for node in planes]
-        order = lowered.order([*roots, *indices], self.machine, once=False)
-        # Where each value goes as soon as it is there: what is stored need not be kept.
-        self.targets: dict[int, list[tuple[str, int]]] = {}
-        self.in_turns: dict[int, list[tuple[int, int, int]]] = {}
-        for (which, number), steps in lowered.stored_in_turns.items() if self.rows else ():
-            self.in_turns.setdefault(number, []).extend((which, *step) for step in steps)
-        for name, nodes in (("out", planes), ("ids", indices)):
-            for k, node in enumerate(nodes):
-                self.targets.setdefault(node.id, []).append((name, k))
+        order, self.stores, self.stores_in_turns = lowered.kernel(self.rows, self.machine)
         f.load_fields(order)
         self.frame()
         if any(node.op == "loop" and len(node.args) % 2 for node in order):
@@ -738,15 +532,15 @@ class _Kernel:
         f = self.f
         if node.id in f.names:
             pass  # a loop's
-        elif node.op in _OF_ITEMS:
+        elif node.op in OF_ITEMS:
             f.names[node.id] = self.of_items(node)
-        elif node.id in self.lowered.varying or node.op in _LITERALS:
+        elif node.id in self.lowered.varying or node.op in LITERALS:
             f.names[node.id] = f.node(node)
         else:
             f.names[node.id] = self.uniform(node)
-        for name, plane in self.targets.get(node.id, ()):
+        for name, plane in self.stores.get(node.id, ()):
             self.store(name, str(plane), node)
-        for which, first, step in self.in_turns.get(node.id, ()):
+        for which, first, step in self.stores_in_turns.get(node.id, ()):
             turn = f.new(f"sext i32 %turn{which} to i64")
             self.store("out", f.new(f"add i64 {f.new(f'mul i64 {turn}, {step}')}, {first}"), node)
 
@@ -771,18 +565,18 @@ class _Kernel:
         plane = f.place_of(node) if node.op == "item_at" else str(node.data[0] if node.op == "item_free" else node.data)
         t = f.vector(scalar)
         place = self.address(f.field(field), scalar, f.field("input_stride"), plane, self.item)
-        return f.new(f"load {t}, {t}* {place}, align {4 * L}, !invariant.load !0")
+        return f.new(f"load {t}, {t}{f.star} {place}, align {4 * L}, !invariant.load !0")
 
     def store(self, name: str, plane: str, node: Node) -> None:
         f, L = self.f, self.machine.lanes
         scalar = _SCALARS[node.kind]
         t = f.vector(scalar)
         place = self.address(f.field(name), scalar, f.field("stride"), plane, self.local)
-        f.lines.append(f"  store {t} {f.names[node.id]}, {t}* {place}, align {4 * L}")
+        f.lines.append(f"  store {t} {f.names[node.id]}, {t}{f.star} {place}, align {4 * L}")
 
     def address(self, base: str, scalar: str, stride: str, plane: str, item: str) -> str:
         f = self.f
         at = item if plane == "0" else f.new(f"add i64 {item}, {f.new(f'mul i64 {stride}, {plane}')}")
-        place = f.new(f"getelementptr {scalar}, {scalar}* {base}, i64 {at}")
+        place = f.new(f"getelementptr {scalar}, {scalar}{f.star} {base}, i64 {at}")
         t = f.vector(scalar)
         return place if t == scalar else f.new(f"bitcast {scalar}* {place} to {t}*")

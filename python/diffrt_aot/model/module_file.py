@@ -19,14 +19,15 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .llvm_text import FUNCTIONS, Lowered, symbol
+from .lowering import FUNCTIONS, Lowered, symbol
 from .trace import Program
 from .x64 import Image
 
 MAGIC, FORMAT, PAGE = b"diffrt\x1a\n", 1, 4096
 ABI = hashlib.sha256(
-    b"diffrt model abi 1: begin end packets width i32; stride input_stride i64; "
-    b"parameters constants inputs indices tables sizes uniforms out ids pointers"
+    b"diffrt model abi 2: begin end packets width i32; stride input_stride i64; "
+    b"parameters constants inputs indices tables sizes uniforms out ids pointers; "
+    b"devices: width padded stride input_stride i32, the same pointers; begin end"
 ).digest()[:8]
 
 _HEAD = struct.Struct("<8sII8sQ")

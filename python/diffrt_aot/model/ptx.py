@@ -1,14 +1,13 @@
 """LLVM IR to PTX, with neither a GPU nor its vendor's toolkit: a kernel for each function of each model.
 
-Arguments come by value, so that they are in the kernel's constant memory. Division and square root are rounded as on
-the CPU.
+Division and square root are rounded as on the CPU.
 """
 
 from __future__ import annotations
 
 import re
 
-from .llvm_text import Machine
+from .lowering import Machine
 from .x64 import Image
 
 MACHINE = Machine(lanes=1, gpu=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from .llvm_text import Machine
+from .lowering import Machine
 
 LEVELS = {
     "v2": Machine(lanes=8, fused=False),

@@ -74,6 +74,19 @@ CUfunction CudaDevice::function(const KernelCode& code) {
   return kernel.function;
 }
 
+void CudaDevice::forget(const KernelCode& code) noexcept {
+  if (forked()) return;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto known = kernels_.find(&code);
+  if (known == kernels_.end()) return;
+  try {
+    const CurrentContext current(*this);
+    cu().cuModuleUnload(known->second.module);
+  } catch (...) {  // a lost context: its modules are gone
+  }
+  kernels_.erase(known);
+}
+
 CudaDevice::Kernel CudaDevice::compile(const KernelCode& code) {
   const std::vector<unsigned char> text = expand(code);
   const CurrentContext current(*this);

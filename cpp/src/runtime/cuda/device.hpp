@@ -17,6 +17,7 @@ class CudaDevice : public Device {
 
   std::unique_ptr<Sequence> make_sequence() override;
   void load(const KernelCode& kernel) override { function(kernel); }
+  void forget(const KernelCode& kernel) noexcept override;
 
   Stream handle(Stream stream) const override {
     return stream == 0 ? reinterpret_cast<Stream>(stream_) : stream;

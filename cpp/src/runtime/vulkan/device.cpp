@@ -41,6 +41,12 @@ const Pipeline& VulkanDevice::pipeline(const KernelCode& kernel) {
   return *pipeline;
 }
 
+void VulkanDevice::forget(const KernelCode& kernel) noexcept {
+  if (forked()) return;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  pipelines_.erase(&kernel);
+}
+
 const Allocation& VulkanDevice::nothing() {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (nothing_.owner == nullptr) {

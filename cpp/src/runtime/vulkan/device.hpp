@@ -20,6 +20,7 @@ class VulkanDevice : public Device {
 
   std::unique_ptr<Sequence> make_sequence() override;
   void load(const KernelCode& kernel) override { pipeline(kernel); }
+  void forget(const KernelCode& kernel) noexcept override;
 
   LogicalDevice& logical() { return logical_; }
   const Pipeline& pipeline(const KernelCode& kernel);

@@ -1,0 +1,55 @@
+// A model's functions on a GPU: pieces of the domain, whose planes come back to the host.
+#pragma once
+
+#include <memory>
+
+#include "module/device_code.hpp"
+#include "module/inputs.hpp"
+#include "runtime/sequence.hpp"
+
+namespace diffrt::module {
+
+class DeviceRunner {
+ public:
+  // `planes`: that value() and rows() write; `ids`: of rows(). `places`: the largest piece of the domain that
+  // compute() will be asked for. `prepared`: whether prepare() is run on the host, before each move(); long
+  // code for a single thread is what GPUs and their compilers are worst at. `code` outlives the runner.
+  DeviceRunner(const Inputs& inputs, DeviceCode& code, std::shared_ptr<runtime::Device> device, int outputs,
+               int planes, int ids, Index places, bool prepared);
+
+  const std::shared_ptr<runtime::Device>& device() const { return device_; }
+  // At the parameters, tables and perhaps uniforms that `inputs` has now.
+  void move();
+  // value() or rows() of a piece: until the next one of its kind, copy() has it.
+  void compute(FunctionKind function, const Range& piece);
+  // As the CPU's functions write it: planes of a part of the piece, from `out` and `ids` on, `stride` apart.
+  void copy(FunctionKind function, const Range& range, float* out, std::int32_t* ids, Index stride) const;
+
+ private:
+  // A function, and what it writes.
+  struct Work {
+    runtime::DeviceBuffer<float> out, fetched_out;
+    runtime::DeviceBuffer<std::int32_t> ids, fetched_ids;
+    int planes = 0, id_planes = 0;
+    Range piece;
+    std::unique_ptr<runtime::Sequence> sequence;
+    runtime::Sequence::Launch launch = 0;
+  };
+  const Work& work(FunctionKind function) const { return function == FunctionKind::value ? value_ : rows_; }
+  Work& work(FunctionKind function) { return function == FunctionKind::value ? value_ : rows_; }
+  DeviceArguments arguments(Index stride) const;
+  void record(FunctionKind function, Work& work);
+
+  const Inputs& inputs_;
+  const DeviceCode& code_;
+  const std::shared_ptr<runtime::Device> device_;
+  const Index places_;
+  std::size_t first_free_ = 0;  // of `tables_`, from which on they are parameters
+  runtime::DeviceBuffer<float> parameters_, constants_, planes_, tables_, uniforms_, sent_parameters_,
+      sent_tables_, sent_uniforms_;
+  runtime::DeviceBuffer<std::int32_t> indices_, sizes_;
+  std::unique_ptr<runtime::Sequence> prepare_;
+  Work value_, rows_;
+};
+
+}  // namespace diffrt::module

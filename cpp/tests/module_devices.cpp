@@ -1,0 +1,153 @@
+// Models on the fake CUDA device: what kernels are launched with, and what becomes of their code.
+#include <doctest/doctest.h>
+
+#include <cstring>
+#include <numeric>
+#include <string>
+
+#include "device_list.hpp"
+#include "diffrt/errors.hpp"
+#include "diffrt/model.hpp"
+#include "module_builder.hpp"
+#include "runtime/devices.hpp"
+
+using namespace diffrt;
+using namespace diffrt::tests;
+
+namespace {
+
+// y = a x[i], of which y and dy/da are wanted; prepare() says what a is.
+const char* const ptx =
+    ".version 6.3\n.target sm_75\n"
+    ".visible .entry m_prepare(\n)\n{ ret; }\n"
+    ".visible .entry m_value(\n)\n{ ret; }\n"
+    ".visible .entry m_rows(\n)\n{ ret; }\n";
+
+Bytes file(const std::string& text, const std::string& rows_of = "m_rows") {
+  return build({text}, [&](const std::vector<std::size_t>& at) {
+    std::string manifest = "producer by hand\nsection cuda " + std::to_string(at[0]) + " " +
+                           std::to_string(text.size()) +
+                           " 1\nmodel m\noutput -\nargument i item - 0\nargument a free - 0\n"
+                           "argument x per_item - 0\nslot 1 0 -1\nplane 0 0\nuniforms 1\n";
+    for (const auto& [function, name] : {std::pair<std::string, std::string>{"prepare", "m_prepare"},
+                                         {"value", "m_value"},
+                                         {"rows", rows_of}})
+      manifest += "entry cuda " + function + " " + std::to_string(text.find(name)) + "\n";
+    return manifest + "end m\n";
+  });
+}
+
+// What a kernel is given.
+struct Given {
+  FakeCuda& cuda;
+  std::int32_t sizes[4], bounds[2];  // width, padded, stride, input_stride
+  std::uint64_t arrays[9];
+
+  Given(FakeCuda& fake, const unsigned char* block, const unsigned char* at) : cuda(fake) {
+    std::memcpy(sizes, block, sizeof sizes);
+    std::memcpy(arrays, block + sizeof sizes, sizeof arrays);
+    std::memcpy(bounds, at, sizeof bounds);
+  }
+  float* array(int k, int first, int count) const {
+    return reinterpret_cast<float*>(cuda.follow(arrays[k] + sizeof(float) * static_cast<std::uint64_t>(first),
+                                                sizeof(float) * static_cast<std::size_t>(count)));
+  }
+};
+enum { parameters = 0, inputs = 2, uniforms = 6, out = 7 };
+
+void prepare(FakeCuda& cuda, const unsigned char* block, const unsigned char* at, unsigned) {
+  const Given given(cuda, block, at);
+  CHECK(given.bounds[0] == 0);
+  CHECK(given.bounds[1] == 1);
+  *given.array(uniforms, 0, 1) = *given.array(parameters, 0, 1);
+}
+
+void compute(const Given& given, bool rows) {
+  const int begin = given.bounds[0], count = given.bounds[1] - begin;
+  CHECK(given.sizes[1] % 16 == 0);
+  CHECK(count <= given.sizes[2]);
+  const float a = *given.array(uniforms, 0, 1);
+  const float* const x = given.array(inputs, begin, count);
+  float* const y = given.array(out, 0, count);
+  for (int i = 0; i < count; ++i) y[i] = a * x[i];
+  if (rows)
+    std::memcpy(given.array(out, given.sizes[2], count), x, sizeof(float) * static_cast<std::size_t>(count));
+}
+void value(FakeCuda& cuda, const unsigned char* block, const unsigned char* at, unsigned) {
+  compute({cuda, block, at}, false);
+}
+void rows(FakeCuda& cuda, const unsigned char* block, const unsigned char* at, unsigned) {
+  compute({cuda, block, at}, true);
+}
+
+void set_kernels(FakeCuda& cuda) {
+  cuda.set_kernel("m_prepare", prepare), cuda.set_kernel("m_value", value), cuda.set_kernel("m_rows", rows);
+}
+
+BoundModel bound_to(const Module& module, const std::vector<float>& x) {
+  ModelData data({x.size()});
+  data.set("x", x);
+  ModelOptions options;
+  options.device = "cuda";
+  return BoundModel(module.model("m"), data, options);
+}
+
+}  // namespace
+
+TEST_CASE("a model on a device, launched as its kernels are written") {
+  const FakeCudaSession cuda;
+  set_kernels(cuda.get());
+  {
+    std::vector<float> x(100000);
+    std::iota(x.begin(), x.end(), -50000.0f);
+    BoundModel model = bound_to(Module::from_bytes(file(ptx)), x);
+    CHECK(model.device() == "cuda:0");
+    std::vector<float> y(x.size());
+    const std::vector<double> theta = {3};
+    model.value(theta, y);
+    CHECK(y[99999] == 3 * 49999.0f);
+    const std::vector<double> other = {0.5};
+    const Jacobian J = model.jacobian(other, y);
+    CHECK(y[10] == 0.5f * x[10]);
+    NormalEquations equations;
+    const std::vector<double> observed(x.begin(), x.end());
+    model.normal_equations(theta, {ImageView::contiguous(observed.data(), 1, 100000), {}}, {}, equations);
+    const double squares = std::inner_product(x.begin(), x.end(), x.begin(), 0.0);
+    CHECK(equations.H[0] == doctest::Approx(squares));
+    CHECK(equations.g[0] == doctest::Approx(2 * squares));
+    CHECK(equations.cost == doctest::Approx(2 * squares));
+    const SolveResult result = fit(model, {ImageView::contiguous(observed.data(), 1, 100000), {}}, theta);
+    CHECK(converged(result.status));
+    CHECK(result.theta[0] == doctest::Approx(1));
+  }
+  runtime::close_unused_devices();
+}
+
+TEST_CASE("a device forgets the kernels of a module that is gone") {
+  const FakeCudaSession cuda;
+  set_kernels(cuda.get());
+  const std::vector<float> x = {1, 2, 3};
+  const std::vector<double> theta = {2};
+  std::vector<float> y(3);
+  for (int i = 0; i < 3; ++i) {
+    const Module module = Module::from_bytes(file(ptx));
+    bound_to(module, x).value(theta, y);
+    bound_to(module, x).value(theta, y);  // with what is compiled
+    CHECK(y[2] == 6);
+    CHECK(cuda->calls("cuModuleLoadDataEx") == 2 * (i + 1));
+  }
+  CHECK(cuda->calls("cuModuleUnload") == 2 * 3);
+  runtime::close_unused_devices();
+}
+
+TEST_CASE("code for devices that is damaged is refused when it is used") {
+  const FakeCudaSession cuda;
+  const std::vector<float> x = {1};
+  const std::string no_entries = ".version 6.3\nm_prepare(m_value(m_rows(";
+  for (const Bytes& bytes : {file(ptx, "ret"), file(no_entries)}) {
+    const Module module = Module::from_bytes(bytes, "f.dra");
+    CHECK_THROWS_WITH_AS(bound_to(module, x), doctest::Contains("f.dra: its code for GPUs is damaged"),
+                         ModuleError);
+  }
+  runtime::close_unused_devices();
+}
