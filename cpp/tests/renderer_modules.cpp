@@ -30,7 +30,7 @@ const unsigned char scaled[] = {
     0x48, 0xff, 0xc1, 0xf3, 0x0f, 0x11, 0x04, 0xb2, 0xeb, 0xb0, 0xc3,
 };
 
-// A rule that shows what is in front, and a loss of c times the square.
+// A rule that shows what is in front, an output that is the depth, and a loss of c times the square.
 Module module_by_hand() {
   std::string code(front, front + sizeof front);
   const std::string second = std::to_string(code.size());
@@ -45,7 +45,10 @@ Module module_by_hand() {
            " 8\nmodel front\noutput -\nargument pixel item - 0\nargument inside per_item_free - 0\n"
            "slot 1 0 -1\nplane 0 0\n" +
            entries("0") +
-           "end front\nmodel scaled\noutput -\nargument pixel item - 0\nargument c constant - 0\n"
+           "end front\nmodel plain\noutput -\nargument pixel item - 0\nargument z per_item_free - 0\n"
+           "slot 1 0 -1\nplane 0 0\n" +
+           entries("0") +
+           "end plain\nmodel scaled\noutput -\nargument pixel item - 0\nargument c constant - 0\n"
            "argument squared per_item_free - 0\nslot 2 0 -1\nplane 0 0\n" +
            entries(second) + "end scaled\n";
   }));
@@ -53,10 +56,10 @@ Module module_by_hand() {
 
 constexpr int width = 60, height = 40;
 
-Renderer renderer_with(Rule rule, const std::string& device = "cpu") {
+Renderer renderer_with(Rule rule, const std::string& device = "cpu", Shown output = Output::depth) {
   RendererOptions options;
   options.free = {"ball.center", "ball.radius", "far.radius"};
-  options.outputs = {Output::depth, Output::normal};
+  options.outputs = {std::move(output), Output::normal};
   options.background = {9.0, 0.0};
   options.rules = {{"ball", std::move(rule)}};
   options.threads = 2, options.device = device;
@@ -80,6 +83,22 @@ TEST_CASE("a rule that is a model is as one that is built in") {
   blended.render(ours.theta0(), image);
   CHECK(image != expected);
   CHECK(renderer_with(module.model("front"), "auto").device() == "cpu");
+}
+
+TEST_CASE("an output that is a model is as one that is built in") {
+  const Module module = module_by_hand();
+  Renderer ours = renderer_with(BoundaryRule::blend, "cpu", module.model("plain")),
+           theirs = renderer_with(BoundaryRule::blend);
+  const std::size_t size = 4 * ours.pixels(), P = ours.parameters();
+  std::vector<float> image(size), expected(size), J(size * P), expected_J(size * P);
+  ours.jacobian(ours.theta0(), image).to_dense(J);
+  theirs.jacobian(ours.theta0(), expected).to_dense(expected_J);
+  CHECK(image == expected);
+  CHECK(J == expected_J);
+  CHECK(renderer_with(BoundaryRule::blend, "auto", module.model("plain")).device() == "cpu");
+  CHECK_THROWS_WITH_AS(renderer_with(BoundaryRule::blend, "cpu", module.model("front")),
+                       doctest::Contains("outputs: 'front': the model front is not an output"),
+                       ArgumentError);
 }
 
 TEST_CASE("a loss that is a model") {
@@ -113,10 +132,10 @@ TEST_CASE("a loss that is a model") {
                   ArgumentError);
 }
 
-TEST_CASE("nothing is allocated after the first call, with a rule and a loss that are models") {
+TEST_CASE("nothing is allocated after the first call, with a rule, an output and a loss that are models") {
   const Module module = module_by_hand();
   const Loss loss = model_loss(module.model("scaled").with_constants({{"c", {2.0}}}));
-  Renderer renderer = renderer_with(module.model("front"));
+  Renderer renderer = renderer_with(module.model("front"), "cpu", module.model("plain"));
   std::vector<float> image(4 * renderer.pixels());
   const Observation observation{ImageView::contiguous(image.data(), height, width, 4), {}};
   NormalEquations equations;
