@@ -41,7 +41,8 @@ def load(name: str) -> ctypes.CDLL:
     source = Path(__file__).with_name(f"{name}.cpp")
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder) / f"{name}.so"
-        built = subprocess.run([compiler(), *FLAGS, str(source), "-o", str(library)], capture_output=True, text=True)
+        command = [compiler(), *FLAGS, "-isystem", "/usr/include/eigen3", str(source), "-o", str(library)]
+        built = subprocess.run(command, capture_output=True, text=True)
         if built.returncode:
             raise Skip(f"{name}.cpp does not compile: {built.stderr.strip().splitlines()[-1]}")
         return ctypes.CDLL(str(library))
