@@ -154,7 +154,7 @@ class _Module:
         type_id = self.type("bool")
         return self.once(("truth", x), lambda y: self.declare(41 if x else 42, type_id, y))
 
-    def variable(self, name: str, binding: int, members: Sequence[str], storage: int) -> int:
+    def variable(self, name: str, binding: int, members: Sequence[str], storage: int, written: bool = False) -> int:
         """A buffer: of an array without end, or of a few whole numbers."""
         key = ("struct", storage, *members)
         element = self.type(members[0])
@@ -177,6 +177,10 @@ class _Module:
             self.declare(59, pointer, x, storage)
             self.decorate(x, 34, 0)  # DescriptorSet
             self.decorate(x, 33, binding)
+            if storage == _STORAGE_BUFFER:
+                self.decorate(x, 19)  # Restrict
+                if not written:
+                    self.decorate(x, 24)  # NonWritable
 
         return self.once(("variable", name), declare)
 
@@ -260,7 +264,8 @@ class _Function(Regions):
         m = self.m
         kind = self.scalar(buffer)
         binding = 1 if buffer == "bounds" else _FIRST_BUFFER + BUFFERS.index(buffer)
-        variable = m.variable(buffer, binding, (kind,), _STORAGE_BUFFER)
+        written = buffer in (("uniforms",) if self.once else ("out", "ids"))
+        variable = m.variable(buffer, binding, (kind,), _STORAGE_BUFFER, written)
         result = m.id()
         m.emit(65, m.pointer(_STORAGE_BUFFER, m.type(kind)), result, variable, m.whole(0), index)
         return result
