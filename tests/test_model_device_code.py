@@ -33,6 +33,7 @@ from diffrt_aot.model import (
     sqrt,
     tan,
     tanh,
+    total,
     where,
     whole,
 )
@@ -81,11 +82,18 @@ def test_loops(gpu):
     np.testing.assert_array_equal(value, np.float32(1e38))
 
 
+@model
+def pairs(item: Item, a: Free[5, 2], x: PerItem):
+    """Whose partials lie two planes apart, from turn to turn."""
+    return total(5, lambda k: a[k][0] * a[k][1] * x)
+
+
 @on_gpus
 def test_sums_in_loops(gpu):
     """The partials are stored turn by turn, those of the second output by a loop of their own."""
     rng = np.random.default_rng(4)
     both(sums, gpu, {"a": rng.normal(size=5)}, 37, x=rng.normal(size=37), b=rng.normal(size=(37, 5)))
+    both(pairs, gpu, {"a": rng.normal(size=(5, 2))}, 37, x=rng.normal(size=37))
 
 
 @model
