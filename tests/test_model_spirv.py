@@ -35,19 +35,45 @@ def test_it_is_valid(name, tmp_path):
         assert result.returncode == 0, (function, result.stderr)
 
 
+def instructions(code):
+    """Opcode and operands of each instruction; their lengths add up to what there is."""
+    words = np.frombuffer(code, np.uint32)
+    assert list(words[:2]) == [0x07230203, 0x00010300] and words[4] == 0
+    at = 5
+    while at < words.size:
+        length = int(words[at] >> 16)
+        assert 0 < length <= words.size - at
+        yield int(words[at] & 0xFFFF), words[at + 1 : at + length].tolist()
+        at += length
+
+
 def test_every_module_is_whole():
-    """Lengths add up, each id is given once, and within the bound."""
     for _, code in modules("blob"):
-        words = np.frombuffer(code, np.uint32)
-        assert list(words[:2]) == [0x07230203, 0x00010300] and words[4] == 0
-        at, opcodes = 5, []
-        while at < words.size:
-            assert words[at] >> 16 > 0
-            opcodes.append(words[at] & 0xFFFF)
-            at += words[at] >> 16
-        assert at == words.size
+        opcodes = [opcode for opcode, _ in instructions(code)]
         assert opcodes.count(54) == opcodes.count(56) == 1  # one function
         assert opcodes.count(246) in (1, 2)  # its loop, and the blob's
+
+
+def test_arithmetic_is_as_it_is_written():
+    """No instruction may be fused with another one, and each minds NaN."""
+    for _, code in modules("hand"):
+        found = list(instructions(code))
+        results = {words[1] for opcode, words in found if opcode in (129, 131, 133, 136)}
+        assert {words[0] for opcode, words in found if opcode == 71 and words[1] == 42} == results
+        assert [words[1:] for opcode, words in found if opcode == 16 and words[1] == 4461] == [[4461, 32]]
+
+
+def test_only_buffers_that_are_used_are_bound():
+    """And those that are not written are said not to be."""
+    bound = {}
+    for function, code in modules("calibration"):
+        decorated = [words for opcode, words in instructions(code) if opcode == 71]
+        bindings = {words[0]: words[2] for words in decorated if words[1] == 33}
+        kept = {bindings[words[0]] for words in decorated if words[1] == 24}
+        bound[function] = (set(bindings.values()), set(bindings.values()) - kept - {0})
+    assert bound["prepare"] == ({0, 1, 2, 8}, {8})
+    assert bound["value"] == ({0, 1, 4, 5, 6, 7, 8, 9}, {9})
+    assert bound["rows"] == ({0, 1, 4, 5, 6, 7, 8, 9, 10}, {9, 10})
 
 
 def test_it_takes_no_compiler(monkeypatch):

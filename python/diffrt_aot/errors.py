@@ -103,7 +103,6 @@ _EXTRAS = {
     "cli": ("rich",),
     "sparse": ("scipy",),
     "compile": ("llvmlite",),
-    "compile-vulkan": ("taichi",),
 }
 
 

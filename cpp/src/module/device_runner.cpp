@@ -51,7 +51,7 @@ DeviceRunner::DeviceRunner(const Inputs& inputs, DeviceCode& code, std::shared_p
   parameters_ = {*device_, all.parameters.size()},
   sent_parameters_ = {*device_, all.parameters.size(), Memory::upload};
   sent_tables_ = {*device_, free, Memory::upload};
-  uniforms_ = {*device_, at_least_one(all.uniforms.size())};
+  uniforms_ = {*device_, at_least_one((all.uniforms.size() + 3) / 4 * 4)};  // read by fours
   if (prepared) sent_uniforms_ = {*device_, all.uniforms.size(), Memory::upload};
 
   prepare_ = device_->make_sequence();

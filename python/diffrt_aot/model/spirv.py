@@ -9,9 +9,12 @@ k of n takes places begin + k, begin + k + n, ... of the domain; prepare is aske
     2 to 10     parameters, constants, inputs, indices, tables (one behind the other), sizes (of each table rows,
                 numbers in a row, and its first place in `tables`; of an image its height and width), uniforms, out, ids
 
-`out` and `ids` begin with place `begin`. Numbers are the SPIR-V specification's (version 1.3), and the GLSL.std.450
-instruction set's. Two things are asked of a driver that by default it need not do: to round as it is written
-(NoContraction), and to mind NaN (SignedZeroInfNanPreserve).
+`out` and `ids` begin with place `begin`. `uniforms`, of which a model may have a thousand, are read and written by
+fours: there is room for a multiple of four.
+
+Numbers of this file are the SPIR-V specification's (version 1.3), and the GLSL.std.450 instruction set's. Two things
+are asked of a driver that by default it need not do: to round as it is written (NoContraction), and to mind NaN
+(SignedZeroInfNanPreserve).
 """
 
 from __future__ import annotations
@@ -126,10 +129,13 @@ class _Module:
                 self.declare(22, x, 32)
             elif name == "int3":
                 self.declare(23, x, int3_of, 3)
+            elif name == "float4":
+                self.declare(23, x, float_, 4)
             else:
                 self.declare(33, x, void)
 
         int3_of = self.type("int") if name == "int3" else 0
+        float_ = self.type("float") if name == "float4" else 0
         void = self.type("void") if name == "function" else 0
         return self.once(("type", name), make)
 
@@ -154,7 +160,7 @@ class _Module:
         type_id = self.type("bool")
         return self.once(("truth", x), lambda y: self.declare(41 if x else 42, type_id, y))
 
-    def variable(self, name: str, binding: int, members: Sequence[str], storage: int) -> int:
+    def variable(self, name: str, binding: int, members: Sequence[str], storage: int, written: bool = False) -> int:
         """A buffer: of an array without end, or of a few whole numbers."""
         key = ("struct", storage, *members)
         element = self.type(members[0])
@@ -163,7 +169,7 @@ class _Module:
             if len(members) == 1:
                 array = self.id()
                 self.declare(29, array, element)
-                self.decorate(array, 6, 4)  # ArrayStride
+                self.decorate(array, 6, 16 if members[0] == "float4" else 4)  # ArrayStride
                 self.declare(30, x, array)
             else:
                 self.declare(30, x, *[element] * len(members))
@@ -177,6 +183,10 @@ class _Module:
             self.declare(59, pointer, x, storage)
             self.decorate(x, 34, 0)  # DescriptorSet
             self.decorate(x, 33, binding)
+            if storage == _STORAGE_BUFFER:
+                self.decorate(x, 19)  # Restrict
+                if not written:
+                    self.decorate(x, 24)  # NonWritable
 
         return self.once(("variable", name), declare)
 
@@ -254,13 +264,16 @@ class _Function(Regions):
         self.m.emit(249, label)
 
     def scalar(self, buffer: str) -> str:
+        if buffer == "uniforms":
+            return "float4"
         return "int" if buffer in _WHOLE_BUFFERS else "float"
 
     def place_in(self, buffer: str, index: int) -> int:
         m = self.m
         kind = self.scalar(buffer)
         binding = 1 if buffer == "bounds" else _FIRST_BUFFER + BUFFERS.index(buffer)
-        variable = m.variable(buffer, binding, (kind,), _STORAGE_BUFFER)
+        written = buffer in (("uniforms",) if self.once else ("out", "ids"))
+        variable = m.variable(buffer, binding, (kind,), _STORAGE_BUFFER, written)
         result = m.id()
         m.emit(65, m.pointer(_STORAGE_BUFFER, m.type(kind)), result, variable, m.whole(0), index)
         return result
@@ -333,13 +346,19 @@ class _Function(Regions):
         return m.code(main)
 
     def store_uniforms(self) -> None:
-        for k, node in enumerate(self.lowered.uniforms):
-            x = self.names[node.id]
-            if node.kind == WHOLE:
-                x = self.op("bitcast", "float", x)
-            elif node.kind == TRUTH:
-                x = self.op("where", "float", x, self.m.number(1.0), self.m.number(0.0))
-            self.write("uniforms", self.m.whole(k), x)
+        m = self.m
+        numbers = [self.as_number(node) for node in self.lowered.uniforms]
+        numbers += [m.number(0.0)] * (-len(numbers) % 4)
+        for k in range(0, len(numbers), 4):
+            four = m.id()
+            m.emit(80, m.type("float4"), four, *numbers[k : k + 4])
+            self.write("uniforms", m.whole(k // 4), four)
+
+    def as_number(self, node: Node) -> int:
+        x = self.names[node.id]
+        if node.kind == WHOLE:
+            return self.op("bitcast", "float", x)
+        return self.op("where", "float", x, self.m.number(1.0), self.m.number(0.0)) if node.kind == TRUTH else x
 
     def loop(
         self,
@@ -417,7 +436,11 @@ class _Function(Regions):
         self.write(buffer, at, self.names[node.id])
 
     def uniform(self, node: Node) -> int:
-        x = self.read("uniforms", self.m.whole(self.lowered.uniform_places[node.id]))
+        four, k = divmod(self.lowered.uniform_places[node.id], 4)
+        if ("uniforms", four) not in self.made:
+            self.made["uniforms", four] = self.read("uniforms", self.m.whole(four))
+        x = self.m.id()
+        self.m.emit(81, self.m.type("float"), x, self.made["uniforms", four], k)
         if node.kind == WHOLE:
             return self.op("bitcast", "int", x)
         return self.op("ne", "bool", x, self.m.number(0.0)) if node.kind == TRUTH else x
