@@ -41,6 +41,7 @@ class DeviceRunner {
   void record(FunctionKind function, Work& work);
 
   const Inputs& inputs_;
+  const Inputs::Arrays arrays_;
   const DeviceCode& code_;
   const std::shared_ptr<runtime::Device> device_;
   const Index places_;

@@ -244,9 +244,10 @@ void Evaluator::multiply_transposed(Span<const double> theta, Span<const double>
   move_to(theta);
   const std::size_t size = layout().size() + map_->slots();
   const Index parts = device_ != nullptr ? parts_ : std::min(parts_, most_parts);
-  part_sums_.assign(static_cast<std::size_t>(parts) * size, 0.0);
+  const Index at_once = device_ != nullptr ? parts_at_once_ : parts;
+  part_sums_.assign(static_cast<std::size_t>(at_once) * size, 0.0);
   const auto add_part = [&](Index part, Index begin, Index end, Workspace& work) {
-    double* const sums = part_sums_.data() + static_cast<std::size_t>(part) * size;
+    double* const sums = part_sums_.data() + static_cast<std::size_t>(part % at_once) * size;
     for (Index tile = begin; tile < end; ++tile) {
       const Range range = tiles_[tile];
       run(FunctionKind::rows, range, work.rows.data(), work.ids.data(), stride_);
@@ -260,8 +261,8 @@ void Evaluator::multiply_transposed(Span<const double> theta, Span<const double>
       });
     }
   };
-  over_parts(parts, device_ != nullptr ? parts_at_once_ : parts, add_part, [](Index, Index) {});
-  for (std::size_t part = 1; part < static_cast<std::size_t>(parts); ++part) {
+  over_parts(parts, at_once, add_part, [](Index, Index) {});
+  for (std::size_t part = 1; part < static_cast<std::size_t>(at_once); ++part) {
     for (std::size_t k = 0; k < size; ++k) part_sums_[k] += part_sums_[part * size + k];
   }
   std::fill(product.begin(), product.end(), 0.0);

@@ -35,8 +35,8 @@ ModelProblem::ModelProblem(BoundModel& model, const Observation& observation, co
 Evaluation ModelProblem::evaluation() const {
   const double half_count = 0.5 * static_cast<double>(equations_.count);
   Evaluation result{equations_.cost, equations_.count};
-  result.noise = std::max(resolution_, 0.0) * std::sqrt(2 * equations_.cost) +
-                 half_count * resolution_ * resolution_;
+  result.noise =
+      std::max(resolution_, 0.0) * std::sqrt(2 * equations_.cost) + half_count * resolution_ * resolution_;
   return result;
 }
 

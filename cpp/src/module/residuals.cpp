@@ -61,7 +61,7 @@ void check_view(const char* name, const ImageView& view, const Domain& domain, i
     refuse("has one channel for " + std::to_string(outputs) +
            "; let its channel_stride be 0, so that it repeats");
   if (view.data == nullptr && domain.items() > 0) refuse("its pointer is null, though it is " + given);
-  if (view.on_device) refuse("is on a GPU, and this model runs on the CPU; copy it to the host first");
+  if (view.on_device) refuse("is on a GPU, and a model compares on the CPU; copy it to the host first");
 }
 
 }  // namespace
