@@ -103,6 +103,14 @@ void DeviceRunner::record(FunctionKind function, Work& work) {
   work.sequence = std::move(sequence);
 }
 
+void DeviceRunner::record(runtime::Sequence& sequence, FunctionKind function,
+                          const runtime::DeviceArray<float>& out, Index stride, const Range& places) const {
+  DeviceArguments a = arguments(stride);
+  a.out = array(out);
+  sequence.launch(code_[function], a,
+                  runtime::Bounds::range(static_cast<int>(places.begin), static_cast<int>(places.end)));
+}
+
 void DeviceRunner::move() {
   const Inputs::Arrays& all = arrays_;
   device_->check_usable();  // after fork() the memory may be the parent's, too

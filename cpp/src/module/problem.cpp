@@ -24,10 +24,16 @@ double mean_magnitude(const std::vector<float>& values) {
   return count > 0 ? sum / count : 0;
 }
 
+// Arrays that stay as they are: a GPU takes them once.
+Observation named(Observation observation) {
+  if (observation.revision == 0) observation.revision = new_revision();
+  return observation;
+}
+
 }  // namespace
 
 ModelProblem::ModelProblem(BoundModel& model, const Observation& observation, const Loss& loss)
-    : model_(model), observation_(observation), loss_(loss) {
+    : model_(model), observation_(named(observation)), loss_(loss) {
   model.check(observation);
 }
 
