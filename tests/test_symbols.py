@@ -15,6 +15,7 @@ ERRORS += ["ModuleError", "SolverArgumentError"]
 CLASSES = ["Renderer", "Jacobian", "DeviceArray", "Scene", "ImageProblem", "Uncertainty", r"LeastSquares\w+", *ERRORS]
 CLASSES += ["Module", "Model", "ModelData", "BoundModel", "ModelProblem"]
 FUNCTIONS = ["version", "isa_level", "kernel_count", "new_revision", "valid_free_names", "name", "message", "summary"]
+FUNCTIONS += ["model_loss", "model_weights"]
 FUNCTIONS += [
     "converged",
     "channels",

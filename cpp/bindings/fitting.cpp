@@ -6,8 +6,9 @@ namespace diffrt::bindings {
 
 using namespace pybind11::literals;
 
-Loss loss_of(const LossNumbers& loss) {
-  const auto& [kind, scale, alpha] = loss;
+Loss loss_of(const LossArgument& loss) {
+  if (const Model* const model = std::get_if<Model>(&loss)) return model_loss(*model);
+  const auto& [kind, scale, alpha] = std::get<0>(loss);
   return {static_cast<Loss::Kind>(kind), scale, alpha};
 }
 

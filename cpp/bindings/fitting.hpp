@@ -2,14 +2,15 @@
 #pragma once
 
 #include <tuple>
+#include <variant>
 
 #include "bindings.hpp"
 
 namespace diffrt::bindings {
 
-// (kind, scale, alpha)
-using LossNumbers = std::tuple<int, double, double>;
-Loss loss_of(const LossNumbers& loss);
+// (kind, scale, alpha), or a model.
+using LossArgument = std::variant<std::tuple<int, double, double>, Model>;
+Loss loss_of(const LossArgument& loss);
 
 // `priors`: indices, means, sigmas. Without a callback.
 SolveOptions solve_options(bool gauss_newton, std::size_t max_steps, double gradient_tolerance,

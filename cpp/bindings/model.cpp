@@ -178,7 +178,7 @@ py::tuple multiply_model_transposed(LockedModel& self, const DoubleArray& theta,
 }
 
 py::tuple normal_equations_of_model(LockedModel& self, const DoubleArray& theta, const py::object& observed,
-                                    const py::object& weights, const LossNumbers& loss) {
+                                    const py::object& weights, const LossArgument& loss) {
   const Observation observation{view_of(observed), view_of(weights)};
   NormalEquations result;
   result.H_sparse = self.matrices()->take();
@@ -190,7 +190,7 @@ py::tuple normal_equations_of_model(LockedModel& self, const DoubleArray& theta,
 }
 
 py::tuple cost_of_model(LockedModel& self, const DoubleArray& theta, const py::object& observed,
-                        const py::object& weights, const LossNumbers& loss) {
+                        const py::object& weights, const LossArgument& loss) {
   const Observation observation{view_of(observed), view_of(weights)};
   NormalEquations result;
   self.alone([&](BoundModel& model) { model.cost(span_of(theta), observation, loss_of(loss), result); });
@@ -198,7 +198,7 @@ py::tuple cost_of_model(LockedModel& self, const DoubleArray& theta, const py::o
 }
 
 py::dict fit_model(LockedModel& self, const py::object& observed, const py::object& weights,
-                   const LossNumbers& loss, const DoubleArray& theta0, bool gauss_newton,
+                   const LossArgument& loss, const DoubleArray& theta0, bool gauss_newton,
                    std::size_t max_steps, double gradient_tolerance, double step_tolerance,
                    double cost_tolerance, double initial_damping,
                    const std::tuple<DoubleArray, DoubleArray, DoubleArray>& priors, const DoubleArray& lower,

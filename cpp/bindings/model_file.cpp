@@ -40,6 +40,21 @@ void bind_model_file(py::module_& module) {
   py::class_<Model>(module, "Model")
       .def_property_readonly("name", &Model::name)
       .def_property_readonly("arguments", &arguments_of)
+      .def("with_constants", &Model::with_constants)
+      .def("loss_weights",
+           [](const Model& m, const py::array_t<float, py::array::c_style | py::array::forcecast>& squared) {
+             const auto size = static_cast<std::size_t>(squared.size());
+             py::array_t<float> weights(squared.size());
+             model_weights(model_loss(m), {squared.data(), size}, {weights.mutable_data(), size});
+             return weights;
+           })
+      .def_property_readonly("constants",
+                             [](const Model& m) {
+                               py::dict constants;
+                               for (const auto& [name, numbers] : m.constants())
+                                 constants[name.c_str()] = numbers;
+                               return constants;
+                             })
       .def_property_readonly("output_shape",
                              [](const Model& m) { return py::tuple(py::cast(m.output_shape())); });
   py::class_<Module>(module, "Module")

@@ -101,7 +101,13 @@ py::dict scene_numbers(const Scene& scene) {
   return result;
 }
 
-Output output_of(const std::string& text) {
+// What is built in by its name, or a model.
+using Named = std::variant<std::string, Model>;
+using Rules = std::vector<std::pair<std::string, Named>>;  // by the shape's name
+
+Shown output_of(const Named& output) {
+  if (const Model* const model = std::get_if<Model>(&output)) return *model;
+  const std::string& text = std::get<std::string>(output);
   std::string names;
   for (const Output output : {Output::distance, Output::depth, Output::mask, Output::normal, Output::shade}) {
     if (text == name(output)) return output;
@@ -110,7 +116,9 @@ Output output_of(const std::string& text) {
   throw ArgumentError("output: unknown name '" + text + "'. Valid: " + names + ".");
 }
 
-BoundaryRule rule_of(const std::string& name) {
+Rule rule_of(const Named& rule) {
+  if (const Model* const model = std::get_if<Model>(&rule)) return *model;
+  const std::string& name = std::get<std::string>(rule);
   if (name == "blend") return BoundaryRule::blend;
   if (name == "foreground") return BoundaryRule::foreground;
   if (name == "none") return BoundaryRule::none;
@@ -165,9 +173,8 @@ class LockedRenderer {
     bool taken_ = false;
   };
 
-  LockedRenderer(const py::object& scene, std::vector<std::string> free,
-                 const std::vector<std::string>& outputs, std::vector<std::optional<double>> background,
-                 bool exact, const std::vector<std::pair<std::string, std::string>>& rules,
+  LockedRenderer(const py::object& scene, std::vector<std::string> free, const std::vector<Named>& outputs,
+                 std::vector<std::optional<double>> background, bool exact, const Rules& rules,
                  std::string device, int threads, std::size_t dense_limit)
       : renderer_(make(scene, std::move(free), outputs, std::move(background), exact, rules,
                        std::move(device), threads)),
@@ -205,13 +212,12 @@ class LockedRenderer {
 
  private:
   static Renderer make(const py::object& scene, std::vector<std::string> free,
-                       const std::vector<std::string>& outputs, std::vector<std::optional<double>> background,
-                       bool exact, const std::vector<std::pair<std::string, std::string>>& rules,
-                       std::string device, int threads) {
+                       const std::vector<Named>& outputs, std::vector<std::optional<double>> background,
+                       bool exact, const Rules& rules, std::string device, int threads) {
     RendererOptions options;
     options.free = std::move(free);
     options.outputs.clear();
-    for (const std::string& output : outputs) options.outputs.push_back(output_of(output));
+    for (const Named& output : outputs) options.outputs.push_back(output_of(output));
     options.background = std::move(background);
     options.boundary = exact ? Boundary::exact : Boundary::none;
     for (const auto& [shape, rule] : rules) options.rules.emplace_back(shape, rule_of(rule));
@@ -279,7 +285,7 @@ py::tuple jacobian_on_device(LockedRenderer& self, const py::object& theta) {
 }
 
 py::tuple normal_equations(LockedRenderer& self, const py::object& theta, const py::object& observed,
-                           const py::object& weights, const std::tuple<int, double, double>& loss) {
+                           const py::object& weights, const LossArgument& loss) {
   const DoubleArray values = theta_of(theta);
   const Span<const double> in = bindings::span_of(values);
   const Observation observation = observation_of(self.get(), observed, weights);
@@ -292,7 +298,7 @@ py::tuple normal_equations(LockedRenderer& self, const py::object& theta, const 
 }
 
 py::tuple cost(LockedRenderer& self, const py::object& theta, const py::object& observed,
-               const py::object& weights, const std::tuple<int, double, double>& loss) {
+               const py::object& weights, const LossArgument& loss) {
   const DoubleArray values = theta_of(theta);
   const Span<const double> in = bindings::span_of(values);
   const Observation observation = observation_of(self.get(), observed, weights);
@@ -302,7 +308,7 @@ py::tuple cost(LockedRenderer& self, const py::object& theta, const py::object& 
 }
 
 py::dict fit_image(LockedRenderer& self, const py::object& observed, const py::object& weights,
-                   const std::tuple<int, double, double>& loss, const py::object& theta0, bool gauss_newton,
+                   const LossArgument& loss, const py::object& theta0, bool gauss_newton,
                    std::size_t max_steps, double gradient_tolerance, double step_tolerance,
                    double cost_tolerance, double initial_damping,
                    const std::tuple<DoubleArray, DoubleArray, DoubleArray>& priors, const DoubleArray& lower,
@@ -339,9 +345,8 @@ py::list blocks(LockedRenderer& self) {
 
 void bind_renderer(py::module_& module) {
   py::class_<LockedRenderer>(module, "Renderer")
-      .def(py::init<const py::object&, std::vector<std::string>, const std::vector<std::string>&,
-                    std::vector<std::optional<double>>, bool,
-                    const std::vector<std::pair<std::string, std::string>>&, std::string, int, std::size_t>(),
+      .def(py::init<const py::object&, std::vector<std::string>, const std::vector<Named>&,
+                    std::vector<std::optional<double>>, bool, const Rules&, std::string, int, std::size_t>(),
            "scene"_a, "free"_a, "outputs"_a, "background"_a, "exact"_a, "rules"_a, "device"_a, "threads"_a,
            "dense_limit"_a)
       .def("render", &render)

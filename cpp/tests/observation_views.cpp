@@ -14,7 +14,7 @@ namespace {
 
 constexpr int height = 24, width = 32;
 
-Renderer make_renderer(std::vector<Output> outputs = {Output::depth}) {
+Renderer make_renderer(std::vector<Shown> outputs = {Output::depth}) {
   RendererOptions options;
   options.free = {"ball.radius"};
   options.outputs = std::move(outputs);

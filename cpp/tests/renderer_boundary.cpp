@@ -39,7 +39,7 @@ Scene scene() {
 const std::vector<std::string> names = {"ball.center",    "ball.radius", "far.center",  "pyramid.pose",
                                         "loose.vertices", "floor.point", "camera.pose", "camera.focal"};
 
-RendererOptions options(std::vector<std::string> free = names, std::vector<Output> outputs = {Output::mask}) {
+RendererOptions options(std::vector<std::string> free = names, std::vector<Shown> outputs = {Output::mask}) {
   RendererOptions result;
   result.free = std::move(free);
   result.outputs = std::move(outputs);
@@ -151,7 +151,7 @@ TEST_CASE("boundary rules are by the name of a shape that exists, each once") {
 }
 
 TEST_CASE("each rule does what its name says, to its object alone") {
-  const auto image_with = [](std::vector<std::pair<std::string, BoundaryRule>> rules, Boundary boundary) {
+  const auto image_with = [](std::vector<std::pair<std::string, Rule>> rules, Boundary boundary) {
     RendererOptions given = options({});
     given.rules = std::move(rules);
     given.boundary = boundary;
@@ -185,8 +185,8 @@ TEST_CASE("each rule does what its name says, to its object alone") {
 
 TEST_CASE("storage that is used again holds what fresh storage would") {
   for (const bool one_primitive : {false, true}) {
-    for (const std::vector<Output>& outputs :
-         {std::vector<Output>{Output::mask}, {Output::depth, Output::normal}}) {
+    for (const std::vector<Shown>& outputs :
+         {std::vector<Shown>{Output::mask}, {Output::depth, Output::normal}}) {
       Scene shown = scene();
       if (one_primitive) shown.shapes.resize(1);
       const auto free = one_primitive ? std::vector<std::string>{"ball.center", "ball.radius"} : names;

@@ -24,4 +24,5 @@ def blob(pixel: Pixel, radii: Free[2], first: Free[3], second: Free[3], focal: C
         return signed_distance(t * d, radii, first, second)
 
     t = loop(64, lambda t: t + along(t), 1.0, until=lambda t: (absolute(along(t)) < 1e-5) | (t > 20.0))
-    return where(t < 20.0, implicit_root(t, along), 0.0)
+    # A ray that grazes may take more turns: what is no root must not pass for one.
+    return where((t < 20.0) & (absolute(along(t)) < 1e-4), implicit_root(t, along), 0.0)

@@ -11,6 +11,8 @@ result = dr.fit(renderer, image)
 
 from ._core import version as _version
 from .camera import PinholeCamera as PinholeCamera
+from .check import CheckReport as CheckReport
+from .check import check as check
 from .device_array import DeviceArray as DeviceArray
 from .errors import DeviceError as DeviceError
 from .errors import DeviceLostError as DeviceLostError

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from . import _core
 from .errors import InvalidTypeError, InvalidValueError
 from .errors import describe as describe
 
@@ -144,6 +145,17 @@ def bounded_integer(name: str, value: Any, low: int, high: int) -> int:
     if not low <= number <= high:
         raise InvalidValueError(f"{name}: must be between {low} and {high}, got {describe(value)}")
     return number
+
+
+def compiled_model(name: str, value: object) -> _core.Model | None:
+    """Return the model of a CompiledModel as the core knows it, or None for what is none."""
+    core = getattr(value, "_core", None)
+    if isinstance(core, _core.Model):
+        return core
+    if type(value).__module__.startswith("diffrt_aot.model."):
+        model = getattr(value, "name", "a model")
+        raise InvalidTypeError(f"{name}: {model} is not compiled; pass {model}.compile()")
+    return None
 
 
 def _number_hint(value: Any) -> str:

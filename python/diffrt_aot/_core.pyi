@@ -9,7 +9,6 @@ import numpy.typing as npt
 from .scene import Scene
 
 _Doubles = npt.NDArray[np.float64]
-_Loss = tuple[int, float, float]
 
 class NormalMatrix:
     @property
@@ -85,9 +84,15 @@ class Model:
     @property
     def name(self) -> str: ...
     @property
+    def constants(self) -> dict[str, list[float]]: ...
+    def with_constants(self, constants: list[tuple[str, list[float]]]) -> Model: ...
+    def loss_weights(self, squared: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]: ...
+    @property
     def arguments(self) -> list[tuple[str, str, tuple[int, ...]]]: ...
     @property
     def output_shape(self) -> tuple[int, ...]: ...
+
+_Loss = tuple[int, float, float] | Model
 
 class Module:
     @staticmethod
@@ -162,10 +167,10 @@ class Renderer:
         self,
         scene: Scene,
         free: list[str],
-        outputs: list[str],
+        outputs: list[str | Model],
         background: list[float | None],
         exact: bool,
-        rules: list[tuple[str, str]],
+        rules: list[tuple[str, str | Model]],
         device: str,
         threads: int,
         dense_limit: int,

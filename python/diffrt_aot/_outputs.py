@@ -2,18 +2,66 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from ._arguments import describe
+from . import _core
+from ._arguments import compiled_model, describe
 from .errors import InvalidTypeError, InvalidValueError, unknown_name
+
+if TYPE_CHECKING:
+    from .compiled_model import CompiledModel
 
 OUTPUTS = ("distance", "depth", "mask", "normal", "shade")
 #: What depth cameras measure: not averaged across an edge, above zero, and nothing where they saw nothing.
 METRIC_OUTPUTS = ("distance", "depth")
 _NORMAL_CHANNELS = 3
-_MOST = 2 * len(OUTPUTS)  # more than can be: each at most once
+_MOST = 100  # more than can be
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The outputs of a renderer, one's own among them.
+
+    given: names, and models
+    names: of each
+    core: as the core takes them
+    channels: of each channel of an image, the name of its output
+    """
+
+    given: tuple[str | CompiledModel, ...]
+    names: tuple[str, ...]
+    core: list[str | _core.Model]
+    channels: tuple[str, ...]
+
+
+def shown_outputs(output: Any) -> Shown:
+    """Return what the argument `output` of a renderer says: a name or a compiled model, or several of them."""
+    alone = isinstance(output, str) or compiled_model("output", output) is not None
+    try:
+        given: tuple[Any, ...] = (output,) if alone else tuple(islice(output, _MOST))
+    except TypeError:
+        given = output_names(output)  # which says what is wrong
+    models = [compiled_model("output", each) for each in given]
+    if all(model is None for model in models):
+        names = output_names(given)
+        return Shown(names, names, list(names), channel_outputs(names))
+    names = tuple(model.name if model else each for each, model in zip(given, models, strict=True))
+    channels: list[str] = []
+    for name, model in zip(names, models, strict=True):
+        if model is None:
+            channels += channel_outputs(output_names(name))
+        elif name in OUTPUTS:
+            raise InvalidValueError(f"output: a model is named {name!r}, as what is built in; give it another name")
+        else:
+            channels += [name] * math.prod(model.output_shape)
+    if len(given) == _MOST:
+        raise InvalidValueError(f"output: has {_MOST} entries or more; a renderer shows fewer")
+    core = [model or each for each, model in zip(given, models, strict=True)]
+    return Shown(given, names, core, tuple(channels))
 
 
 def output_names(output: str | Sequence[str]) -> tuple[str, ...]:

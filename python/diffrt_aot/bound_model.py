@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +14,11 @@ from ._arguments import FloatArray, describe, real_array, vector, whole_number
 from ._value import deferred
 from .errors import InvalidTypeError, InvalidValueError, unknown_name
 from .jacobian import Jacobian
-from .losses import Loss
-from .renderer import NormalEquations, image_argument, loss_argument
+from .losses import Loss, loss_argument
+from .renderer import NormalEquations, image_argument
+
+if TYPE_CHECKING:
+    from .compiled_model import CompiledModel
 
 Image = npt.NDArray[np.float32]
 #: (name, kind, shape) of each of a model's arguments, as its author declared them.
@@ -130,7 +133,7 @@ class BoundModel:
         theta: Any,
         observed: npt.ArrayLike | None = None,
         weights: npt.ArrayLike | None = None,
-        loss: Loss | None = None,
+        loss: Loss | CompiledModel | None = None,
     ) -> NormalEquations:
         """Return J'WJ, J'Wr and the cost at theta, r = outputs - observed, without ever storing J.
 
@@ -151,7 +154,7 @@ class BoundModel:
         theta: Any,
         observed: npt.ArrayLike | None = None,
         weights: npt.ArrayLike | None = None,
-        loss: Loss | None = None,
+        loss: Loss | CompiledModel | None = None,
     ) -> tuple[float, int]:
         """Return (cost, count) as `normal_equations` does, at the price of the outputs."""
         return self._core.cost(self._theta(theta), *self._observation(observed, weights), loss_argument(loss))

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._arguments import FloatArray, any_array, describe, device_name, whole_number
+from ._arguments import FloatArray, any_array, describe, device_name, real_array, whole_number
 from .bound_model import PARAMETERS, BoundModel, Declared, Image, count_of, pack, rows_argument, rows_of
 from .errors import InvalidTypeError, InvalidValueError, unknown_name
 from .jacobian import Jacobian
 from .losses import Loss
 from .renderer import DENSE_LIMIT, MAX_PARAMETERS, MAX_THREADS, NormalEquations
+
+if TYPE_CHECKING:
+    from .model import Model
 
 _ITEMS = ("pixel", "item")
 _MOST_ITEMS = 2**31 - 1
@@ -43,6 +46,7 @@ class CompiledModel:
         self._core = module.model(name)
         self._module = module
         self._path = path
+        self.author: Model | None = None
         self._declared: Declared = self._core.arguments
 
     @property
@@ -75,6 +79,27 @@ class CompiledModel:
     def parameters(self, **values: npt.ArrayLike) -> FloatArray:
         """Return theta, (P,), of the parameters by name; a Pose is a 4 x 4 matrix, or six numbers."""
         return pack(self.name, self._declared, values)
+
+    def with_constants(self, **constants: npt.ArrayLike) -> CompiledModel:
+        """Return the same model with numbers for some of its constants, which need not be given with its data then.
+
+        A rule or a loss of a renderer is a model that has them all:
+
+            dr.Renderer(scene, free, "depth", 50.0, rules={"ball": module.soften.with_constants(strength=0.5)})
+        """
+        shapes = {name: shape for name, kind, shape in self._declared if kind == "constant"}
+        given: list[tuple[str, list[float]]] = []
+        for name, value in constants.items():
+            if name not in shapes:
+                raise unknown_name("constant", name, shapes, where=f"{self.name}: ")
+            numbers = real_array(name, value)
+            if numbers.shape != shapes[name]:
+                raise InvalidValueError(f"{name}: must have shape {shapes[name]}, got {numbers.shape}")
+            given.append((name, numbers.ravel().tolist()))
+        model = object.__new__(CompiledModel)
+        model.__dict__.update(self.__dict__)
+        model._core = self._core.with_constants(given)
+        return model
 
     def bind(
         self,
@@ -157,7 +182,7 @@ class CompiledModel:
         theta: Any,
         observed: npt.ArrayLike | None = None,
         weights: npt.ArrayLike | None = None,
-        loss: Loss | None = None,
+        loss: Loss | CompiledModel | None = None,
         *,
         shape: Any,
         device: str = "cpu",
@@ -185,11 +210,17 @@ class CompiledModel:
         return tuple(whole_number(f"shape: {axis}", n, 0, _MOST_ITEMS) for axis, n in zip(axes, sizes, strict=True))
 
     def __repr__(self) -> str:
-        takes = ", ".join(name for name in self.arguments)
+        given = self._core.constants
+        takes = ", ".join(f"{name}={_text(given[name])}" if name in given else name for name in self.arguments)
         return f"<CompiledModel {self.name}({takes})>"
 
-    def __reduce__(self) -> tuple[Callable[[bytes, str, str], CompiledModel], tuple[bytes, str, str]]:
-        return _from_bytes, (self._module.bytes(), self.name, self._path)
+    def __reduce__(self) -> tuple[Callable[..., CompiledModel], tuple[Any, ...]]:
+        return _from_bytes, (self._module.bytes(), self.name, self._path, list(self._core.constants.items()))
+
+
+def _text(numbers: list[float]) -> str:
+    texts = [f"{x:g}" for x in numbers]
+    return texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
 
 
 def _array(name: str, kind: str, value: Any) -> npt.NDArray[Any]:
@@ -209,5 +240,7 @@ def _array(name: str, kind: str, value: Any) -> npt.NDArray[Any]:
     return np.ascontiguousarray(array, np.dtype(wanted).newbyteorder("=")).reshape(array.shape)
 
 
-def _from_bytes(data: bytes, name: str, path: str) -> CompiledModel:
-    return CompiledModel(_core.Module.from_bytes(data, path), name, path)
+def _from_bytes(data: bytes, name: str, path: str, constants: list[tuple[str, list[float]]]) -> CompiledModel:
+    model = CompiledModel(_core.Module.from_bytes(data, path), name, path)
+    model._core = model._core.with_constants(constants)
+    return model

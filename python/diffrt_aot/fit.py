@@ -18,8 +18,8 @@ from ._value import ByContent, Lazy, deferred
 from .bound_model import BoundModel
 from .compiled_model import CompiledModel
 from .errors import FitWarning, InvalidTypeError, InvalidValueError, unknown_name
-from .losses import Loss
-from .renderer import DENSE_LIMIT, Renderer, image_argument, loss_argument
+from .losses import Loss, loss_argument
+from .renderer import DENSE_LIMIT, Renderer, image_argument
 from .scene import Scene, free_labels
 from .sparse import CompressedRows
 
@@ -160,7 +160,7 @@ def fit(
     theta0: Any = None,
     *,
     weights: npt.ArrayLike | None = None,
-    loss: Loss | None = None,
+    loss: Loss | CompiledModel | None = None,
     method: Literal["levenberg-marquardt", "gauss-newton"] = "levenberg-marquardt",
     priors: Mapping[str, tuple[npt.ArrayLike, npt.ArrayLike]] | None = None,
     bounds: Mapping[str, tuple[npt.ArrayLike, npt.ArrayLike]] | None = None,

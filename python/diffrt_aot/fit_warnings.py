@@ -15,12 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._outputs import METRIC_OUTPUTS, channel_outputs
+from ._arguments import compiled_model
+from ._outputs import METRIC_OUTPUTS
 from .errors import InvalidValueError
-from .losses import Loss
+from .losses import Loss, check_loss
 from .scene import Scene
 
 if TYPE_CHECKING:
+    from .compiled_model import CompiledModel
     from .renderer import Renderer
 
 Array = npt.NDArray[Any]
@@ -109,7 +111,7 @@ class Observed:
         self.warnings: list[str] = []
         self._weights = weights if isinstance(weights, np.ndarray) else None
         shape = renderer.scene.camera.image_shape
-        channels = channel_outputs(renderer.outputs)
+        channels = renderer._channel_outputs
         fits = {(*shape, len(channels))} | ({shape} if len(channels) == 1 else set())
         self.on_host = (
             isinstance(image, np.ndarray)
@@ -195,7 +197,7 @@ def of_fit(
     theta0: Any,
     theta: Any,
     observed: Observed,
-    loss: Loss | None,
+    loss: Loss | CompiledModel | None,
     data_cost: float,
     count: int,
 ) -> list[str]:
@@ -266,7 +268,7 @@ def of_place(
     if inside_at_start and (lengths.size or "mask" in renderer.outputs):
         if lengths.size:
             image = renderer.render(theta0)
-            c = next(c for c, output in enumerate(channel_outputs(renderer.outputs)) if output in METRIC_OUTPUTS)
+            c = next(c for c, output in enumerate(renderer._channel_outputs) if output in METRIC_OUTPUTS)
             rendered = _every(image, 1, c)
             rendered = rendered[np.isfinite(rendered)]
             room = rendered.size and np.median(rendered) < _WITHIN * np.median(lengths)
@@ -292,31 +294,41 @@ def _extent(scene: Scene) -> tuple[float, float, list[str]]:
 
 
 def of_residuals(
-    renderer: Renderer, theta: Any, observed: Observed, loss: Loss | None, cost: float, count: int
+    renderer: Renderer, theta: Any, observed: Observed, loss: Loss | CompiledModel | None, cost: float, count: int
 ) -> list[str]:
     """Return a warning where the loss takes all residuals at the end for outliers.
 
     cost, count    of the data, which tell in most fits without another look at the image
     """
-    if loss is None or not observed.on_host or count == 0:
+    model = compiled_model("loss", loss)
+    known = None if model is not None else check_loss(loss)
+    if (model is None and known is None) or not observed.on_host or count == 0:
         return []
-    at_scale = 0.5 * float(loss.rho(loss.scale**2))
     weights = observed.weights(1, 0)
-    unit = 1.0 if weights is None else 0.5 * float(np.mean(weights[weights > 0]))
-    if cost < 0.99 * at_scale * unit * count:
-        return []
+    if known is not None:
+        at_scale = 0.5 * float(known.rho(known.scale**2))
+        unit = 1.0 if weights is None else 0.5 * float(np.mean(weights[weights > 0]))
+        if cost < 0.99 * at_scale * unit * count:
+            return []
     rendered = renderer.render(theta)
     sizes = np.abs(rendered - observed.image.reshape(rendered.shape))
     if weights is not None:
         sizes = sizes[weights > 0]
     sizes = sizes[np.isfinite(sizes)]
-    within = np.count_nonzero(sizes <= loss.scale) / max(sizes.size, 1)
-    if within >= _INLIERS or not sizes.size:
+    if not sizes.size:
+        return []
+    if known is not None:
+        inliers, where = sizes <= known.scale, f"lie within the loss's scale of {known.scale:g}"
+    elif model is not None:
+        pulls = model.loss_weights(np.append(np.float32(0.0), sizes.astype(np.float32) ** 2))
+        inliers, where = pulls[1:] >= 0.5 * pulls[0], "weigh more than half of what one of 0 does"
+    within = np.count_nonzero(inliers) / sizes.size
+    if within >= _INLIERS:
         return []
     return [
-        f"loss: {'none' if within == 0 else _percent(within)} of the residuals lie within the loss's scale of "
-        f"{loss.scale:g}, their median is {np.median(sizes):.3g}: all are taken for outliers. Are image, scene and "
-        "loss in the same units? Else the start is too far off"
+        f"loss: {'none' if within == 0 else _percent(within)} of the residuals {where}, their median is "
+        f"{np.median(sizes):.3g}: all are taken for outliers. Are image, scene and loss in the same units? Else the "
+        "start is too far off"
     ]
 
 

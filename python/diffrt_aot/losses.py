@@ -11,6 +11,10 @@ reweighted least squares). Scales are in the units of the residual.
     Tukey(c)            c^2/3 (1 - (1 - s/c^2)^3), or c^2/3 beyond c          (1 - s/c^2)^2, or 0 beyond c
     Barron(alpha, c)    2 c^2 b/alpha ((s/(b c^2) + 1)^(alpha/2) - 1),        (s/(b c^2) + 1)^(alpha/2 - 1)
                         b = |alpha - 2|
+    a model             rho, of `squared: PerItemFree`                        its derivative
+
+The last is one's own: a compiled model of an Item with that argument, and Constants that have their numbers
+(`with_constants`).
 
 Barron (CVPR 2019, eq. 8) contains others: alpha = 2 is the plain square, 1 a smooth Huber, 0 Cauchy with
 scale sqrt(2) c, -2 Geman-McClure with scale 2 c, -inf Welsch.
@@ -20,13 +24,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from ._arguments import FloatArray, describe, finite_float, positive_float, real_array
+from . import _core
+from ._arguments import FloatArray, compiled_model, describe, finite_float, positive_float, real_array
 from .errors import InvalidTypeError, InvalidValueError, unknown_name
+
+if TYPE_CHECKING:
+    from .compiled_model import CompiledModel
 
 _SCALE = "it is the size of residual beyond which a pixel counts for less, in the residual's units"
 
@@ -172,7 +180,7 @@ class Barron(_Loss):
         return np.exp((0.5 * self.alpha - 1.0) * np.log1p(x / b))
 
 
-#: Any loss; None stands for the plain square.
+#: Any loss of this module; None stands for the plain square.
 Loss = Huber | Cauchy | GemanMcClure | Tukey | Barron
 
 #: The losses by the names that scene files and the command line use.
@@ -191,7 +199,15 @@ def check_loss(loss: object) -> Loss | None:
         return loss  # type: ignore[return-value]
     names = ", ".join(kind.__name__ for kind in LOSSES.values())
     hint = "; call it with its scale" if isinstance(loss, type) and loss in LOSSES.values() else ""
-    raise InvalidTypeError(f"loss: must be None or one of {names}, got {describe(loss)}{hint}")
+    raise InvalidTypeError(f"loss: must be None or one of {names}, or a compiled model, got {describe(loss)}{hint}")
+
+
+def loss_argument(loss: Loss | CompiledModel | None) -> tuple[int, float, float] | _core.Model:
+    """Return a loss as the core takes it: (kind, scale, alpha), or a model."""
+    if (model := compiled_model("loss", loss)) is not None:
+        return model
+    checked = check_loss(loss)
+    return (0, 1.0, 0.0) if checked is None else (checked.kind, *checked.parameters)
 
 
 def parse_loss(text: str) -> Loss | None:

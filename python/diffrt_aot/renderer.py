@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from ._arguments import (
     FloatArray,
     any_array,
     as_doubles,
+    compiled_model,
     describe,
     device_name,
     finite_float,
@@ -23,20 +24,22 @@ from ._arguments import (
     whole_number,
 )
 from ._exchange import exchanged, stream_handle
-from ._outputs import output_names, suitable_boundary
+from ._outputs import shown_outputs, suitable_boundary
 from ._value import Lazy, deferred
 from .device_array import DeviceArray
 from .errors import InvalidTypeError, InvalidValueError, unknown_name
 from .jacobian import Jacobian
-from .losses import Loss, check_loss
+from .losses import Loss, loss_argument
 from .scene import Scene, check_free_names, check_scene
 from .sparse import CompressedRows
+
+if TYPE_CHECKING:
+    from .compiled_model import CompiledModel
 
 Image = npt.NDArray[np.float32]
 DENSE_LIMIT = 1000
 MAX_THREADS, MAX_PARAMETERS = 1024, 2**31 - 1
 _RULES = ("blend", "foreground", "none")
-_NO_LOSS = (0, 1.0, 0.0)
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -85,7 +88,10 @@ class Renderer:
         free: names of the free parameters, as `valid_free_names(scene)` lists them; may be empty.
         output: what a pixel shows, or a list of such, which gives a channel axis: "distance" (along the unit ray),
             "depth" (Z in the camera frame), "mask" (coverage, 0 to 1), "normal" (unit, camera frame, towards the
-            camera: 3 channels), "shade" (Lambert, light at the camera).
+            camera: 3 channels), "shade" (Lambert, light at the camera). Or one's own, on the CPU: a compiled model of
+            an Item that takes any of z (depth), normal[3] and direction[3] (of the ray, (X/Z, Y/Z, 1), camera frame),
+            each a PerItemFree, and Constants that have their numbers (`with_constants`), and returns one number, or up
+            to 4, which are channels. Where one of them, or a derivative, is no finite number the pixel is NaN.
         background: the value of a ray that misses. None, the default, is NaN (no value, no residual) for distance
             and depth, and 0 for the others. A list gives one for each output.
         boundary: "exact": a pixel that a silhouette crosses is the integral over its footprint, and J has the motion
@@ -94,11 +100,14 @@ class Renderer:
             where every output is distance or depth and the background has no value; "exact" for all else, and with
             `rules`.
         device: "cpu"; "cuda" or "vulkan", the first GPU, or "cuda:1", the second; "auto": CUDA, else a GPU with Vulkan,
-            else the CPU. `info()` lists what there is.
+            else the CPU, and with a model among outputs or rules the CPU. `info()` lists what there is.
         threads: how many to use; None for all that this process may use. Results do not depend on it.
         rules: for boundary="exact", what the pixels along the silhouette of a shape show, by the shape's name:
             "blend" (the default), alpha f_in + (1 - alpha) f_out, with alpha the part of the pixel that the shape
-            covers; "foreground", f_in with no boundary term; "none", as boundary="none".
+            covers; "foreground", f_in with no boundary term; "none", as boundary="none"; or one's own, on the CPU: a
+            compiled model of an Item that takes any of area (alpha), inside (f_in) and outside (f_out), each a
+            PerItemFree, and Constants that have their numbers (`with_constants`). It says what a pixel shows, channel
+            by channel, and its derivatives are the pixel's. Where one of them is no finite number the pixel is NaN.
         stream: with device="cuda", the stream that calls work on, after what is on it already: a handle
             (cudaStream_t, CUstream), or a stream of PyTorch, CuPy or another library; None for one of its own. It must
             live as long as it is in use.
@@ -114,12 +123,12 @@ class Renderer:
         self,
         scene: Scene,
         free: Sequence[str] = (),
-        output: str | Sequence[str] = "distance",
+        output: str | CompiledModel | Sequence[str | CompiledModel] = "distance",
         background: float | Sequence[float | None] | None = None,
         boundary: Literal["auto", "exact", "none"] = "auto",
         device: str = "cpu",
         threads: int | None = None,
-        rules: Mapping[str, str] | None = None,
+        rules: Mapping[str, str | CompiledModel] | None = None,
         stream: Any = None,
         dense_limit: int = DENSE_LIMIT,
     ) -> None:
@@ -135,7 +144,8 @@ class Renderer:
         self._dense_limit = whole_number("dense_limit", dense_limit, 0, MAX_PARAMETERS)
         self._scene = scene
         self._free = check_free_names(scene, free)
-        self._outputs = output_names(output)
+        shown = shown_outputs(output)
+        self._outputs, self._channel_outputs = shown.names, shown.channels
         backgrounds = _backgrounds(background, self._outputs)
         if boundary == "auto":
             has_background = any(value is not None for value in backgrounds)
@@ -144,16 +154,17 @@ class Renderer:
         self._backgrounds = tuple(backgrounds or [None] * len(self._outputs))
         # What makes another one like this, in another process as well; a stream is of this process.
         given = [math.nan if number is None else number for number in backgrounds] or None
-        rules = dict(_rules(scene, rules, boundary))
-        arguments = (scene, self._free, self._outputs, given, boundary, device, threads, rules)
+        rules = dict(rules or {})
+        core_rules = _rules(scene, rules, boundary)
+        arguments = (scene, self._free, shown.given, given, boundary, device, threads, rules)
         self._arguments = (*arguments, None, self._dense_limit)
         self._core = _core.Renderer(
             scene,
             list(self._free),
-            list(self._outputs),
+            shown.core,
             backgrounds,
             boundary == "exact",
-            list(rules.items()),
+            core_rules,
             device,
             threads or 0,
             self._dense_limit,
@@ -175,7 +186,7 @@ class Renderer:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """The names of the outputs."""
+        """The names of the outputs; of one's own, its model's."""
         return self._outputs
 
     @property
@@ -266,7 +277,7 @@ class Renderer:
         theta: npt.ArrayLike | None,
         observed: npt.ArrayLike,
         weights: npt.ArrayLike | None = None,
-        loss: Loss | None = None,
+        loss: Loss | CompiledModel | None = None,
     ) -> NormalEquations:
         """Return J'WJ, J'Wr and the cost at theta, r = rendered - observed, without ever storing J.
 
@@ -278,7 +289,7 @@ class Renderer:
                 read where it lies.
             weights: the same shape, or (H, W) for all channels alike; finite and >= 0, or True and False for 1 and 0.
                 Zero, NaN and a mask drop a pixel.
-            loss: a robust loss, or None for least squares.
+            loss: a robust loss, None for least squares, or a compiled model that is one: `diffrt_aot.losses`.
         """
         matrix, g, cost, count = self._core.normal_equations(
             self._vector(theta),
@@ -293,7 +304,7 @@ class Renderer:
         theta: npt.ArrayLike | None,
         observed: npt.ArrayLike,
         weights: npt.ArrayLike | None = None,
-        loss: Loss | None = None,
+        loss: Loss | CompiledModel | None = None,
     ) -> tuple[float, int]:
         """Return (cost, count) as `normal_equations` does, at the price of a render."""
         return self._core.cost(
@@ -324,17 +335,23 @@ class Renderer:
         return f"Renderer({size}, free={list(self._free)}, output={list(self._outputs)}, P={len(self._theta0)})"
 
 
-def _rules(scene: Scene, rules: Mapping[str, str] | None, boundary: str) -> list[tuple[str, str]]:
-    if rules is None:
-        return []
+def _rules(
+    scene: Scene, rules: Mapping[str, str | CompiledModel], boundary: str
+) -> list[tuple[str, str | _core.Model]]:
+    """By shape, as the core takes them."""
+    core: list[tuple[str, str | _core.Model]] = []
     if rules and boundary != "exact":
         raise InvalidValueError('rules: there are no boundary rules with boundary="none"; use boundary="exact"')
     for name, rule in rules.items():
         if name not in scene.shapes:
             raise unknown_name("shape", name, scene.shapes, where="rules: ")
-        if not isinstance(rule, str) or rule not in _RULES:
-            raise InvalidValueError(f"rules: {name} must be one of {', '.join(_RULES)}, got {describe(rule)}")
-    return list(rules.items())
+        model = compiled_model(f"rules: {name}", rule)
+        if model is None and (not isinstance(rule, str) or rule not in _RULES):
+            raise InvalidValueError(
+                f"rules: {name} must be one of {', '.join(_RULES)}, or a compiled model, got {describe(rule)}"
+            )
+        core.append((name, rule if model is None else model))  # type: ignore[arg-type]
+    return core
 
 
 def _backgrounds(background: float | Sequence[float | None] | None, outputs: tuple[str, ...]) -> list[float | None]:
@@ -379,11 +396,3 @@ def image_argument(
     if array.dtype in _FLOATS and array.dtype.isnative:
         return array
     return as_doubles(array)
-
-
-def loss_argument(loss: Loss | None) -> tuple[int, float, float]:
-    """Return a loss as the core takes it: (kind, scale, alpha)."""
-    if loss is None:
-        return _NO_LOSS
-    checked = check_loss(loss)
-    return _NO_LOSS if checked is None else (checked.kind, *checked.parameters)

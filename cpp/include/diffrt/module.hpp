@@ -14,6 +14,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "diffrt/export.hpp"
@@ -34,9 +35,21 @@ struct ModelArgument {
   std::vector<int> shape;  // of one item, one row of a table; empty: one number
 };
 
+// By name, the numbers of arguments that are constants, row by row.
+using ModelConstants = std::vector<std::pair<std::string, std::vector<double>>>;
+
 class DIFFRT_API Model {
  public:
   explicit Model(std::shared_ptr<const module::LoadedModel> loaded) : loaded_(std::move(loaded)) {}
+
+  // The same model with numbers for some of its constants, which then need not come with its data. A rule or
+  // a loss of a renderer is a model that has them all:
+  //
+  //   options.rules = {{"ball", module.model("soften").with_constants({{"strength", {0.5}}})}};
+  //
+  // Throws ArgumentError, which names the constant.
+  Model with_constants(const ModelConstants& constants) const;
+  const ModelConstants& constants() const;  // that have been given
 
   const std::string& name() const;
   std::vector<ModelArgument> arguments() const;  // in the author's order
@@ -46,6 +59,7 @@ class DIFFRT_API Model {
 
  private:
   std::shared_ptr<const module::LoadedModel> loaded_;
+  std::shared_ptr<const ModelConstants> constants_;  // null: none
 };
 
 class DIFFRT_API Module {

@@ -24,12 +24,14 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "diffrt/device_array.hpp"
 #include "diffrt/export.hpp"
 #include "diffrt/jacobian.hpp"
 #include "diffrt/loss.hpp"
+#include "diffrt/module.hpp"
 #include "diffrt/observation.hpp"
 #include "diffrt/scene.hpp"
 #include "diffrt/span.hpp"
@@ -48,6 +50,11 @@ enum class Output {
   normal,    // unit normal in the camera frame, towards the camera: 3 channels
   shade,     // Lambert's cosine, with a light at the camera
 };
+// What a pixel shows: one of those, or one of your own, on the CPU: a model of an Item that takes any of z
+// (depth), normal[3] and direction[3] (the ray's, (X/Z, Y/Z, 1), in the camera frame), each PerItemFree, and
+// constants, all of which have numbers (Model::with_constants), and returns up to 4 numbers, which are
+// channels. Where one of its numbers or derivatives is not finite the pixel has no value.
+using Shown = std::variant<Output, Model>;
 DIFFRT_API const char* name(Output output);
 DIFFRT_API int channels(Output output);
 
@@ -64,16 +71,23 @@ enum class BoundaryRule {
   none,        // as Boundary::none
 };
 
+// One of those, or one of your own, on the CPU: a model of an Item that takes any of `area` (alpha), `inside`
+// (f_in) and `outside` (f_out), each one number of each item, PerItemFree, and constants, all of which have
+// numbers (Model::with_constants); it returns what the pixel shows, channel by channel. Its derivatives by
+// the three are those of the pixel. Where one of the four is no finite number the pixel has no value.
+using Rule = std::variant<BoundaryRule, Model>;
+
 struct RendererOptions {
   std::vector<std::string> free;
-  std::vector<Output> outputs = {Output::distance};
+  std::vector<Shown> outputs = {Output::distance};
   // Per output, or empty for the defaults. nullopt: a ray that misses is NaN and carries no residual (the
   // default for distance and depth). A number: the value of a ray that misses (0 is the default for the
   // others).
   std::vector<std::optional<double>> background;
   Boundary boundary = Boundary::exact;
-  std::vector<std::pair<std::string, BoundaryRule>> rules;  // by name of a shape; the others blend
-  // "cpu", "cuda", "cuda:1", "vulkan", "vulkan:0", or "auto": CUDA, else a Vulkan GPU, else the CPU.
+  std::vector<std::pair<std::string, Rule>> rules;  // by name of a shape; the others blend
+  // "cpu", "cuda", "cuda:1", "vulkan", "vulkan:0", or "auto": CUDA, else a Vulkan GPU, else the CPU;
+  // with a model among outputs or rules, the CPU.
   std::string device = "cpu";
   int threads = 0;  // 0: as many as this process may use
   // The largest P for which there are dense matrices, of P x P numbers: see NormalEquations.

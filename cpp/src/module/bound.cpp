@@ -31,8 +31,21 @@ ModelData& ModelData::set_rows(std::string name, std::size_t rows) {
   return *this;
 }
 
+namespace {
+
+ModelData with_constants_of(const Model& model, const ModelData& data) {
+  ModelData all(data.shape());
+  for (const auto& [name, numbers] : model.constants()) all.set(name, numbers);
+  for (const ModelData::Entry& entry : data.entries()) all.set(entry.name, entry.numbers());
+  for (const auto& [name, rows] : data.rows()) all.set_rows(name, rows);
+  return all;
+}
+
+}  // namespace
+
 BoundModel::BoundModel(const Model& model, const ModelData& data, const ModelOptions& options)
-    : evaluator_(std::make_unique<module::Evaluator>(model.loaded(), data, options)) {}
+    : evaluator_(
+          std::make_unique<module::Evaluator>(model.loaded(), with_constants_of(model, data), options)) {}
 BoundModel::~BoundModel() = default;
 BoundModel::BoundModel(BoundModel&&) noexcept = default;
 BoundModel& BoundModel::operator=(BoundModel&&) noexcept = default;

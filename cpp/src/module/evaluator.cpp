@@ -278,7 +278,7 @@ void Evaluator::sum_tile(Index tile, const Observation& observation, const rende
   totals =
       work.residuals.compare(kernels_, domain(), range, observation, loss, work.rows.data(), stride_, costs);
   const bool as_they_are = products == Products::weighted && loss.index == kernels::loss_least_squares &&
-                           observation.weights.empty() &&
+                           loss.function == nullptr && observation.weights.empty() &&
                            totals.count == static_cast<double>(range.size() * outputs());
   if (!as_they_are) {
     for (int c = 0; c < outputs(); ++c) {

@@ -1,10 +1,13 @@
 #include "diffrt/module.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 #include "diffrt/errors.hpp"
+#include "module/layout.hpp"
 #include "module/loaded.hpp"
 #include "runtime/isa.hpp"
+#include "scene/validation.hpp"
 
 namespace diffrt::module {
 namespace {
@@ -95,6 +98,42 @@ std::vector<ModelArgument> Model::arguments() const {
   for (const module::Argument& a : loaded_->description.arguments)
     arguments.push_back({a.name, module::name_of(a.kind), a.shape});
   return arguments;
+}
+
+const ModelConstants& Model::constants() const {
+  static const ModelConstants none;
+  return constants_ == nullptr ? none : *constants_;
+}
+
+Model Model::with_constants(const ModelConstants& constants) const {
+  ModelConstants all = this->constants();
+  std::vector<std::string> names;
+  for (const module::Argument& a : loaded_->description.arguments)
+    if (a.kind == module::ArgumentKind::constant) names.push_back(a.name);
+  for (const auto& [name, numbers] : constants) {
+    const auto& arguments = loaded_->description.arguments;
+    const auto a = std::find_if(arguments.begin(), arguments.end(),
+                                [&name = name](const module::Argument& a) { return a.name == name; });
+    if (a == arguments.end() || a->kind != module::ArgumentKind::constant) {
+      throw ArgumentError(this->name() + ": has no constant '" + name + "'." +
+                          scene::suggestion(name, names) + " " +
+                          (names.empty() ? "It has none" : "There are " + scene::joined(names)));
+    }
+    const auto count = static_cast<std::size_t>(module::numbers_of(a->shape));
+    if (numbers.size() != count)
+      throw ArgumentError(name + ": has " + std::to_string(numbers.size()) + " numbers, expected " +
+                          std::to_string(count));
+    const auto known = std::find_if(all.begin(), all.end(),
+                                    [&name = name](const auto& entry) { return entry.first == name; });
+    if (known != all.end()) {
+      known->second = numbers;
+    } else {
+      all.emplace_back(name, numbers);
+    }
+  }
+  Model result(loaded_);
+  result.constants_ = std::make_shared<const ModelConstants>(std::move(all));
+  return result;
 }
 
 Module Module::load(const std::string& path) {

@@ -5,6 +5,7 @@
 #include <limits>
 #include <string>
 
+#include "module/loss_model.hpp"
 #include "runtime/launch.hpp"
 #include "weights.hpp"
 
@@ -139,7 +140,12 @@ Totals Residuals::compare(const kernels::Table& kernels, const Domain& domain, c
     a.sums = runtime::array(sums_.data());
     runtime::launch(kernels.residuals[loss.index], a, 0, blocks);
     for (int k = 0; k < blocks; ++k) {
-      const float* const sums = sums_.data() + k * kernels::residual_sums;
+      float* const sums = sums_.data() + k * kernels::residual_sums;
+      const Index first = k * block_items;
+      if (loss.function != nullptr) {
+        apply_loss(*loss.function, block_items, robust(c) + first, values + c * stride + first,
+                   robust(c) + first, costs + c * items_ + first, sums);
+      }
       totals.cost += static_cast<double>(sums[0]), totals.count += static_cast<double>(sums[1]),
           totals.squares += static_cast<double>(sums[2]);
     }

@@ -20,7 +20,7 @@ CpuEvaluator::CpuEvaluator(Scene scene, RendererOptions options)
   by_strips_ = !exact() && groups_.size() == 1 && groups_[0].kind == GroupKind::spheres &&
                accumulates_primitives(context(), groups_[0]);
   for (Workspace& work : workspaces_)
-    work.resize(channels_, std::max(widest_, 1), by_strips_ ? tiles_in_strip : 1);
+    work.resize(channels_, std::max(widest_, 1), by_strips_ ? tiles_in_strip : 1, !surfaces_.empty());
   for (const Group& group : groups_) cuts_runs_ = cuts_runs_ || (exact() && group.mesh == nullptr);
   runs_.reserve(all_tiles_.size());
 }

@@ -33,8 +33,8 @@ class CpuEvaluator : public Evaluator {
   // What is placed becomes triangles, and the tiles that it touches.
   void prepare();
   TileContext context() const {
-    return {kernels_, grid_,    state_,     groups_,   batches_,      blocks_,
-            pairs_,   outputs_, by_strips_, channels_, camera_slots_, widest_};
+    return {kernels_, grid_,    state_,    groups_,    batches_,  blocks_,       rule_models_,
+            pairs_,   outputs_, surfaces_, by_strips_, channels_, camera_slots_, widest_};
   }
 
   // Calls body(tile, whether it is touched, workspace of its thread) for each of the tiles, which are in
@@ -116,6 +116,7 @@ class CpuEvaluator : public Evaluator {
   std::vector<Workspace> workspaces_;
   std::vector<int> all_tiles_;
   std::vector<float> background_;  // of each channel
+  const std::vector<OutputChannels> surfaces_ = surface_outputs(outputs_);
   std::vector<TileRun> runs_;
   bool cuts_runs_ = false;  // tiles that a mesh touches gain nothing
   std::vector<PrimitiveBlock> blocks_;

@@ -103,6 +103,7 @@ class Evaluator {
   const scene::Parameters parameters_;
   const TileGrid grid_;
   const std::shared_ptr<runtime::ThreadPool> pool_;
+  const RuleModels rule_models_;
   std::vector<Group> groups_;
 
   int channels_ = 0;
@@ -124,6 +125,7 @@ class Evaluator {
   void look_at_edges();
   // linearization_ at state_.
   void update_linearization(Span<const double> theta, PoseDerivative kind);
+  KernelLoss loss_here(const Loss& loss) const;  // throws DeviceError for one that this device cannot do
   // The sums of the last products, and with them g.
   void assemble_at(SparseMatrix& H, std::vector<double>& g);
   void check_view(const char* name, const ImageView& view, bool one_channel_for_all) const;

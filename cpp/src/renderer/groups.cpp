@@ -58,12 +58,15 @@ void whole_image(runtime::Buffer<float>& bounds, const TileGrid& grid, int entri
 }  // namespace
 
 std::vector<Group> make_groups(const Scene& scene, const scene::Parameters& parameters, const TileGrid& grid,
-                               const RendererOptions& options) {
+                               const RendererOptions& options, const RuleModels& models) {
   const bool exact = options.boundary == Boundary::exact;
-  const std::unordered_map<std::string, BoundaryRule> rules(options.rules.begin(), options.rules.end());
-  const auto rule_of = [&](const std::string& name) {
-    const auto rule = rules.find(name);
-    return rule == rules.end() ? BoundaryRule::blend : rule->second;
+  const std::unordered_map<std::string, Rule> rules(options.rules.begin(), options.rules.end());
+  const auto add_rule = [&](Group& group, const std::string& name) {
+    const auto found = rules.find(name);
+    const BoundaryRule* const rule =
+        found == rules.end() ? nullptr : std::get_if<BoundaryRule>(&found->second);
+    group.rules.push_back(rule == nullptr ? BoundaryRule::blend : *rule);
+    if (!models.all().empty()) group.rule_models.push_back(models.of(name));
   };
   const scene::CameraColumns& camera = parameters.camera_columns();
   const auto depends = [&](std::size_t shape) -> std::uint8_t {
@@ -80,7 +83,7 @@ std::vector<Group> make_groups(const Scene& scene, const scene::Parameters& para
     for (Group* group : {&spheres, &planes}) {
       const bool member =
           group == &spheres ? std::holds_alternative<Sphere>(shape) : std::holds_alternative<Plane>(shape);
-      if (member) group->rules.push_back(rule_of(name)), group->depends.push_back(depends(i));
+      if (member) add_rule(*group, name), group->depends.push_back(depends(i));
     }
   }
   for (Group* group : {&spheres, &planes}) {
@@ -122,7 +125,7 @@ std::vector<Group> make_groups(const Scene& scene, const scene::Parameters& para
     group.count = static_cast<int>(mesh->faces->size() / 3);
     group.stride = whole_packets(static_cast<std::size_t>(group.count));
     upload_mesh(group);
-    group.rules.push_back(rule_of(scene.shapes[i].first));
+    add_rule(group, scene.shapes[i].first);
     group.depends.push_back(depends(i));
     if (exact && group.rules[0] != BoundaryRule::none) {
       if (free) group.silhouettes.moving.change(*mesh->vertices, *mesh->faces);
@@ -141,6 +144,7 @@ std::vector<Group> make_groups(const Scene& scene, const scene::Parameters& para
     group.blends = std::none_of(group.rules.begin(), group.rules.end(), [](BoundaryRule rule) {
       return rule != BoundaryRule::blend && rule != BoundaryRule::none;
     });
+    for (const module::Pointwise* model : group.rule_models) group.blends = group.blends && model == nullptr;
   }
   return groups;
 }

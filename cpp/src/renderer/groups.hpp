@@ -8,6 +8,7 @@
 #include "diffrt/renderer.hpp"
 #include "renderer/bins.hpp"
 #include "renderer/linearization.hpp"
+#include "renderer/rule_models.hpp"
 #include "scene/mesh_edges.hpp"
 
 namespace diffrt::renderer {
@@ -78,7 +79,8 @@ struct Group {
   bool exact = false;
   std::vector<std::uint8_t> depends;  // per sphere or plane, one for a mesh: whether theta moves it
   std::vector<BoundaryRule> rules;    // per sphere or plane; one for a mesh
-  bool blends = true;                 // whether all that have a rule have `blend`
+  std::vector<const module::Pointwise*> rule_models;  // likewise, which take their place; or empty
+  bool blends = true;                                 // whether all that have a rule have `blend`
   std::vector<int> kinds;  // per sphere or plane: kernels::kind_..., or -1 where it has no silhouette
   SilhouetteLines lines;
   Silhouettes silhouettes;
@@ -109,7 +111,7 @@ std::vector<PrimitiveBlock> make_blocks(const std::vector<Group>& groups);
 
 // The groups of a scene in the order of their ids: spheres, planes, meshes.
 std::vector<Group> make_groups(const Scene& scene, const scene::Parameters& parameters, const TileGrid& grid,
-                               const RendererOptions& options);
+                               const RendererOptions& options, const RuleModels& models);
 
 // On the CPU, after place(), of spheres and planes: silhouettes, and the tiles that they touch.
 void prepare(Group& group, const scene::State& state, const Frame& frame);

@@ -17,6 +17,10 @@ constexpr double smallest_scale = 1e-15, largest_scale = 1e15;
 
 KernelLoss kernel_loss(const Loss& loss) {
   if (loss.kind == Loss::Kind::none) return {kernels::loss_least_squares, 1, 1};
+  if (loss.kind == Loss::Kind::model) {
+    if (loss.function == nullptr) throw ArgumentError("loss: has no model; make it by diffrt::model_loss");
+    return {kernels::loss_least_squares, 1, 1, loss.function.get()};
+  }
   if (!(loss.scale > 0) || !std::isfinite(loss.scale)) {
     throw ArgumentError("loss: its scale must be positive and finite, in units of the residual, got " +
                         scene::text(loss.scale));

@@ -46,6 +46,21 @@ const char* name(Output output) { return traits(output).name; }
 int channels(Output output) { return traits(output).channels; }
 
 namespace renderer {
+namespace {
+
+const module::PointwiseForm& output_form() {
+  static const module::PointwiseForm form{
+      "an output",
+      {{"z", 1}, {"normal", 3}, {"direction", 3}},
+      module::Pointwise::most_outputs,
+      "An output is a model of an Item that takes any of z, normal[3] and direction[3], each a PerItemFree, "
+      "and "
+      "Constants, and returns one number, or up to 4: def output(item: Item, z: PerItemFree, normal: "
+      "PerItemFree[3], direction: PerItemFree[3])"};
+  return form;
+}
+
+}  // namespace
 
 std::vector<OutputChannels> make_outputs(const RendererOptions& options) {
   if (options.outputs.empty())
@@ -57,11 +72,21 @@ std::vector<OutputChannels> make_outputs(const RendererOptions& options) {
   std::vector<OutputChannels> result;
   int first = 0;
   for (std::size_t i = 0; i < options.outputs.size(); ++i) {
-    const OutputTraits& t = traits(options.outputs[i]);
+    const Model* const model = std::get_if<Model>(&options.outputs[i]);
+    OutputChannels channels;
+    bool missing = false;
+    if (model != nullptr) {
+      channels.model = std::make_shared<const module::Pointwise>(*model, output_form(),
+                                                                 "outputs: '" + model->name() + "'");
+      channels.count = channels.model->outputs();
+    } else {
+      const OutputTraits& t = traits(std::get<Output>(options.outputs[i]));
+      channels.output = t.output, channels.count = t.channels, missing = t.missing_by_default;
+    }
     std::optional<double> background;
     if (!options.background.empty()) {
       background = options.background[i];
-    } else if (!t.missing_by_default) {
+    } else if (!missing) {
       background = 0;
     }
     if (background && !std::isfinite(static_cast<float>(*background))) {
@@ -69,13 +94,13 @@ std::vector<OutputChannels> make_outputs(const RendererOptions& options) {
           "background: must be a finite number, or none for rays that miss to be NaN and carry no residual");
     }
     for (const OutputChannels& other : result) {
-      if (other.output == t.output)
-        throw ArgumentError(std::string("outputs: '") + t.name + "' is given twice");
+      if (model == nullptr && other.model == nullptr && other.output == channels.output)
+        throw ArgumentError(std::string("outputs: '") + name(channels.output) + "' is given twice");
     }
-    result.push_back(
-        {t.output, first, t.channels,
-         background ? static_cast<float>(*background) : std::numeric_limits<float>::quiet_NaN()});
-    first += t.channels;
+    channels.background =
+        background ? static_cast<float>(*background) : std::numeric_limits<float>::quiet_NaN();
+    channels.first = first, first += channels.count;
+    result.push_back(std::move(channels));
   }
   return result;
 }

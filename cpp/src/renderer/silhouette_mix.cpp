@@ -181,6 +181,11 @@ bool SilhouetteWork::combine_pixel(const TileContext& context, std::size_t shown
     (centre_inside ? by_inside_ : by_outside_)[place(e)] -= 1;
     low = std::min({low, inside(e), outside(e)}), high = std::max({high, inside(e), outside(e)});
   }
+  if (std::isnan(total)) {  // a rule has no value
+    for (int e = first; e >= 0; e = next_entry_[static_cast<std::size_t>(e)]) silence(e);
+    shown = total, keeps = 0;
+    return true;
+  }
   if (total >= low && total <= high) {
     shown = total;
     return true;

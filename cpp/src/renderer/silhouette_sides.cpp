@@ -1,5 +1,7 @@
 // What is on either side of a silhouette: rays past it, and values there.
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <utility>
 
 #include "renderer/launch_arguments.hpp"
@@ -195,8 +197,18 @@ void SilhouetteWork::find_seen_groups(const TileContext& context, bool with_rows
 
 void SilhouetteWork::sample(const TileContext& context, bool with_rows) {
   find_seen_groups(context, with_rows);
+  sample(context, context.outputs, with_rows, sampled_.data(), sampled_partials_.data());
+  if (!context.surfaces.empty()) sample_models(context, with_rows);
+}
+
+void SilhouetteWork::sample(const TileContext& context, const std::vector<OutputChannels>& outputs,
+                            bool with_rows, float* values, float* partials) {
   const int S = context.planes + kernels::image_slots;
-  for (const OutputChannels& output : context.outputs) {
+  for (const OutputChannels& output : outputs) {
+    if (output.model != nullptr) {
+      fill_samples(output, with_rows ? S : 0);
+      continue;
+    }
     const auto o = static_cast<std::size_t>(output.output);
     bool fresh = true;  // nothing is written yet
     for (const int g : seen_groups_) {
@@ -220,11 +232,38 @@ void SilhouetteWork::sample(const TileContext& context, bool with_rows) {
       a.beside = array(&crossing(kernels::crossing_inner, 0));
       a.reference = array(reference_.data()), a.ids = array(sample_ids_.data());
       a.spread = array(&crossing(kernels::crossing_spread, 0));
-      a.values = array(sampled_.data()), a.partials = array(sampled_partials_.data());
+      a.values = array(values), a.partials = array(partials);
       launch(context.kernels.samples[o][group.surface][mode], a, 0, entries_ / lanes);
       fresh = false;
     }
     if (fresh) fill_samples(output, with_rows ? S : 0);
+  }
+}
+
+// Both sides together, so many at a time.
+void SilhouetteWork::sample_models(const TileContext& context, bool with_rows) {
+  sample(context, context.surfaces, with_rows, surfaces_.data(), surface_partials_.data());
+  const auto channels = [&](runtime::Buffer<float>& values, runtime::Buffer<float>& partials, int first) {
+    return Channels{values.data() + first, with_rows ? partials.data() + first : nullptr,
+                    2 * stride_,           context.planes + kernels::image_slots,
+                    context.camera_slots,  kernels::image_slots};
+  };
+  for (int side = 0; side < 2; ++side) {
+    const int component = side == 0 ? kernels::crossing_inside : kernels::crossing_outside;
+    for (int e = 0; e < entries_; e += module::Pointwise::block) {
+      const SurfacePoints points{&crossing(component, e),
+                                 &crossing(component + 1, e),
+                                 sample_ids_.data() + side * stride_ + e,
+                                 0,
+                                 std::numeric_limits<int>::max(),
+                                 std::min(entries_ - e, module::Pointwise::block)};
+      const int first = side * stride_ + e;
+      for (const OutputChannels& output : context.outputs) {
+        if (output.model != nullptr)
+          show_model(output, context.state, points, channels(surfaces_, surface_partials_, first),
+                     channels(sampled_, sampled_partials_, first));
+      }
+    }
   }
 }
 
@@ -282,6 +321,63 @@ void SilhouetteWork::apply_rules(const TileContext& context) {
       }
     }
   }
+  for (const auto& model : context.rule_models.all()) apply_model(context, *model);
+}
+
+// Where an output of one's own has no value on a side that counts, nothing moves.
+void SilhouetteWork::drop_missing(const TileContext& context) {
+  for (int c = 0; c < context.channels; ++c) {
+    for (int e = 0; e < entries_; ++e) {
+      const auto place = static_cast<std::size_t>(c * 2 * stride_ + e);
+      if (std::isnan(values_[place])) by_area_[place] = by_inside_[place] = by_outside_[place] = 0;
+    }
+  }
+}
+
+// A rule of one's own, for the visible entries that have it.
+void SilhouetteWork::apply_model(const TileContext& context, const module::Pointwise& model) {
+  module::Pointwise::Block block;
+  std::array<int, module::Pointwise::block> entries;
+  int count = 0;
+  const auto evaluate = [&](int channel) {
+    const auto place = [&](int k) {
+      return static_cast<std::size_t>(channel * 2 * stride_ + entries[static_cast<std::size_t>(k)]);
+    };
+    for (int k = 0; k < count; ++k) {
+      model.input(block, RuleModels::area)[k] =
+          crossing(kernels::crossing_area, entries[static_cast<std::size_t>(k)]);
+      model.input(block, RuleModels::inside)[k] = sampled_[place(k)];
+      model.input(block, RuleModels::outside)[k] = sampled_[place(k) + static_cast<std::size_t>(stride_)];
+    }
+    model.evaluate(block, count);
+    for (int k = 0; k < count; ++k) {
+      // What is behind may be nothing, which does not move.
+      const int e = entries[static_cast<std::size_t>(k)];
+      const bool behind = sample_ids_[static_cast<std::size_t>(stride_ + e)] >= 0;
+      const float numbers[] = {model.value(block)[k], model.partial(block, RuleModels::area)[k],
+                               model.partial(block, RuleModels::inside)[k],
+                               behind ? model.partial(block, RuleModels::outside)[k] : 0};
+      const bool finite =
+          std::all_of(std::begin(numbers), std::end(numbers), [](float x) { return std::isfinite(x); });
+      values_[place(k)] = finite ? numbers[0] : std::numeric_limits<float>::quiet_NaN();
+      by_area_[place(k)] = finite ? numbers[1] : 0;
+      by_inside_[place(k)] = finite ? numbers[2] : 0, by_outside_[place(k)] = finite ? numbers[3] : 0;
+    }
+  };
+  const auto flush = [&] {
+    for (int c = 0; c < context.channels; ++c) evaluate(c);
+    count = 0;
+  };
+  for (int e = 0; e < entries_; ++e) {
+    const int g = entry_groups_[static_cast<std::size_t>(e)];
+    if (g < 0 || !active(e)) continue;
+    const Group& group = context.groups[static_cast<std::size_t>(g)];
+    const int primitive = group.mesh != nullptr ? 0 : entry_primitives_[static_cast<std::size_t>(e)];
+    if (group.rule_models[static_cast<std::size_t>(primitive)] != &model) continue;
+    entries[static_cast<std::size_t>(count++)] = e;
+    if (count == module::Pointwise::block) flush();
+  }
+  if (count > 0) flush();
 }
 
 }  // namespace diffrt::renderer

@@ -40,6 +40,7 @@ void SilhouetteWork::run(const TileContext& context, const TileRun& run, Workspa
   look(context, run);
   sample(context, with_rows);
   apply_rules(context);
+  if (!context.surfaces.empty()) drop_missing(context);
   combine(context, work, with_rows);
   const bool crossed =
       std::any_of(crossed_counts_.begin(), crossed_counts_.end(), [](int n) { return n > 0; });
@@ -161,6 +162,10 @@ void SilhouetteWork::allocate_entries(const TileContext& context, int entries) {
   reference_.resize(2 * n), sample_ids_.resize(2 * n);
   sampled_.resize(channels * 2 * n);
   sampled_partials_.resize(channels * (planes + kernels::image_slots) * 2 * n);
+  if (!context.surfaces.empty()) {
+    surfaces_.resize(surface_channels * 2 * n);
+    surface_partials_.resize(surface_channels * (planes + kernels::image_slots) * 2 * n);
+  }
   for (runtime::Buffer<float>* buffer : {&values_, &by_area_, &by_inside_, &by_outside_, &rule_values_,
                                          &rule_area_, &rule_inside_, &rule_outside_})
     buffer->resize(channels * 2 * n);

@@ -143,8 +143,13 @@ class SilhouetteWork {
   bool active(int e) const { return sample_ids_[static_cast<std::size_t>(e)] >= 0; }
   void find_seen_groups(const TileContext& context, bool with_rows);
   void sample(const TileContext& context, bool with_rows);
+  void sample(const TileContext& context, const std::vector<OutputChannels>& outputs, bool with_rows,
+              float* values, float* partials);
+  void sample_models(const TileContext& context, bool with_rows);
   void fill_samples(const OutputChannels& output, int planes);
   void apply_rules(const TileContext& context);
+  void drop_missing(const TileContext& context);
+  void apply_model(const TileContext& context, const module::Pointwise& model);
   void combine(const TileContext& context, Workspace& work, bool with_rows);
   bool is_shared(int e) const;
   template <class Channels>
@@ -230,6 +235,7 @@ class SilhouetteWork {
   std::vector<unsigned> marks_;   // per group: `mark_` if it is one of them
   unsigned mark_ = 0;
   runtime::Buffer<float> sampled_, sampled_partials_;
+  runtime::Buffer<float> surfaces_, surface_partials_;  // likewise, of which models make outputs
   runtime::Buffer<float> values_, by_area_, by_inside_, by_outside_;  // [channels, 2 stride_]
   runtime::Buffer<float> rule_values_, rule_area_, rule_inside_,
       rule_outside_;  // of a rule that not all have

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "diffrt/errors.hpp"
+#include "module/loss_model.hpp"
 #include "renderer/launch_arguments.hpp"
 
 namespace diffrt::renderer {
@@ -15,7 +16,7 @@ namespace diffrt::renderer {
 using runtime::array;
 using runtime::launch;
 
-void Workspace::resize(int channels, int planes, int tiles) {
+void Workspace::resize(int channels, int planes, int tiles, bool with_surfaces) {
   all_inverse_depth.resize(most_in_run * tile_pixels);
   all_ids.resize(most_in_run * tile_pixels);
   const auto pixels = static_cast<std::size_t>(channels * tile_pixels);
@@ -23,6 +24,10 @@ void Workspace::resize(int channels, int planes, int tiles) {
   for (runtime::Buffer<float>* block : {&observed, &weights, &residual, &robust, &costs})
     block->resize(static_cast<std::size_t>(tiles) * pixels);
   rows.resize(pixels * static_cast<std::size_t>(planes));
+  if (with_surfaces) {
+    constexpr std::size_t each = surface_channels * tile_pixels;
+    all_surfaces.resize(most_in_run * each), surface_rows.resize(each * static_cast<std::size_t>(planes));
+  }
   twos.resize(pixels + 1);  // one is written before it is known whether it is needed
   select(0);
 }
@@ -32,6 +37,8 @@ void Workspace::select(int j) {
   inverse_depth = {all_inverse_depth.data() + first, tile_pixels};
   ids = {all_ids.data() + first, tile_pixels};
   rendered = {all_rendered.data() + static_cast<std::size_t>(j) * pixels, pixels};
+  const std::size_t numbers = all_surfaces.size() / most_in_run;
+  if (numbers > 0) surfaces = {all_surfaces.data() + static_cast<std::size_t>(j) * numbers, numbers};
 }
 
 bool touched(const TileContext& context, int tile_index) {
@@ -139,19 +146,23 @@ void find_visible_in_strip(const TileContext& context, int strip, Workspace& wor
                group.strips.candidates(), group.strips.begin(strip), group.strips.end(strip));
 }
 
-void show(const TileContext& context, const TileRun& run, int quad, Workspace& work) {
+namespace {
+
+// Outputs of the kernels, into `image`, which has so many channels.
+void show_outputs(const TileContext& context, const std::vector<OutputChannels>& outputs, int channels,
+                  const TileRun& run, int quad, float* image, Workspace& work) {
   const TileRun part = quad_of(run, quad);
   const int begin = part.first, end = begin + part.count;
   const auto set_all = [&](auto& a, const OutputChannels& output) {
     set_pixels(a, context, run.first);
     set_camera(a, context.state);
-    a.channels = context.channels, a.channel = output.first;
+    a.channels = channels, a.channel = output.first;
     a.inverse_depth = array(work.all_inverse_depth.data()), a.ids = array(work.all_ids.data());
-    a.image = array(work.all_rendered.data());
+    a.image = array(image);
   };
-  for (const OutputChannels& output : context.outputs) {
+  for (const OutputChannels& output : outputs) {
     const auto o = static_cast<std::size_t>(output.output);
-    if (o < std::size(context.kernels.value_of_depth) &&
+    if (output.model == nullptr && o < std::size(context.kernels.value_of_depth) &&
         context.kernels.value_of_depth[o].function != nullptr) {
       kernels::value_of_depth_arguments a;
       set_all(a, output);
@@ -160,8 +171,9 @@ void show(const TileContext& context, const TileRun& run, int quad, Workspace& w
       continue;
     }
     for (int j = begin - run.first; j < end - run.first; ++j)
-      std::fill_n(work.all_rendered.data() + (j * context.channels + output.first) * tile_pixels,
-                  output.count * tile_pixels, output.background);
+      std::fill_n(image + (j * channels + output.first) * tile_pixels, output.count * tile_pixels,
+                  output.background);
+    if (output.model != nullptr) continue;
     kernels::value_of_surface_arguments a;
     set_all(a, output);
     for (std::size_t g = 0; g < context.smooth_groups(); ++g) {
@@ -177,15 +189,47 @@ void show(const TileContext& context, const TileRun& run, int quad, Workspace& w
   }
 }
 
-void differentiate(const TileContext& context, const Group& group, int planes, int tile_index,
-                   Workspace& work) {
+// Outputs that are models, of the pixels of a tile that see surfaces [first_id, last_id).
+void show_models(const TileContext& context, int tile_index, const std::int32_t* ids, int first_id,
+                 int last_id, const Channels& from, const Channels& to) {
+  const Part part = part_in_image(context.grid, tile_index);
+  float x[tile_pixels], y[tile_pixels];
+  for (int p = 0; p < tile_pixels; ++p)
+    x[p] = static_cast<float>(part.left + p % tile), y[p] = static_cast<float>(part.top + p / tile);
   for (const OutputChannels& output : context.outputs) {
+    if (output.model != nullptr)
+      show_model(output, context.state, {x, y, ids, first_id, last_id, tile_pixels}, from, to);
+  }
+}
+
+}  // namespace
+
+void show(const TileContext& context, const TileRun& run, int quad, Workspace& work) {
+  show_outputs(context, context.outputs, context.channels, run, quad, work.all_rendered.data(), work);
+  if (context.surfaces.empty()) return;
+  show_outputs(context, context.surfaces, surface_channels, run, quad, work.all_surfaces.data(), work);
+  const TileRun part = quad_of(run, quad);
+  for (int t = part.first; t < part.first + part.count; ++t) {
+    const int j = t - run.first;
+    show_models(
+        context, t, work.all_ids.data() + j * tile_pixels, 0, std::numeric_limits<int>::max(),
+        {work.all_surfaces.data() + j * surface_channels * tile_pixels, nullptr, tile_pixels, 0, 0, 0},
+        {work.all_rendered.data() + j * context.channels * tile_pixels, nullptr, tile_pixels, 0, 0, 0});
+  }
+}
+
+namespace {
+
+void differentiate_outputs(const TileContext& context, const std::vector<OutputChannels>& outputs,
+                           int channels, const Group& group, int planes, int tile_index, float* rows,
+                           const Workspace& work) {
+  for (const OutputChannels& output : outputs) {
+    if (output.model != nullptr) continue;
     const auto o = static_cast<std::size_t>(output.output);
     const bool has_kernel =
         o < std::size(context.kernels.rows) && context.kernels.rows[o][group.surface][0].function != nullptr;
     if (!has_kernel) {  // an output without partials: the mask
-      std::fill_n(work.rows.data() + output.first * planes * tile_pixels, output.count * planes * tile_pixels,
-                  0.0f);
+      std::fill_n(rows + output.first * planes * tile_pixels, output.count * planes * tile_pixels, 0.0f);
       continue;
     }
     kernels::rows_arguments a;
@@ -193,11 +237,27 @@ void differentiate(const TileContext& context, const Group& group, int planes, i
     set_camera(a, context.state);
     set_group(a, context, group, work);
     set_pivot(a, group);
-    a.channels = context.channels, a.channel = output.first, a.planes = planes;
-    a.row_planes = array(work.rows.data());
+    a.channels = channels, a.channel = output.first, a.planes = planes;
+    a.row_planes = array(rows);
     launch(context.kernels.rows[o][group.surface][context.camera_slots > 0 ? 1 : 0], a, tile_index,
            tile_index + 1);
   }
+}
+
+}  // namespace
+
+void differentiate(const TileContext& context, const Group& group, int planes, int tile_index,
+                   Workspace& work) {
+  differentiate_outputs(context, context.outputs, context.channels, group, planes, tile_index,
+                        work.rows.data(), work);
+  if (context.surfaces.empty()) return;
+  differentiate_outputs(context, context.surfaces, surface_channels, group, planes, tile_index,
+                        work.surface_rows.data(), work);
+  const auto channels = [&](float* values, runtime::Buffer<float>& rows) {
+    return Channels{values, rows.data(), tile_pixels, planes, context.camera_slots, 0};
+  };
+  show_models(context, tile_index, work.ids.data(), group.first_id, group.first_id + group.count,
+              channels(work.surfaces.data(), work.surface_rows), channels(nullptr, work.rows));
 }
 
 void accumulate(const TileContext& context, const Group& group, int pair, int tile_index, Workspace& work,
@@ -238,8 +298,8 @@ void accumulate(const TileContext& context, const Group& group, int pair, int ti
 
 bool accumulates_primitives(const TileContext& context, const Group& group) {
   const auto o = static_cast<std::size_t>(context.outputs[0].output);
-  return context.outputs.size() == 1 && context.camera_slots == 0 && !group.own_sums &&
-         o < std::size(context.kernels.primitive_equations) &&
+  return context.outputs.size() == 1 && context.outputs[0].model == nullptr && context.camera_slots == 0 &&
+         !group.own_sums && o < std::size(context.kernels.primitive_equations) &&
          static_cast<std::size_t>(group.surface) < std::size(context.kernels.primitive_equations[0]) &&
          context.kernels.primitive_equations[o][group.surface].function != nullptr;
 }
@@ -393,6 +453,23 @@ bool load_run(const TileContext& context, const Observation& observation, const 
 
 }  // namespace
 
+namespace {
+
+// What the kernels made of least squares, if a loss is to take its place. Of tiles that nothing touches there
+// are costs alone.
+void apply_loss(const TileContext& context, const KernelLoss& loss, const TileRun& run, const float* given,
+                const float* residuals, float* robust, float* costs, float* sums) {
+  if (loss.function == nullptr) return;
+  const int size = context.channels * tile_pixels;
+  for (int j = 0; j < run.count; ++j) {
+    const auto at = [&](auto* block) { return block == nullptr ? nullptr : block + j * size; };
+    module::apply_loss(*loss.function, size, at(given), at(residuals), at(robust), at(costs),
+                       sums + (run.first + j) * kernels::residual_sums);
+  }
+}
+
+}  // namespace
+
 bool compare(const TileContext& context, const Observation& observation, const KernelLoss& loss,
              const TileRun& run, Workspace& work, float* costs, float* sums) {
   const auto compare = [&](const auto& kernel, auto a) {
@@ -401,6 +478,7 @@ bool compare(const TileContext& context, const Observation& observation, const K
     a.residual = array(work.residual.data()), a.weight = array(work.robust.data());
     a.costs = array(costs), a.sums = array(sums);
     launch(kernel, a, run.first, run.first + run.count);
+    apply_loss(context, loss, run, work.robust.data(), work.residual.data(), work.robust.data(), costs, sums);
   };
   if (is_dense(context, observation, run)) {
     kernels::residuals_dense_arguments a;
@@ -419,23 +497,24 @@ bool compare(const TileContext& context, const Observation& observation, const K
 bool compare_background(const TileContext& context, const Observation& observation, const KernelLoss& loss,
                         const TileRun& run, const float* background, Workspace& work, float* costs,
                         float* sums) {
-  const auto compare = [&](const auto& kernel, auto a) {
+  const auto compare = [&](const auto& kernel, auto a, const float* given) {
     a.first_tile = run.first, a.scale = loss.scale, a.alpha = loss.alpha;
     a.costs = array(costs), a.sums = array(sums);
     launch(kernel, a, run.first, run.first + run.count);
+    apply_loss(context, loss, run, given, nullptr, nullptr, costs, sums);
   };
   if (is_dense(context, observation, run)) {
     kernels::background_residuals_dense_arguments a;
     set_observed(a, context, observation.image, run);
     a.background = background[0];
-    compare(context.kernels.background_residuals_dense[loss.index], a);
+    compare(context.kernels.background_residuals_dense[loss.index], a, nullptr);
     return true;
   }
   const bool valid = load_run(context, observation, run, work);
   kernels::background_residuals_arguments a;
   a.channels = context.channels, a.background = array(background);
   a.observed = array(work.observed.data()), a.weights = array(work.weights.data());
-  compare(context.kernels.background_residuals[loss.index], a);
+  compare(context.kernels.background_residuals[loss.index], a, work.weights.data());
   return valid;
 }
 

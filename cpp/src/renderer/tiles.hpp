@@ -10,6 +10,7 @@
 #include "renderer/groups.hpp"
 #include "renderer/kernel_loss.hpp"
 #include "renderer/mesh_batch.hpp"
+#include "renderer/output_models.hpp"
 #include "renderer/outputs.hpp"
 #include "renderer/silhouettes.hpp"
 
@@ -23,13 +24,16 @@ struct Workspace {
   Span<float> inverse_depth, rendered;
   Span<std::int32_t> ids;
   runtime::Buffer<float> observed, weights, residual, robust, costs, rows;
+  // Depth and normal of which models make outputs: of each tile of a run; their rows of the tile at hand.
+  runtime::Buffer<float> all_surfaces, surface_rows;
+  Span<float> surfaces;
   bool weighted = true;  // false: all weights are 1
   SilhouetteWork silhouettes;
   std::vector<Couplings::Entry> entries;    // of one pixel
   std::vector<Couplings::TwoEntries> twos;  // of a tile
 
   // `tiles`: how many are compared at a time.
-  void resize(int channels, int planes, int tiles);
+  void resize(int channels, int planes, int tiles, bool with_surfaces);
   // Tile `j` of the run is at hand.
   void select(int j);
   // Its blocks.
@@ -44,12 +48,14 @@ struct TileContext {
   const std::vector<Group>& groups;
   const std::vector<MeshBatch>& batches;
   const std::vector<PrimitiveBlock>& blocks;  // of each id, with exact boundaries
+  const RuleModels& rule_models;
   bool pairs;  // whether all is spheres or planes that theta moves, none with another, and no camera
   const std::vector<OutputChannels>& outputs;
-  bool by_strips;        // whether sums are made by strips: there are spheres alone
-  int channels = 1;      // of all outputs
-  int camera_slots = 0;  // 0, or kernels::camera_slots
-  int planes = 0;        // slots of the widest group, the camera's among them
+  const std::vector<OutputChannels>& surfaces;  // of which models make outputs
+  bool by_strips;                               // whether sums are made by strips: there are spheres alone
+  int channels = 1;                             // of all outputs
+  int camera_slots = 0;                         // 0, or kernels::camera_slots
+  int planes = 0;                               // slots of the widest group, the camera's among them
 
   // Spheres and planes, which come first.
   std::size_t smooth_groups() const {

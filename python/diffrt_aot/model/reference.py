@@ -27,12 +27,16 @@ class Data:
 
     Attributes:
         shape: (height, width); a range is one row.
+        row, column: of each item.
         parameters, constants, inputs, indices, tables: as in `struct Arguments`.
         columns: where in theta each parameter of an argument is, and in how many numbers.
         poses: the 6 numbers of each Pose.
     """
 
-    def __init__(self, program: Program, theta: Any, shape: Any, data: Mapping[str, Any]) -> None:
+    def __init__(
+        self, program: Program, theta: Any, shape: Any, data: Mapping[str, Any], items: Array | None = None
+    ) -> None:
+        """`items`: only these, by their number, row by row; the shape then is (1, their number)."""
         self.program = program
         self.shape = domain(program, shape)
         others = [a for a in program.arguments if a.kind not in ("pixel", "item", "free", "pose", "free_table")]
@@ -55,6 +59,13 @@ class Data:
         self.size = 0
         for k, a in enumerate(program.arguments):
             self._take(k, a, free, data)
+        height, width = self.shape
+        self.row, self.column = np.arange(height)[:, None], np.arange(width)[None, :]
+        if items is not None:
+            self.shape = (1, len(items))
+            self.row, self.column = np.divmod(items[None, :], max(width, 1))
+            self.inputs = {k: x.reshape(1, -1)[:, items] for k, x in self.inputs.items()}
+            self.indices = {k: x.reshape(1, -1)[:, items] for k, x in self.indices.items()}
 
     def _take(self, k: int, a: Argument, free: dict[str, Any], data: Mapping[str, Any]) -> None:
         n = math.prod(a.shape)
@@ -316,8 +327,8 @@ OPERATIONS: dict[str, Callable[[Node, list[Any], Data], Any]] = {
     "item": lambda n, a, d: d.inputs[n.data],
     "item_free": lambda n, a, d: d.inputs[n.data[0]],
     "item_index": lambda n, a, d: d.indices[n.data],
-    "column": lambda n, a, d: np.arange(d.shape[1], dtype=np.float64)[None, :],
-    "row": lambda n, a, d: np.arange(d.shape[0], dtype=np.float64)[:, None],
+    "column": lambda n, a, d: d.column.astype(np.float64),
+    "row": lambda n, a, d: d.row.astype(np.float64),
     "parameter_at": lambda n, a, d: np.float64(d.parameters[n.data[0] + int(a[0])]),
     "constant_at": lambda n, a, d: np.float64(d.constants[n.data + int(a[0])]),
     "item_at": lambda n, a, d: d.inputs[n.data + int(a[0])],
@@ -375,6 +386,32 @@ def jacobian(program: Program, theta: Any, shape: Any, data: Mapping[str, Any]) 
         J[..., first : first + 6] = J[..., first : first + 6] @ right_jacobian(xi)
     values = _outputs(call, found[:count])
     return values, J.reshape(*values.shape, call.size)
+
+
+def products(program: Program, call: Data, seeds: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The outputs (items, outputs) of a call, and J @ seeds (items, outputs, K), seeds (P, K)."""
+    planes = [(o, s) for o, row in enumerate(program.rows) for s in sorted(row)]
+    count = len(program.outputs)
+    roots = [*program.outputs, *(program.rows[o][s] for o, s in planes), *(b.index for b in program.blocks)]
+    found = [x.reshape(-1) for x in evaluate(program, call, roots)]
+    partials, indices = found[count : count + len(planes)], found[count + len(planes) :]
+    tangents = seeds.copy()  # of poses those of their increments
+    for argument, xi in call.poses.items():
+        block = slice(call.columns[argument][0], call.columns[argument][0] + 6)
+        tangents[block] = right_jacobian(xi) @ seeds[block]
+    result = np.zeros((math.prod(call.shape), count, seeds.shape[1]))
+    for (output, s), partial in zip(planes, partials, strict=True):
+        slot = program.slots[s]
+        if slot.argument not in call.columns:
+            continue
+        first, each = call.columns[slot.argument]
+        if slot.block < 0:
+            result[:, output] += partial[:, None] * tangents[first + slot.component]
+            continue
+        index = indices[slot.block]
+        there = (index >= 0) & (index < len(call.tables[program.arguments[slot.argument].first]))
+        result[there, output] += partial[there, None] * tangents[first + index[there] * each + slot.component]
+    return np.stack(found[:count], -1), result
 
 
 # --- rigid motions: Sola, Deray and Atchuthan 2018, "A micro Lie theory for state estimation in robotics", appendix D

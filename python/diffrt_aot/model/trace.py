@@ -394,7 +394,9 @@ class Model:
         from .compile import compile_models
 
         module = Module.from_bytes(compile_models([self], targets, cache=cache), f"{self.name} of {self.place}")
-        return module[self.name]
+        compiled = module[self.name]
+        compiled.author = self
+        return compiled
 
     # --- NumPy
 
