@@ -43,9 +43,15 @@ def test_examples_as_in_float64(everything, gpu, name):
     assert worst(bound.vjp(theta, w)[1], np.tensordot(w, dense, w.ndim)) < 1e-5
 
 
+@pytest.fixture(params=["host", "device"])
+def sums_on(request, monkeypatch):
+    """Where sums of rows are made, if the model allows: on a driver that computes on the processor by the host."""
+    monkeypatch.setenv("DIFFRT_MODEL_SUMS", request.param)
+
+
 @on_gpus
-@pytest.mark.parametrize("name", ["photometric", "calibration", "lattice"])
-def test_sums_are_those_of_the_cpu(everything, gpu, name):
+@pytest.mark.parametrize("name", ["photometric", "calibration", "lattice", "hand", "sphere"])
+def test_sums_are_those_of_the_cpu(everything, gpu, name, sums_on):
     theta, shape, data = model_examples.case(name)
     rows = rows_of(theta)
     cpu, other = (everything[name].bind(shape=shape, device=d, **data, **rows) for d in ("cpu", gpu))
@@ -56,9 +62,22 @@ def test_sums_are_those_of_the_cpu(everything, gpu, name):
     right, found = (m.normal_equations(theta, observed, loss=loss) for m in (cpu, other))
     assert_agree(other, found, (right.H, right.g, right.cost, right.count), 1e-4)
     assert other.cost(theta, observed, loss=loss) == pytest.approx((right.cost, right.count), rel=1e-5)
+    weights = np.random.default_rng(4).uniform(0, 2, value.shape)
+    weights[weights < 0.2] = 0
+    right, found = (m.normal_equations(theta, observed, weights, loss=loss) for m in (cpu, other))
+    assert_agree(other, found, (right.H, right.g, right.cost, right.count), 1e-4)
+    again = other.normal_equations(theta, observed, weights, loss=loss)
+    assert np.array_equal(again.H, found.H) and np.array_equal(again.g, found.g) and again.cost == found.cost
+    with pytest.raises(dr.InvalidValueError, match="weights"):
+        other.normal_equations(theta, observed, -weights, loss=loss)
     results = [dr.fit(m, cpu(theta), start + 1e-3, max_steps=20) for m in (cpu, other)]
     assert all(r.status.converged for r in results)
     assert results[1].cost == pytest.approx(results[0].cost, abs=1e-6 * cpu.cost(start + 1e-3, cpu(theta))[0])
+    results = [dr.fit(m, observed, start + 1e-3, weights=weights, loss=loss, max_steps=30) for m in (cpu, other)]
+    assert results[1].cost == pytest.approx(results[0].cost, rel=1e-4)
+    one, two = (r.covariance_sandwich for r in results)
+    if name != "calibration":  # whose scale is free
+        assert np.allclose(one, two, rtol=1e-2, atol=1e-3 * np.abs(one).max())
 
 
 @model

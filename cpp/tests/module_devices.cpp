@@ -8,6 +8,7 @@
 #include "device_list.hpp"
 #include "diffrt/errors.hpp"
 #include "diffrt/model.hpp"
+#include "forked.hpp"
 #include "module_builder.hpp"
 #include "runtime/devices.hpp"
 
@@ -148,6 +149,101 @@ TEST_CASE("code for devices that is damaged is refused when it is used") {
     const Module module = Module::from_bytes(bytes, "f.dra");
     CHECK_THROWS_WITH_AS(bound_to(module, x), doctest::Contains("f.dra: its code for GPUs is damaged"),
                          ModuleError);
+  }
+  runtime::close_unused_devices();
+}
+
+TEST_CASE("a model on a device that is lost says so, and can be bound again") {
+  FakeCudaSession cuda;
+  cuda.expect_leaks();  // what is in a lost context goes with it
+  set_kernels(cuda.get());
+  const std::vector<float> x = {1, 2, 3};
+  const std::vector<double> theta = {2};
+  std::vector<float> y(3);
+  const Module module = Module::from_bytes(file(ptx));
+  {
+    BoundModel model = bound_to(module, x);
+    model.value(theta, y);
+    cuda->fail("cuStreamSynchronize", 1, 700, true);  // an illegal address
+    CHECK_THROWS_WITH_AS(model.value(theta, y), doctest::Contains("start the process again"),
+                         DeviceLostError);
+    CHECK_THROWS_WITH_AS(model.value(theta, y), doctest::Contains("bind the model again"), DeviceLostError);
+    CHECK_THROWS_AS(model.jacobian(theta, y), DeviceLostError);
+  }
+  runtime::close_unused_devices();
+  cuda->reset();  // a process that starts again
+  set_kernels(cuda.get());
+  BoundModel model = bound_to(module, x);
+  model.value(theta, y);
+  CHECK(y[2] == 6);
+}
+
+TEST_CASE("a model on a device in a child: an error, and the driver is left alone" *
+          doctest::skip(cannot_fork)) {
+  const FakeCudaSession cuda;
+  set_kernels(cuda.get());
+  {
+    const std::vector<float> x = {1, 2, 3};
+    const std::vector<double> theta = {2}, other = {5};
+    std::vector<float> y(3);
+    auto module = std::make_unique<Module>(Module::from_bytes(file(ptx)));
+    auto model = std::make_unique<BoundModel>(bound_to(*module, x));
+    Jacobian J = model->jacobian(theta, y);
+    CHECK(true_in_child([&] {
+      const long calls = cuda->all_calls();
+      int refused = 0;
+      NormalEquations equations;
+      const std::function<void()> uses[] = {
+          [&] { model->value(other, y); }, [&] { model->jacobian(other, y); },
+          [&] { model->normal_equations(other, {}, {}, equations); }, [&] { bound_to(*module, x); }};
+      for (const std::function<void()>& use : uses) {
+        try {
+          use();
+        } catch (const DeviceError& error) {
+          refused += std::string(error.what()).find("before fork()") != std::string::npos ? 1 : 0;
+        }
+      }
+      std::vector<double> column(3);
+      J.multiply(std::vector<double>{1}, column);  // is on the host
+      model.reset(), module.reset(), J = {};
+      runtime::close_unused_devices();
+      return refused == 4 && column[2] == 3 && cuda->all_calls() == calls;
+    }));
+    model->value(theta, y);
+    CHECK(y[2] == 6);
+  }
+  runtime::close_unused_devices();
+}
+
+TEST_CASE("a model that a device has no memory for can be tried again") {
+  const FakeCudaSession cuda;
+  set_kernels(cuda.get());
+  {
+    const std::vector<float> x(1000, 1.0f);
+    const std::vector<double> theta = {2};
+    std::vector<float> y(1000);
+    const Module module = Module::from_bytes(file(ptx));
+    for (const char* function : {"cuMemAlloc_v2", "cuMemHostAlloc", "cuModuleLoadDataEx"}) {
+      for (int nth = 1; nth < 12; ++nth) {
+        cuda->fail(function, nth, 2);
+        try {
+          BoundModel model = bound_to(module, x);
+          for (int i = 0; i < 2; ++i) {
+            try {
+              model.jacobian(theta, y);
+              break;
+            } catch (const DeviceError&) {
+            }
+          }
+          model.value(theta, y);
+        } catch (const DeviceError&) {
+        }
+        cuda->fail(function, 1 << 30, 0);
+      }
+    }
+    BoundModel model = bound_to(module, x);
+    model.value(theta, y);
+    CHECK(y[999] == 2);
   }
   runtime::close_unused_devices();
 }

@@ -39,6 +39,7 @@ from kernels.pipeline.dense_residuals import background_residuals_dense, residua
 from kernels.pipeline.draw import draw
 from kernels.pipeline.entry import Entry
 from kernels.pipeline.normal_equations import entry_columns, normal_equations, primitive_equations
+from kernels.pipeline.plane_products import PLANE_BLOCK, RUN, SIDE, plane_products, run_sums
 from kernels.pipeline.prepare import TRIANGLE_COMPONENTS, prepare_triangles, prepare_vertices
 from kernels.pipeline.primitive_sums import part_sums, primitive_sums
 from kernels.pipeline.residuals import (
@@ -113,6 +114,8 @@ ON_GPU = (
     keep_words,
     dense_rows,
     dense_extras,
+    plane_products,
+    run_sums,
 )
 
 
@@ -239,6 +242,9 @@ def constants(target):
         "triangle_components": TRIANGLE_COMPONENTS,
         "camera_slots": CAMERA_SLOTS,
         "residual_sums": len(SUMS),
+        "product_side": SIDE,
+        "product_block": PLANE_BLOCK,
+        "product_run": RUN,
         "crossing_components": crossings.CROSSING_COMPONENTS,
         "crossing_area": crossings.AREA,
         "crossing_moment": crossings.MOMENT,

@@ -14,9 +14,12 @@ namespace {
 using runtime::DeviceBuffer;
 using runtime::Memory;
 
-// Kernels count in 32 bits.
-void check_count(const Domain& domain, std::size_t numbers) {
-  if (numbers <= static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max())) return;
+// Kernels count in 32 bits, and their threads step beyond the last place.
+constexpr std::size_t most_places = std::numeric_limits<std::int32_t>::max() / 2;
+
+void check_count(const Domain& domain, std::size_t numbers,
+                 std::size_t most = std::numeric_limits<std::int32_t>::max()) {
+  if (numbers <= most) return;
   throw DeviceError("shape: what is given for " + std::to_string(domain.items()) +
                     " items is too much for a GPU here; bind fewer at a time, or use device=\"cpu\"");
 }
@@ -28,8 +31,9 @@ std::size_t at_least_one(std::size_t size) { return std::max<std::size_t>(size, 
 
 DeviceRunner::DeviceRunner(const Inputs& inputs, DeviceCode& code, std::shared_ptr<runtime::Device> device,
                            int outputs, int planes, int ids, Index places, bool prepared)
-    : inputs_(inputs), code_(code), device_(std::move(device)), places_(places) {
-  const Inputs::Arrays all = inputs_.arrays();
+    : inputs_(inputs), arrays_(inputs.arrays()), code_(code), device_(std::move(device)), places_(places) {
+  const Inputs::Arrays& all = arrays_;
+  check_count(inputs_.domain(), static_cast<std::size_t>(inputs_.domain().plane_stride()), most_places);
   check_count(inputs_.domain(), all.inputs.size());
   check_count(inputs_.domain(), all.indices.size());
   std::vector<float> tables;
@@ -99,9 +103,18 @@ void DeviceRunner::record(FunctionKind function, Work& work) {
   work.sequence = std::move(sequence);
 }
 
+void DeviceRunner::record(runtime::Sequence& sequence, FunctionKind function,
+                          const runtime::DeviceArray<float>& out, Index stride, const Range& places) const {
+  DeviceArguments a = arguments(stride);
+  a.out = array(out);
+  sequence.launch(code_[function], a,
+                  runtime::Bounds::range(static_cast<int>(places.begin), static_cast<int>(places.end)));
+}
+
 void DeviceRunner::move() {
-  const Inputs::Arrays all = inputs_.arrays();
-  prepare_->wait();  // what it is sent may still be on its way
+  const Inputs::Arrays& all = arrays_;
+  device_->check_usable();  // after fork() the memory may be the parent's, too
+  prepare_->wait();         // what it is sent may still be on its way
   std::memcpy(sent_parameters_.host(), all.parameters.data(), all.parameters.size() * sizeof(float));
   std::copy(all.uniforms.begin(), all.uniforms.begin() + static_cast<Index>(sent_uniforms_.size()),
             sent_uniforms_.host());

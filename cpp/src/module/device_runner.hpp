@@ -22,6 +22,9 @@ class DeviceRunner {
   void move();
   // value() or rows() of a piece: until the next one of its kind, copy() has it.
   void compute(FunctionKind function, const Range& piece);
+  // value() or rows() of places [begin, end), as a part of `sequence`: planes `stride` apart.
+  void record(runtime::Sequence& sequence, FunctionKind function, const runtime::DeviceArray<float>& out,
+              Index stride, const Range& places) const;
   // As the CPU's functions write it: planes of a part of the piece, from `out` and `ids` on, `stride` apart.
   void copy(FunctionKind function, const Range& range, float* out, std::int32_t* ids, Index stride) const;
 
@@ -41,6 +44,7 @@ class DeviceRunner {
   void record(FunctionKind function, Work& work);
 
   const Inputs& inputs_;
+  const Inputs::Arrays arrays_;
   const DeviceCode& code_;
   const std::shared_ptr<runtime::Device> device_;
   const Index places_;

@@ -86,6 +86,7 @@ void Evaluator::open(const std::string& device) {
   device_ = std::make_unique<DeviceRunner>(inputs_, map_->device_code(opened), opened, outputs(),
                                            map_->planes(), map_->blocks(), tiles_at_once_ * tiles_.items,
                                            functions_.prepare != nullptr);
+  device_sums_ = DeviceSums::make(*device_, layout_, *map_, domain(), pool_);
 }
 
 void Evaluator::check_values(const char* name, Span<float> out) const {
@@ -244,9 +245,10 @@ void Evaluator::multiply_transposed(Span<const double> theta, Span<const double>
   move_to(theta);
   const std::size_t size = layout().size() + map_->slots();
   const Index parts = device_ != nullptr ? parts_ : std::min(parts_, most_parts);
-  part_sums_.assign(static_cast<std::size_t>(parts) * size, 0.0);
+  const Index at_once = device_ != nullptr ? parts_at_once_ : parts;
+  part_sums_.assign(static_cast<std::size_t>(at_once) * size, 0.0);
   const auto add_part = [&](Index part, Index begin, Index end, Workspace& work) {
-    double* const sums = part_sums_.data() + static_cast<std::size_t>(part) * size;
+    double* const sums = part_sums_.data() + static_cast<std::size_t>(part % at_once) * size;
     for (Index tile = begin; tile < end; ++tile) {
       const Range range = tiles_[tile];
       run(FunctionKind::rows, range, work.rows.data(), work.ids.data(), stride_);
@@ -260,8 +262,8 @@ void Evaluator::multiply_transposed(Span<const double> theta, Span<const double>
       });
     }
   };
-  over_parts(parts, device_ != nullptr ? parts_at_once_ : parts, add_part, [](Index, Index) {});
-  for (std::size_t part = 1; part < static_cast<std::size_t>(parts); ++part) {
+  over_parts(parts, at_once, add_part, [](Index, Index) {});
+  for (std::size_t part = 1; part < static_cast<std::size_t>(at_once); ++part) {
     for (std::size_t k = 0; k < size; ++k) part_sums_[k] += part_sums_[part * size + k];
   }
   std::fill(product.begin(), product.end(), 0.0);
@@ -303,6 +305,13 @@ void Evaluator::start_products(Span<const double> theta, const Observation& obse
   const renderer::KernelLoss robust = renderer::kernel_loss(loss);
   move_to(theta);
   if (remember) remembered_ = 0;
+  if (device_sums_ != nullptr) {
+    H_.begin(layout());
+    g_.assign(layout().size(), 0.0);
+    sum_.assign(layout_.size(), 0.0);
+    keep(device_sums_->products(observation, robust, products == Products::scatter, remember, sum_.data()));
+    return layout_.add_to(sum_.data(), nullptr, H_, g_.data());
+  }
   const Index block = tiles_.items * outputs();
   if (remember) remembered_costs_.resize(static_cast<std::size_t>(tiles_.count() * block));
   if (records_.empty()) {
@@ -337,6 +346,11 @@ void Evaluator::start_products(Span<const double> theta, const Observation& obse
     }
   });
   if (blocks == 0) layout_.add_to(sum_.data(), nullptr, H_, g_.data());
+}
+
+void Evaluator::keep(const Totals& all) {
+  std::fill(totals_.begin(), totals_.end(), Totals());
+  totals_.front() = all;
 }
 
 Totals Evaluator::total(const Observation& observation) const {
@@ -383,6 +397,10 @@ void Evaluator::cost(Span<const double> theta, const Observation& observation, c
   check(observation);
   const renderer::KernelLoss robust = renderer::kernel_loss(loss);
   move_to(theta);
+  if (device_sums_ != nullptr) {
+    keep(device_sums_->cost(observation, robust, shared));
+    return report(total(observation), result);
+  }
   const Index block = tiles_.items * outputs();
   const renderer::AddShared add_shared = renderer::add_shared_here();
   if (shared != nullptr) shared_.resize(totals_.size());

@@ -6,6 +6,7 @@
 
 #include "diffrt/model.hpp"
 #include "module/device_runner.hpp"
+#include "module/device_sums.hpp"
 #include "module/inputs.hpp"
 #include "module/model_jacobian.hpp"
 #include "module/record_sums.hpp"
@@ -80,6 +81,7 @@ class Evaluator {
                       Products products, bool remember);
   void sum_tile(Index tile, const Observation& observation, const renderer::KernelLoss& loss,
                 Products products, float* costs, Workspace& work, Records& records);
+  void keep(const Totals& all);
   Totals total(const Observation& observation) const;
   static void report(const Totals& totals, NormalEquations& result);
 
@@ -92,6 +94,7 @@ class Evaluator {
   const std::shared_ptr<runtime::ThreadPool> pool_;
   Arguments arguments_{};
   std::unique_ptr<DeviceRunner> device_;
+  std::unique_ptr<DeviceSums> device_sums_;  // where there are any
 
   Tiles tiles_;
   Index stride_ = 0;
@@ -100,7 +103,7 @@ class Evaluator {
   std::shared_ptr<runtime::RecyclingPool<RowStorage>> row_pool_;
 
   // Of the evaluation at hand.
-  std::vector<Totals> totals_;    // by tile
+  std::vector<Totals> totals_;    // by tile; of a device's sums the first is all
   std::vector<Records> records_;  // by part
   std::vector<double> sum_, g_, slots_, part_sums_;
   PairSums H_;

@@ -24,7 +24,7 @@ class Inputs {
   float* const* tables() { return pointers_.data(); }
   // Of a call: all but what differs from thread to thread.
   Arguments arguments(int lanes);
-  // All of it.
+  // All of it. What changes later changes there.
   struct Arrays {
     Span<const float> parameters, constants, inputs, uniforms;
     Span<const std::int32_t> indices, sizes;  // sizes: two of each table

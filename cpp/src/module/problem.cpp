@@ -24,10 +24,16 @@ double mean_magnitude(const std::vector<float>& values) {
   return count > 0 ? sum / count : 0;
 }
 
+// Arrays that stay as they are: a GPU takes them once.
+Observation named(Observation observation) {
+  if (observation.revision == 0) observation.revision = new_revision();
+  return observation;
+}
+
 }  // namespace
 
 ModelProblem::ModelProblem(BoundModel& model, const Observation& observation, const Loss& loss)
-    : model_(model), observation_(observation), loss_(loss) {
+    : model_(model), observation_(named(observation)), loss_(loss) {
   model.check(observation);
 }
 
@@ -35,8 +41,8 @@ ModelProblem::ModelProblem(BoundModel& model, const Observation& observation, co
 Evaluation ModelProblem::evaluation() const {
   const double half_count = 0.5 * static_cast<double>(equations_.count);
   Evaluation result{equations_.cost, equations_.count};
-  result.noise = std::max(resolution_, 0.0) * std::sqrt(2 * equations_.cost) +
-                 half_count * resolution_ * resolution_;
+  result.noise =
+      std::max(resolution_, 0.0) * std::sqrt(2 * equations_.cost) + half_count * resolution_ * resolution_;
   return result;
 }
 

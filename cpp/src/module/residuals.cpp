@@ -62,7 +62,7 @@ void check_view(const char* name, const ImageView& view, const Domain& domain, i
     refuse("has one channel for " + std::to_string(outputs) +
            "; let its channel_stride be 0, so that it repeats");
   if (view.data == nullptr && domain.items() > 0) refuse("its pointer is null, though it is " + given);
-  if (view.on_device) refuse("is on a GPU, and this model runs on the CPU; copy it to the host first");
+  if (view.on_device) refuse("is on a GPU, and a model compares on the CPU; copy it to the host first");
 }
 
 }  // namespace
@@ -95,27 +95,26 @@ void Residuals::resize(Index tile_items, int outputs) {
   sums_.resize(kernels::residual_sums * size / block_items);
 }
 
-// What is padding, or beyond the range, is NaN in `observed`.
-bool Residuals::load(const Domain& domain, const Range& range, const Observation& observation, int output) {
-  const bool whole = range.size() == items_ && domain.padded == domain.width;
-  if (!whole) std::fill_n(observed_.data(), items_, nan);
+void load_observed(const Domain& domain, const Range& range, const Observation& observation, int output,
+                   Index items, float* observed) {
+  const bool whole = range.size() == items && domain.padded == domain.width;
+  if (!whole) std::fill_n(observed, items, nan);
   if (observation.image.empty()) {
-    domain.over_rows(
-        range, [&](Index at, Index, Index, Index count) { std::fill_n(observed_.data() + at, count, 0.0f); });
+    domain.over_rows(range,
+                     [&](Index at, Index, Index, Index count) { std::fill_n(observed + at, count, 0.0f); });
   } else {
-    load_view(observation.image, output, domain, range, observed_.data());
+    load_view(observation.image, output, domain, range, observed);
   }
-  if (observation.weights.empty()) {
-    if (output == 0) std::fill_n(weights_.data(), items_, 1.0f);
-    return true;
-  }
-  if (!whole) std::fill_n(weights_.data(), items_, 0.0f);
-  load_view(observation.weights, output, domain, range, weights_.data());
+}
+
+bool load_weights(const Domain& domain, const Range& range, const Observation& observation, int output,
+                  Index items, float* weights) {
+  const bool whole = range.size() == items && domain.padded == domain.width;
+  if (!whole) std::fill_n(weights, items, 0.0f);
+  load_view(observation.weights, output, domain, range, weights);
   int wrong = 0;
-  for (Index i = 0; i < items_; ++i) {
-    const float weight = weights_.data()[i];
-    wrong |= (weight < 0) | (weight > std::numeric_limits<float>::max());
-  }
+  for (Index i = 0; i < items; ++i)
+    wrong |= (weights[i] < 0) | (weights[i] > std::numeric_limits<float>::max());
   return wrong == 0;
 }
 
@@ -125,7 +124,13 @@ Totals Residuals::compare(const kernels::Table& kernels, const Domain& domain, c
   Totals totals;
   const int blocks = static_cast<int>(items_ / block_items);
   for (int c = 0; c < outputs_; ++c) {
-    totals.weights_valid = load(domain, range, observation, c) && totals.weights_valid;
+    load_observed(domain, range, observation, c, items_, observed_.data());
+    if (!observation.weights.empty()) {
+      totals.weights_valid =
+          load_weights(domain, range, observation, c, items_, weights_.data()) && totals.weights_valid;
+    } else if (c == 0) {
+      std::fill_n(weights_.data(), items_, 1.0f);
+    }
     kernels::residuals_arguments a;
     a.channels = 1, a.scale = loss.scale, a.alpha = loss.alpha;
     // Each number is read before it is written.

@@ -32,12 +32,17 @@ class Residuals {
   float* robust(int output) { return robust_.data() + output * items_; }
 
  private:
-  bool load(const Domain& domain, const Range& range, const Observation& observation, int output);
-
   Index items_ = 0;
   int outputs_ = 0;
   runtime::Buffer<float> observed_, weights_, robust_, sums_;
 };
+
+// An output's part of what is observed: `items` numbers, of which those of padding, or beyond the range, are
+// NaN; and of the weights, if there are any: false if one is none.
+void load_observed(const Domain& domain, const Range& range, const Observation& observation, int output,
+                   Index items, float* observed);
+bool load_weights(const Domain& domain, const Range& range, const Observation& observation, int output,
+                  Index items, float* weights);
 
 // Throws ArgumentError unless the views are of that size.
 void check_observation(const Domain& domain, int outputs, const Observation& observation);

@@ -37,7 +37,7 @@ void Device::check_usable() const {
     throw DeviceLostError(
         details_.device + " (" + details_.name +
         ") was lost: its driver reported an error that it does not recover from. Make a new "
-        "renderer, or use device=\"cpu\".");
+        "renderer, or bind the model again, or use device=\"cpu\".");
   }
   if (forked()) {
     throw opened_before_fork(details_.device);

@@ -50,7 +50,7 @@ void LogicalDevice::fail(VkResult result, const char* call) const {
     throw DeviceLostError(
         what +
         "The driver stopped it: a run that took too long, a reset, or a bug. Make a new renderer, "
-        "or use device=\"cpu\".");
+        "or bind the model again, or use device=\"cpu\".");
   }
   if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY || result == VK_ERROR_OUT_OF_HOST_MEMORY) {
     throw DeviceMemoryError(what + "It has " + bytes_text(physical_.details.memory) +
