@@ -199,3 +199,6 @@ def test_outputs_that_are_neither(compiled):
     with pytest.raises(dr.InvalidValueError, match="output: has 100 entries or more"):
         renderer(VIEWS["sphere"], [compiled.my_shade] * 200)
     assert renderer(VIEWS["sphere"], compiled.my_shade, device="auto").device == "cpu"
+    if any(name.startswith("vulkan") for name in dr.devices()):
+        with pytest.raises(dr.DeviceError, match='outputs: models run on the CPU alone; use device="cpu"'):
+            renderer(VIEWS["sphere"], compiled.my_shade, device="vulkan")

@@ -137,7 +137,7 @@ MODELS = [
 @pytest.fixture(scope="module")
 def compiled():
     pytest.importorskip("llvmlite")
-    return dr.Module.from_bytes(compile_models(MODELS, ["x64"]))
+    return dr.Module.from_bytes(compile_models(MODELS, ["x64", "vulkan"]))
 
 
 def everything(shown, outputs, shape, rule, **options):
@@ -299,17 +299,59 @@ def test_a_model_that_is_not_compiled():
         renderer(VIEWS["sphere"], "depth").cost(None, np.zeros((30, 40)), loss=cauchy)
 
 
-def test_models_are_for_the_cpu(compiled):
-    shown = VIEWS["sphere"]
-    assert renderer(shown, "depth", device="auto", rules={"ball": compiled.blend}).device == "cpu"
-    try:
-        there = renderer(shown, "mask", device="vulkan")
-    except dr.DeviceError:
+@pytest.fixture(scope="module")
+def gpu():
+    """A device that modules have code for here."""
+    names = [name for name in dr.devices() if name.startswith("vulkan")]
+    if not names:
         pytest.skip("there is no Vulkan")
-    with pytest.raises(dr.DeviceError, match=r'loss: a model runs on the CPU alone.*use device="cpu"'):
-        there.cost(None, there.render(), loss=compiled.parabola)
-    with pytest.raises(dr.DeviceError, match='outputs, rules: models run on the CPU alone; use device="cpu"'):
-        renderer(shown, "mask", device="vulkan", rules={"ball": compiled.blend})
+    return names[0]
+
+
+GPU_RULES = {
+    "one": ("sphere before a plane", "ball", None),
+    "one of two": ("mesh before a sphere", "box", "foreground"),
+    "two": ("mesh before a sphere", "box", "doubled"),
+    "edges": ("sphere before free vertices", "gem", None),
+}
+
+
+@pytest.mark.parametrize("case", GPU_RULES)
+def test_rules_on_a_gpu(compiled, gpu, case):
+    name, shape, other = GPU_RULES[case]
+    rules_given = {shape: rule_of(compiled, "power_mean")}
+    if other is not None:
+        rules_given["ball"] = compiled[other]
+    shown = VIEWS[name]
+    (image, J), (expected, expected_J) = (
+        (r.jacobian()[0], r.jacobian()[1].dense())
+        for r in (renderer(shown, ["depth", "normal"], 9.0, rules=rules_given, device=d) for d in (gpu, "cpu"))
+    )
+    np.testing.assert_allclose(image, expected, rtol=0, atol=1e-4)
+    assert np.abs(J - expected_J).max() < 1e-4 * np.abs(expected_J).max()
+
+
+def test_a_rule_without_a_value_on_a_gpu(compiled, gpu):
+    shown = VIEWS["mesh before a sphere"]
+    rules_given = {"ball": compiled.undefined, "box": compiled.undefined}
+    there, here = (renderer(shown, "depth", 9.0, rules=rules_given, device=d) for d in (gpu, "cpu"))
+    image, expected = there.render(), here.render()
+    np.testing.assert_array_equal(np.isnan(image), np.isnan(expected))
+    assert np.count_nonzero(np.isnan(image)) > 10
+    found, wanted = (r.normal_equations(None, np.nan_to_num(expected) + 0.1) for r in (there, here))
+    assert found.count == wanted.count
+    np.testing.assert_allclose(found.H, wanted.H, rtol=0, atol=1e-4 * np.abs(wanted.H).max())
+
+
+def test_a_file_without_code_for_the_gpu(gpu):
+    module = dr.Module.from_bytes(compile_models([blend, parabola], ["x64"]))
+    with pytest.raises(dr.DeviceError, match=r"has code for x64.*compile the models with --targets x64,vulkan"):
+        renderer(VIEWS["sphere"], "mask", device=gpu, rules={"ball": module.blend})
+    there = renderer(VIEWS["sphere"], "mask", device=gpu)
+    observed = there.render()
+    with pytest.raises(dr.DeviceError, match=r"has code for x64.*compile the models with --targets x64,vulkan"):
+        there.cost(None, observed, loss=module.parabola)
+    assert there.cost(None, observed)[0] < 1e-6
 
 
 # --- losses
@@ -412,6 +454,37 @@ def test_a_fit_with_a_loss_of_ones_own(compiled):
     np.testing.assert_allclose(result.theta, expected.theta, atol=1e-4)
     np.testing.assert_allclose(result.theta, free.theta0, atol=2e-3)
     assert result.warnings == expected.warnings == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_losses_on_a_gpu(compiled, gpu, kind):
+    view, outputs, background, boundary = KINDS[kind]
+    there, here = (renderer(VIEWS[view], outputs, background, boundary, device=d) for d in (gpu, "cpu"))
+    observed, weights = observed_by(here)
+    # One after another, and the first again: each is a recording of its own.
+    losses = [compiled.cauchy.with_constants(c=c) for c in (C, 0.5, C)]
+    for loss in (*losses, dr.Cauchy(C), compiled.parabola):
+        found, expected = (r.normal_equations(None, observed, weights, loss) for r in (there, here))
+        assert found.count == expected.count
+        np.testing.assert_allclose(found.cost, expected.cost, rtol=1e-5)
+        np.testing.assert_allclose(found.H, expected.H, rtol=0, atol=2e-4 * np.abs(expected.H).max())
+        np.testing.assert_allclose(found.g, expected.g, rtol=0, atol=2e-4 * np.abs(expected.g).max())
+        np.testing.assert_allclose(there.cost(None, observed, weights, loss)[0], found.cost, rtol=1e-6)
+
+
+def test_a_fit_on_a_gpu(compiled, gpu):
+    shown = VIEWS["sphere before a plane"]
+    there = dr.Renderer(shown.scene, ["ball.center", "ball.radius"], "depth", 9.0, device=gpu)
+    observed = there.render().copy()
+    observed[::7, ::3] -= 2.0
+    start = there.theta0 + np.array([0.1, -0.1, 0.2, 0.1])
+    result = dr.fit(there, observed, start, loss=compiled.cauchy.with_constants(c=0.05))
+    np.testing.assert_allclose(result.theta, there.theta0, atol=2e-3)
+    bound = compiled.line.bind(shape=20, x=np.arange(20.0), device=gpu)
+    values = np.stack([2.0 * np.arange(20.0), np.arange(20.0) ** 2], 1)
+    values[3] += 30.0
+    found, expected = (bound.cost([1.9], values, loss=x) for x in (compiled.cauchy.with_constants(c=C), dr.Cauchy(C)))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_a_fit_of_outliers_alone_warns(compiled):

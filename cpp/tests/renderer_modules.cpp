@@ -82,7 +82,6 @@ TEST_CASE("a rule that is a model is as one that is built in") {
   CHECK(J == expected_J);
   blended.render(ours.theta0(), image);
   CHECK(image != expected);
-  CHECK(renderer_with(module.model("front"), "auto").device() == "cpu");
 }
 
 TEST_CASE("an output that is a model is as one that is built in") {

@@ -38,6 +38,7 @@ from kernels.pipeline.dense import dense_extras, dense_rows
 from kernels.pipeline.dense_residuals import background_residuals_dense, residuals_dense
 from kernels.pipeline.draw import draw
 from kernels.pipeline.entry import Entry
+from kernels.pipeline.models import loss_results, loss_squares, rule_results
 from kernels.pipeline.normal_equations import entry_columns, normal_equations, primitive_equations
 from kernels.pipeline.plane_products import PLANE_BLOCK, RUN, SIDE, plane_products, run_sums
 from kernels.pipeline.prepare import TRIANGLE_COMPONENTS, prepare_triangles, prepare_vertices
@@ -104,6 +105,9 @@ ON_GPU = (
     square_gradients,
     primitive_sums,
     part_sums,
+    rule_results,
+    loss_squares,
+    loss_results,
     load_observation,
     pack_image,
     show_background,

@@ -100,11 +100,11 @@ class Renderer:
             where every output is distance or depth and the background has no value; "exact" for all else, and with
             `rules`.
         device: "cpu"; "cuda" or "vulkan", the first GPU, or "cuda:1", the second; "auto": CUDA, else a GPU with Vulkan,
-            else the CPU, and with a model among outputs or rules the CPU. `info()` lists what there is.
+            else the CPU, and with a model among the outputs the CPU. `info()` lists what there is.
         threads: how many to use; None for all that this process may use. Results do not depend on it.
         rules: for boundary="exact", what the pixels along the silhouette of a shape show, by the shape's name:
             "blend" (the default), alpha f_in + (1 - alpha) f_out, with alpha the part of the pixel that the shape
-            covers; "foreground", f_in with no boundary term; "none", as boundary="none"; or one's own, on the CPU: a
+            covers; "foreground", f_in with no boundary term; "none", as boundary="none"; or one's own: a
             compiled model of an Item that takes any of area (alpha), inside (f_in) and outside (f_out), each a
             PerItemFree, and Constants that have their numbers (`with_constants`). It says what a pixel shows, channel
             by channel, and its derivatives are the pixel's. Where one of them is no finite number the pixel is NaN.

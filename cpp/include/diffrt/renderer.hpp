@@ -71,7 +71,7 @@ enum class BoundaryRule {
   none,        // as Boundary::none
 };
 
-// One of those, or one of your own, on the CPU: a model of an Item that takes any of `area` (alpha), `inside`
+// One of those, or one of your own: a model of an Item that takes any of `area` (alpha), `inside`
 // (f_in) and `outside` (f_out), each one number of each item, PerItemFree, and constants, all of which have
 // numbers (Model::with_constants); it returns what the pixel shows, channel by channel. Its derivatives by
 // the three are those of the pixel. Where one of the four is no finite number the pixel has no value.
@@ -87,7 +87,7 @@ struct RendererOptions {
   Boundary boundary = Boundary::exact;
   std::vector<std::pair<std::string, Rule>> rules;  // by name of a shape; the others blend
   // "cpu", "cuda", "cuda:1", "vulkan", "vulkan:0", or "auto": CUDA, else a Vulkan GPU, else the CPU;
-  // with a model among outputs or rules, the CPU.
+  // with a model among the outputs, the CPU.
   std::string device = "cpu";
   int threads = 0;  // 0: as many as this process may use
   // The largest P for which there are dense matrices, of P x P numbers: see NormalEquations.

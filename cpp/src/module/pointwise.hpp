@@ -58,6 +58,19 @@ class Pointwise {
     return plane < 0 ? zeros : numbers.out[plane];
   }
 
+  // Whether it is the same function.
+  bool operator==(const Pointwise& other) const {
+    return model_ == other.model_ && constants() == other.constants();
+  }
+  // For code that runs elsewhere.
+  const LoadedModel& loaded() const { return *model_; }
+  std::vector<float> constants() const { return {constants_.data(), constants_.data() + constants_.size()}; }
+  std::vector<float> uniforms() const { return {uniforms_.data(), uniforms_.data() + uniforms_.size()}; }
+  int taken() const { return taken_; }
+  int place(int k) const { return places_[static_cast<std::size_t>(k)]; }
+  int plane(int k) const { return planes_[static_cast<std::size_t>(k)]; }  // of the first output
+  int partials() const { return static_cast<int>(model_->description.planes.size()); }
+
  private:
   const std::shared_ptr<const LoadedModel> model_;  // keeps the code
   Functions functions_;

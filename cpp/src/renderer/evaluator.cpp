@@ -199,7 +199,7 @@ void Evaluator::fetch(const ImageView& view, Span<float> out) {
 void Evaluator::normal_equations(Span<const double> theta, const Observation& observation, const Loss& loss,
                                  NormalEquations& result, PoseDerivative pose, bool remember) {
   check(observation);
-  const KernelLoss robust = loss_here(loss);
+  const KernelLoss robust = kernel_loss(loss);
   move_to(theta);
   if (remember) remembered_ = 0;
   start_products(observation, robust, Products::weighted, remember);
@@ -212,7 +212,7 @@ void Evaluator::normal_equations(Span<const double> theta, const Observation& ob
 void Evaluator::gradient_scatter(Span<const double> theta, const Observation& observation, const Loss& loss,
                                  SparseMatrix& M) {
   check(observation);
-  const KernelLoss robust = loss_here(loss);
+  const KernelLoss robust = kernel_loss(loss);
   move_to(theta);
   start_products(observation, robust, Products::scatter, false);
   update_linearization(theta, PoseDerivative::tangent);
@@ -234,14 +234,6 @@ void Evaluator::gradient_scatter(Span<const double> theta, const Observation& ob
   to_dense(scatter_, M);
 }
 
-KernelLoss Evaluator::loss_here(const Loss& loss) const {
-  const KernelLoss result = kernel_loss(loss);
-  if (result.function != nullptr && device() != "cpu")
-    throw DeviceError("loss: a model runs on the CPU alone, and this renderer works on " + device() +
-                      "; use device=\"cpu\", or one of the library's losses");
-  return result;
-}
-
 void Evaluator::assemble_at(SparseMatrix& H, std::vector<double>& g) {
   if (!sums_.has_pattern()) {
     Nodes nodes = make_nodes(parameters_);
@@ -258,7 +250,7 @@ void Evaluator::cost(Span<const double> theta, const Observation& observation, c
   if (shared != nullptr && remembered_ == 0)
     throw ArgumentError("shared: there is no call of normal_equations to compare with that was to remember");
   check(observation);
-  const KernelLoss robust = loss_here(loss);
+  const KernelLoss robust = kernel_loss(loss);
   move_to(theta);
   report(sum_costs(observation, robust, shared), result);
 }
@@ -327,15 +319,15 @@ void Evaluator::refuse_weights(const ImageView& weights) const {
 }
 
 std::unique_ptr<Evaluator> make_evaluator(Scene scene, RendererOptions options) {
-  const auto is_model = [](const auto& choice) { return std::holds_alternative<Model>(choice); };
-  const bool has_models = std::any_of(options.outputs.begin(), options.outputs.end(), is_model) ||
-                          std::any_of(options.rules.begin(), options.rules.end(),
-                                      [&](const auto& entry) { return is_model(entry.second); });
+  // What the CPU alone has.
+  const bool has_models = std::any_of(options.outputs.begin(), options.outputs.end(),
+                                      [](const Shown& s) { return std::holds_alternative<Model>(s); });
   if (has_models && options.device == "auto") options.device = "cpu";
   std::shared_ptr<runtime::Device> device = runtime::open_device(options.device);
-  if (has_models && device != nullptr)
-    throw DeviceError("outputs, rules: models run on the CPU alone; use device=\"cpu\", or what has a name");
   if (device == nullptr) return std::make_unique<CpuEvaluator>(std::move(scene), std::move(options));
+  if (has_models)
+    throw DeviceError(
+        "outputs: models run on the CPU alone; use device=\"cpu\", or an output that has a name");
   return std::make_unique<gpu::DeviceEvaluator>(std::move(scene), std::move(options), std::move(device));
 }
 

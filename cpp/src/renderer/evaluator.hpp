@@ -125,7 +125,6 @@ class Evaluator {
   void look_at_edges();
   // linearization_ at state_.
   void update_linearization(Span<const double> theta, PoseDerivative kind);
-  KernelLoss loss_here(const Loss& loss) const;  // throws DeviceError for one that this device cannot do
   // The sums of the last products, and with them g.
   void assemble_at(SparseMatrix& H, std::vector<double>& g);
   void check_view(const char* name, const ImageView& view, bool one_channel_for_all) const;

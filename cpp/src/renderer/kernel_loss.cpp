@@ -19,7 +19,7 @@ KernelLoss kernel_loss(const Loss& loss) {
   if (loss.kind == Loss::Kind::none) return {kernels::loss_least_squares, 1, 1};
   if (loss.kind == Loss::Kind::model) {
     if (loss.function == nullptr) throw ArgumentError("loss: has no model; make it by diffrt::model_loss");
-    return {kernels::loss_least_squares, 1, 1, loss.function.get()};
+    return {kernels::loss_least_squares, 1, 1, loss.function};
   }
   if (!(loss.scale > 0) || !std::isfinite(loss.scale)) {
     throw ArgumentError("loss: its scale must be positive and finite, in units of the residual, got " +

@@ -89,6 +89,12 @@ def mix_pixels(target):
                     if count == 1:
                         rendered[place] = only
                         dropped |= 1 << c
+                    elif count > 1 and not total * total >= 0.0:
+                        # A rule has no value.
+                        for e in range(first, last):
+                            silence(mixes, c, n, e)
+                        rendered[place] = total
+                        dropped |= 1 << c
                     elif count > 1 and total >= low - slack and total <= high + slack:
                         rendered[place] = ti.max(low, ti.min(total, high))
                         for e in range(first, last):

@@ -47,6 +47,16 @@ const DeviceGroup* Crossed::group_of(GroupKind kind) const {
   return nullptr;
 }
 
+// Behind the rules that kernels know those that are models.
+int Crossed::rule_number(const Group& group, std::size_t primitive) const {
+  const module::Pointwise* const model = group.rule_models.empty() ? nullptr : group.rule_models[primitive];
+  if (model == nullptr) return static_cast<int>(group.rules[primitive]);
+  const auto& models = scene_.rule_models.all();
+  const auto found =
+      std::find_if(models.begin(), models.end(), [&](const auto& m) { return m.get() == model; });
+  return first_rule_model + static_cast<int>(found - models.begin());
+}
+
 void Crossed::send_tables(Once& once) {
   std::vector<std::int32_t> smooth, meshes;
   for (const DeviceGroup* device_group : {spheres_, planes_}) {
@@ -54,7 +64,7 @@ void Crossed::send_tables(Once& once) {
     const Group& group = device_group->group();
     for (std::size_t k = 0; k < static_cast<std::size_t>(group.count); ++k) {
       std::int32_t numbers[kernels::smooth_numbers];
-      numbers[kernels::smooth_rule] = static_cast<int>(group.rules[k]);
+      numbers[kernels::smooth_rule] = rule_number(group, k);
       numbers[kernels::smooth_moves] = group.depends[k];
       smooth.insert(smooth.end(), std::begin(numbers), std::end(numbers));
     }
@@ -64,7 +74,7 @@ void Crossed::send_tables(Once& once) {
     std::int32_t numbers[kernels::mesh_numbers];
     numbers[kernels::mesh_first_id] = group.first_id, numbers[kernels::mesh_count] = group.count;
     numbers[kernels::mesh_rigid] = group.kind == GroupKind::rigid_mesh ? 1 : 0;
-    numbers[kernels::mesh_rule] = static_cast<int>(group.rules[0]);
+    numbers[kernels::mesh_rule] = rule_number(group, 0);
     numbers[kernels::mesh_moves] = group.depends[0];
     meshes.insert(meshes.end(), std::begin(numbers), std::end(numbers));
   }
@@ -130,6 +140,10 @@ void Crossed::make_room() {
   make(device, reference_, 2 * size(entries));
   make(device, samples_, 2 * c * size(entries));
   make(device, mixes_, kernels::mix_components * c * size(entries));
+  rule_models_.clear();
+  for (const auto& model : scene_.rule_models.all())
+    rule_models_.push_back(
+        std::make_unique<module::PointwiseOnDevice>(*model, scene_.shared_device, capacity_[entries]));
   make(device, piece_numbers_, kernels::piece_numbers * size(pieces));
   make(device, piece_values_, kernels::piece_components * size(pieces));
   if (with_rows_) make_row_room();

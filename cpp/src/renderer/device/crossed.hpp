@@ -10,6 +10,7 @@
 #include <memory>
 #include <vector>
 
+#include "module/pointwise_on_device.hpp"
 #include "renderer/couplings.hpp"
 #include "renderer/device/device_group.hpp"
 #include "renderer/device/device_rows.hpp"
@@ -20,6 +21,7 @@ namespace diffrt::renderer::gpu {
 
 // What a scene's silhouettes are asked about, the same for all evaluations.
 struct CrossedScene {
+  const std::shared_ptr<runtime::Device>& shared_device;
   runtime::Device& device;
   const kernels::DeviceTable& kernels;
   const TileGrid grid;
@@ -29,6 +31,7 @@ struct CrossedScene {
   Zeros& zeros;
   Download& results;
   const std::vector<OutputChannels>& outputs;
+  const RuleModels& rule_models;
   int channels, planes, camera_slots;  // planes: slots of the widest group, the camera's among them
 };
 
@@ -91,6 +94,8 @@ class Crossed {
     runtime::DeviceBuffer<std::int32_t> first_faces, second_faces, starts, half_edges, along;
   };
 
+  static constexpr int first_rule_model = static_cast<int>(BoundaryRule::none) + 1;
+  int rule_number(const Group& group, std::size_t primitive) const;
   void send_tables(Once& once);
   void make_room();
   void make_row_room();
@@ -109,6 +114,7 @@ class Crossed {
   void record_look(Recording& recording);
   void record_small_triangles(Recording& recording, const DeviceGroup& mesh, int turn);
   void record_samples(Recording& recording, bool with_rows);
+  void record_rule_models(Recording& recording);
   void record_mix(Recording& recording, const runtime::DeviceBuffer<float>& rendered);
   // record_crossed_rows.cpp
   void record_motion(Recording& recording);
@@ -136,6 +142,7 @@ class Crossed {
   runtime::DeviceBuffer<std::int32_t> small_ids_;
   runtime::DeviceBuffer<float> crossings_, seen_inverse_, small_inverse_, reference_, samples_, mixes_,
       piece_values_;
+  std::vector<std::unique_ptr<module::PointwiseOnDevice>> rule_models_;
   // Of rows.
   runtime::DeviceBuffer<float> partials_, entry_rows_, piece_rows_;
   Download row_results_, pair_results_;  // row_numbers and row_values; pairs and their sums

@@ -46,10 +46,10 @@ DeviceEvaluator::DeviceEvaluator(Scene scene, RendererOptions options,
         std::make_unique<DeviceGroup>(group, *device_, grid_, small, once, upload_, zeros_, results_));
   }
   if (exact() && !groups_.empty()) {
-    crossed_ =
-        std::make_unique<Crossed>(CrossedScene{*device_, kernels_, grid_, state_, device_groups_, upload_,
-                                               zeros_, results_, outputs_, channels_, widest_, camera_slots_},
-                                  once);
+    crossed_ = std::make_unique<Crossed>(
+        CrossedScene{device_, *device_, kernels_, grid_, state_, device_groups_, upload_, zeros_, results_,
+                     outputs_, rule_models_, channels_, widest_, camera_slots_},
+        once);
     all_tiles_.resize(static_cast<std::size_t>(grid_.tiles()));
     std::iota(all_tiles_.begin(), all_tiles_.end(), 0);
   }

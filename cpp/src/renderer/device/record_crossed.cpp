@@ -1,5 +1,8 @@
 // Which pixels silhouettes cross, what is on either side, and what they show.
 #include "renderer/device/record_crossed.hpp"
+
+#include <limits>
+
 #include "renderer/device/crossed.hpp"
 #include "renderer/launch_arguments.hpp"
 
@@ -13,6 +16,7 @@ void Crossed::record_values(Recording& recording, const runtime::DeviceBuffer<fl
   record_find(recording, ids, with_rows);
   record_look(recording);
   record_samples(recording, with_rows);
+  record_rule_models(recording);
   record_mix(recording, rendered);
   if (!with_rows) return;
   record_motion(recording);
@@ -168,6 +172,36 @@ void Crossed::record_samples(Recording& recording, bool with_rows) {
                          a.reference = array(reference_), a.samples = array(samples_),
                          a.partials = array(partials_);
                        });
+    }
+  }
+}
+
+// The mixes of entries of which the rule is a model; mix_pixels leaves them as they are.
+void Crossed::record_rule_models(Recording& recording) {
+  const auto n = static_cast<std::size_t>(capacity_[entries]);
+  const auto copy = [&](const runtime::DeviceArray<float>& to, const runtime::DeviceBuffer<float>& from,
+                        int plane) {
+    if (to.size > 0) recording.sequence().copy(to, from.array().part(static_cast<std::size_t>(plane) * n, n));
+  };
+  for (std::size_t m = 0; m < rule_models_.size(); ++m) {
+    const module::PointwiseOnDevice& model = *rule_models_[m];
+    for (int c = 0; c < channels(); ++c) {
+      {
+        const auto side_by_side = recording.sequence().parallel();
+        if (c == 0) copy(model.input(RuleModels::area), crossings_, kernels::crossing_area);
+        copy(model.input(RuleModels::inside), samples_, 2 * c);
+        copy(model.input(RuleModels::outside), samples_, 2 * c + 1);
+      }
+      model.record(recording.sequence(), bounds(entries));
+      recording.launch(scene_.kernels.rule_results, bounds(entries), [this, m, c](auto& a) {
+        const module::PointwiseOnDevice& shown = *rule_models_[m];
+        a.rule = first_rule_model + static_cast<int>(m), a.channel = c;
+        a.by_area = shown.plane(RuleModels::area), a.by_inside = shown.plane(RuleModels::inside);
+        a.by_outside = shown.plane(RuleModels::outside);
+        a.entry_capacity = capacity_[entries];
+        a.nothing = std::numeric_limits<float>::quiet_NaN();
+        a.entries = array(entries_), a.results = array(shown.results()), a.mixes = array(mixes_);
+      });
     }
   }
 }
