@@ -87,6 +87,8 @@ class BoundModel:
     def by_name(self, theta: npt.ArrayLike) -> dict[str, FloatArray]:
         """Return the parameters of a vector theta by name; a pose as its six numbers."""
         numbers = self._theta(theta)
+        if numbers.size != self._size:
+            raise InvalidValueError(f"theta: has {numbers.size} numbers, expected {self._size}")
         shapes = {name: _shape_of(kind, shape) for name, kind, shape in self._declared}
         return {name: numbers[block].reshape(shapes[name]) for name, block in self.blocks.items()}
 

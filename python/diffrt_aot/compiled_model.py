@@ -203,7 +203,8 @@ class CompiledModel:
     def _domain(self, shape: Any) -> tuple[int, ...]:
         image = any(kind == "pixel" for _, kind, _ in self._declared)
         axes = ("height", "width") if image else ("n",)
-        sizes = tuple(shape) if isinstance(shape, (tuple, list, np.ndarray)) and np.ndim(shape) else (shape,)
+        several = isinstance(shape, (tuple, list)) or (isinstance(shape, np.ndarray) and shape.ndim > 0)
+        sizes = tuple(shape) if several else (shape,)
         if len(sizes) != len(axes):
             wanted = "(height, width)" if image else "n, or (n,)"
             raise InvalidValueError(f"shape: must be {wanted}, got {describe(shape)}")
@@ -236,8 +237,9 @@ def _array(name: str, kind: str, value: Any) -> npt.NDArray[Any]:
         raise InvalidTypeError(f"{name}: must hold real numbers, got {describe(value)} (array type {array.dtype})")
     else:
         wanted = array.dtype if array.dtype in (np.float32, np.float64) else np.float64
-    # A 0-d array has a shape of no axes, which says as much as none.
-    return np.ascontiguousarray(array, np.dtype(wanted).newbyteorder("=")).reshape(array.shape)
+    with np.errstate(over="ignore"):  # a long double beyond float64 is infinite
+        # Of an array of no axes this makes one of one.
+        return np.ascontiguousarray(array, np.dtype(wanted).newbyteorder("=")).reshape(array.shape)
 
 
 def _from_bytes(data: bytes, name: str, path: str, constants: list[tuple[str, list[float]]]) -> CompiledModel:

@@ -12,9 +12,11 @@
 namespace diffrt::module {
 namespace {
 
-// An index beyond it reads nothing, whatever the table: so far from 0 its place in a table is still an int32.
-constexpr std::int64_t largest_index = std::int64_t{1} << 22;
 constexpr std::size_t most_items = std::numeric_limits<std::int32_t>::max() / 2;
+// An index beyond it reads nothing, whatever the table. It becomes one that does not, either, though it be
+// multiplied by a table's few hundred numbers in a row: they are int32.
+constexpr std::int64_t largest_index = static_cast<std::int64_t>(most_items),
+                       nothing = -(std::int64_t{1} << 22);
 
 bool is_domain(ArgumentKind kind) { return kind == ArgumentKind::pixel || kind == ArgumentKind::item; }
 bool is_per_item(ArgumentKind kind) {
@@ -132,6 +134,9 @@ Inputs::Inputs(const Description& description, const ModelData& data)
                           ", so its rows are not counted");
     rows_[static_cast<std::size_t>(table - description.arguments.begin())] = rows;
   }
+  // Before there is room for so many items.
+  for (const Argument& a : description.arguments)
+    if (is_per_item(a.kind)) check_per_item(a, given(data, a));
   make_zeros(parameters_, parameters, "parameters"), make_zeros(constants_, constants, "constants");
   const auto stride = static_cast<std::size_t>(domain_.plane_stride());
   make_zeros(inputs_, inputs * stride, "what is given for each item");
@@ -162,6 +167,13 @@ void Inputs::check_shape(const Argument& a, const ModelArray& array, std::size_t
   }
 }
 
+void Inputs::check_per_item(const Argument& a, const ModelArray& array) const {
+  const auto count = static_cast<std::size_t>(domain_.items() * numbers_of(a.shape));
+  const std::string each =
+      a.shape.empty() ? "one number" : shape_text(std::vector<std::size_t>(a.shape.begin(), a.shape.end()));
+  check_shape(a, array, count, item_shape(a), " (" + each + " of each item)");
+}
+
 void Inputs::take(std::size_t argument, const Argument& a, const ModelData& data) {
   const auto count = static_cast<std::size_t>(numbers_of(a.shape));
   std::vector<std::size_t> own(a.shape.begin(), a.shape.end());
@@ -173,12 +185,8 @@ void Inputs::take(std::size_t argument, const Argument& a, const ModelData& data
     }
     case ArgumentKind::per_item:
     case ArgumentKind::per_item_free:
-    case ArgumentKind::per_item_index: {
-      const ModelArray array = given(data, a);
-      check_shape(a, array, static_cast<std::size_t>(domain_.items()) * count, item_shape(a),
-                  " (" + (a.shape.empty() ? std::string("one number") : shape_text(own)) + " of each item)");
-      return fill_planes(a, array);
-    }
+    case ArgumentKind::per_item_index:
+      return fill_planes(a, given(data, a));
     case ArgumentKind::table: {
       const ModelArray array = given(data, a);
       const std::size_t rows = array.size / count;
@@ -243,7 +251,7 @@ void Inputs::fill_planes(const Argument& a, const ModelArray& array) {
         for (Index i = 0; i < items; ++i) {
           const auto index = static_cast<std::int64_t>(from[i * count + k]);
           const bool near = index >= -largest_index && index <= largest_index;
-          to[i] = static_cast<std::int32_t>(near ? index : -largest_index);
+          to[i] = static_cast<std::int32_t>(near ? index : nothing);
         }
       }
       from += items * count;

@@ -41,6 +41,7 @@ class Inputs {
   [[noreturn]] void refuse(const Argument& a, const std::string& why) const;
   void check_shape(const Argument& a, const ModelArray& array, std::size_t size,
                    const std::vector<std::size_t>& shape, const std::string& meaning) const;
+  void check_per_item(const Argument& a, const ModelArray& array) const;
   std::string wanted(const Argument& a) const;
   std::vector<std::size_t> item_shape(const Argument& a) const;
 
