@@ -1,8 +1,9 @@
-"""Forward-mode derivatives of loops over items, as Taichi's tests of its forward mode ask for them: arithmetic, functions,
-powers, minimum and maximum, branches; each a compiled model, whose columns are compared with derivatives written by hand.
+"""Forward-mode derivatives of loops over items, as Taichi's tests of its forward mode ask for them: arithmetic,
+functions, powers, minimum and maximum, branches, loops; each a compiled model, whose columns are compared with
+derivatives written by hand.
 
     items   x[i], of which there are n; y[i] = f(a, x[i]) or f(a, b, x[i]); columns dy/da, dy/db
-    seeds   J v for v = 1, for each unit vector, and for several at once
+    seeds   J v for unit vectors, and for others, several at once
 """
 
 import numpy as np
@@ -88,6 +89,11 @@ OF_ONE = {
     "a loop that carries": (
         lambda a, x: loop(4, lambda y: y * a + x, 1.0, derivative="carried"),
         lambda a, x: 4 * a**3 + x * (3 * a**2 + 2 * a + 1),
+        *(1.3, (-2, 2)),
+    ),
+    "a loop of two numbers": (
+        lambda a, x: loop(5, lambda p, q: (q, p + q), a * x, a, derivative="carried")[1],
+        lambda a, x: 5 * x + 8,
         *(1.3, (-2, 2)),
     ),
 }
@@ -235,3 +241,15 @@ def test_of_two_parameters_column_by_column(of_two, name):
     assert not of_two.others(name).any()
     seeds = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.5, -2.0]])
     assert agree(of_two.seeded(name, seeds), right @ seeds.T)
+
+
+@model
+def two_sums(item: Item, a: Free[5], b: Free[5]):
+    return 3.0 * b[1] ** 2 + 5.0 * a[3] ** 2, 4.0 * b[2] ** 2 + 6.0 * a[4] ** 2
+
+
+def test_a_seed_says_which_parameters_move():
+    theta = {"a": np.arange(5.0), "b": np.arange(5.0)}
+    only_a, only_b = np.eye(2).repeat(5, axis=1)
+    products = two_sums.compile(targets=["x64"]).jvp(theta, np.stack([only_a, only_b], 1), shape=1)[1]
+    assert np.array_equal(products, [[[30.0, 6.0], [48.0, 16.0]]])

@@ -89,7 +89,7 @@ def gather():
 
 
 def calls():
-    """What is called -> (the word that its errors have, a function of the compiled model, the bound one and a value)."""
+    """What is called -> (the word that its errors have, a function of the model, compiled and bound, and a value)."""
     found = {
         "theta": ("theta|parameter", lambda m, b, x: b(x)),
         "theta of one not bound": ("theta|offsets|parameter", lambda m, b, x: m(x, **SHAPE, **DATA)),

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <string>
 
 #include "check_span.hpp"
+#include "diffrt/errors.hpp"
 #include "memory.hpp"
 #include "renderer/shared_costs.hpp"
 #include "runtime/devices.hpp"
@@ -28,6 +30,11 @@ Index items_of_tile(Index planes) {
 }
 
 int threads_of(const ModelOptions& options) {
+  if (options.threads < 0)
+    throw ArgumentError("threads: must be 0 (all processors) or more, got " +
+                        std::to_string(options.threads));
+  if (options.threads > 1024)
+    throw ArgumentError("threads: at most 1024, got " + std::to_string(options.threads));
   return options.threads > 0 ? options.threads : runtime::available_processors();
 }
 

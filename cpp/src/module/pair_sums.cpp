@@ -83,21 +83,31 @@ void PairSums::forget_others() {
 }
 
 void PairSums::move_poses(Span<const double> theta) {
-  std::vector<scene::Matrix6> derivatives;
-  std::vector<int> of(widths_.size(), -1);
+  pose_derivatives_.clear();
+  pose_of_.assign(widths_.size(), -1);
   for (const Columns& c : layout_->all()) {
     if (!layout_->is_pose(c)) continue;
-    of[c.first_node] = static_cast<int>(derivatives.size());
-    derivatives.push_back(layout_->pose_derivative(theta, c, PoseDerivative::theta));
+    pose_of_[c.first_node] = static_cast<int>(pose_derivatives_.size());
+    pose_derivatives_.push_back(layout_->pose_derivative(theta, c, PoseDerivative::theta));
   }
-  if (derivatives.empty()) return;
+  if (pose_derivatives_.empty()) return;
+  const auto derivative = [&](std::size_t node) -> const scene::Matrix6* {
+    return pose_of_[node] < 0 ? nullptr : &pose_derivatives_[static_cast<std::size_t>(pose_of_[node])];
+  };
   for (const Entry& entry : entries_) {
     if (entry.call != call_) continue;
     const std::size_t a = entry.first(), b = entry.second();
     BlockView block(values_.data() + entry.place, static_cast<Eigen::Index>(widths_[a]),
                     static_cast<Eigen::Index>(widths_[b]));
-    if (of[a] >= 0) block = (derivatives[static_cast<std::size_t>(of[a])].transpose() * block).eval();
-    if (of[b] >= 0) block = (block * derivatives[static_cast<std::size_t>(of[b])]).eval();
+    // A column or a row at a time: products of sizes that are not known allocate.
+    if (const scene::Matrix6* D = derivative(a)) {
+      for (Eigen::Index k = 0; k < block.cols(); ++k)
+        block.col(k).head<6>() = (D->transpose() * block.col(k).head<6>()).eval();
+    }
+    if (const scene::Matrix6* D = derivative(b)) {
+      for (Eigen::Index k = 0; k < block.rows(); ++k)
+        block.row(k).head<6>() = (block.row(k).head<6>() * *D).eval();
+    }
   }
 }
 

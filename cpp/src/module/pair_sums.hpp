@@ -54,6 +54,8 @@ class PairSums {
   std::vector<std::size_t> starts_;
   std::vector<Neighbour> neighbours_;  // of each node, ascending
   std::size_t numbers_ = 0;
+  std::vector<scene::Matrix6> pose_derivatives_;
+  std::vector<int> pose_of_;  // of each node; -1: no pose
 };
 
 }  // namespace diffrt::module
