@@ -338,7 +338,7 @@ void Evaluator::start_products(Span<const double> theta, const Observation& obse
   if (remember) remembered_costs_.resize(static_cast<std::size_t>(tiles_.count() * block));
   if (records_.empty()) {
     records_.resize(static_cast<std::size_t>(parts_at_once_));
-    for (Workspace& work : workspaces_) work.sums.make_room(layout_, *map_);
+    for (Workspace& work : workspaces_) work.sums.make_room(layout_, *map_, tiles_.items);
   }
   H_.begin(layout());
   g_.assign(layout().size(), 0.0);

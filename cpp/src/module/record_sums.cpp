@@ -130,7 +130,8 @@ std::size_t Records::find(const std::int32_t* ids, std::size_t blocks, std::size
   return last_ = count_++;
 }
 
-void RecordSums::make_room(const RecordLayout& layout, const RowMap& map) {
+void RecordSums::make_room(const RecordLayout& layout, const RowMap& map, Index items) {
+  there_.reserve(static_cast<std::size_t>(items));
   planes_.resize(layout.outputs().size());
   for (std::size_t c = 0; c < planes_.size(); ++c) planes_[c].resize(layout.outputs()[c].locals.size());
   const std::size_t most = std::clamp<std::size_t>(

@@ -77,7 +77,8 @@ class Records {
 // A thread's sums, over the tiles of one part after another.
 class RecordSums {
  public:
-  void make_room(const RecordLayout& layout, const RowMap& map);
+  // `items`: of a tile.
+  void make_room(const RecordLayout& layout, const RowMap& map, Index items);
   void begin() { used_ = 0; }
   // Rows of `items` places: planes `stride` apart, of outputs (residuals by now), then of partials, weighed,
   // and 0 where there is no residual; ids, which are changed. `factors`: of each output's items, 0 where
