@@ -105,7 +105,8 @@ class DIFFRT_API ModelData {
 };
 
 struct ModelOptions {
-  // As RendererOptions::device. A GPU computes values and rows; the sums are made on the CPU.
+  // As RendererOptions::device. A GPU computes values and rows, and, where no table of parameters is and the
+  // rows are not too many, their sums.
   std::string device = "cpu";
   int threads = 0;                 // 0: as many as this process may use. Results do not depend on it
   std::size_t dense_limit = 1000;  // the largest P for a dense H: see NormalEquations

@@ -83,24 +83,25 @@ DeviceArguments DeviceRunner::arguments(Index stride) const {
   return a;
 }
 
-void DeviceRunner::record(FunctionKind function, Work& work) {
+void DeviceRunner::record(FunctionKind function, const Work& work, Slot& slot) {
   const auto places = static_cast<std::size_t>(places_);
   check_count(inputs_.domain(), static_cast<std::size_t>(work.planes) * places);
-  work.out = {*device_, static_cast<std::size_t>(work.planes) * places};
-  work.ids = {*device_, static_cast<std::size_t>(work.id_planes) * places};
-  work.fetched_out = {*device_, work.out.size(), Memory::download};
-  work.fetched_ids = {*device_, work.ids.size(), Memory::download};
+  slot.out = {*device_, static_cast<std::size_t>(work.planes) * places};
+  slot.ids = {*device_, static_cast<std::size_t>(work.id_planes) * places};
+  slot.fetched_out = {*device_, slot.out.size(), Memory::download};
+  slot.fetched_ids = {*device_, slot.ids.size(), Memory::download};
+  slot.piece = {0, places_};
   DeviceArguments a = arguments(places_);
-  a.out = array(work.out), a.ids = array(work.ids);
+  a.out = array(slot.out), a.ids = array(slot.ids);
   auto sequence = device_->make_sequence();
-  work.launch = sequence->launch(code_[function], a, runtime::Bounds::range(0, static_cast<int>(places_)));
+  slot.launch = sequence->launch(code_[function], a, runtime::Bounds::range(0, static_cast<int>(places_)));
   {
     const runtime::Sequence::Group together = sequence->parallel();
-    sequence->copy(work.fetched_out.array(), work.out.array());
-    if (work.id_planes > 0) sequence->copy(work.fetched_ids.array(), work.ids.array());
+    sequence->copy(slot.fetched_out.array(), slot.out.array());
+    if (work.id_planes > 0) sequence->copy(slot.fetched_ids.array(), slot.ids.array());
   }
   sequence->finish();
-  work.sequence = std::move(sequence);
+  slot.sequence = std::move(sequence);
 }
 
 void DeviceRunner::record(runtime::Sequence& sequence, FunctionKind function,
@@ -124,25 +125,32 @@ void DeviceRunner::move() {
   prepare_->run();
 }
 
-void DeviceRunner::compute(FunctionKind function, const Range& piece) {
+void DeviceRunner::start(FunctionKind function, Index number, const Range& piece) {
   Work& work = this->work(function);
-  if (work.sequence == nullptr) record(function, work);
-  if (piece.begin != work.piece.begin || piece.end != work.piece.end)
-    work.sequence->update_bounds(work.launch, static_cast<int>(piece.begin), static_cast<int>(piece.end));
-  work.piece = piece;
-  work.sequence->run();
-  work.sequence->wait();
+  Slot& slot = work.slots[static_cast<std::size_t>(number % 2)];
+  if (slot.sequence == nullptr) record(function, work, slot);
+  if (piece.begin != slot.piece.begin || piece.end != slot.piece.end)
+    slot.sequence->update_bounds(slot.launch, static_cast<int>(piece.begin), static_cast<int>(piece.end));
+  slot.piece = piece;
+  slot.sequence->run();
+}
+
+void DeviceRunner::wait(FunctionKind function, Index number) {
+  Work& work = this->work(function);
+  work.current = static_cast<std::size_t>(number % 2);
+  work.slots[work.current].sequence->wait();
 }
 
 void DeviceRunner::copy(FunctionKind function, const Range& range, float* out, std::int32_t* ids,
                         Index stride) const {
   const Work& work = this->work(function);
-  const Index first = range.begin - work.piece.begin;
+  const Slot& slot = work.slots[work.current];
+  const Index first = range.begin - slot.piece.begin;
   const auto numbers = static_cast<std::size_t>(range.size());
   for (Index k = 0; k < work.planes; ++k)
-    std::memcpy(out + k * stride, work.fetched_out.host() + k * places_ + first, numbers * sizeof(float));
+    std::memcpy(out + k * stride, slot.fetched_out.host() + k * places_ + first, numbers * sizeof(float));
   for (Index k = 0; k < work.id_planes; ++k)
-    std::memcpy(ids + k * stride, work.fetched_ids.host() + k * places_ + first,
+    std::memcpy(ids + k * stride, slot.fetched_ids.host() + k * places_ + first,
                 numbers * sizeof(std::int32_t));
 }
 

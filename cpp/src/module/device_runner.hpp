@@ -1,6 +1,7 @@
 // A model's functions on a GPU: pieces of the domain, whose planes come back to the host.
 #pragma once
 
+#include <array>
 #include <memory>
 
 #include "module/device_code.hpp"
@@ -20,28 +21,35 @@ class DeviceRunner {
   const std::shared_ptr<runtime::Device>& device() const { return device_; }
   // At the parameters, tables and perhaps uniforms that `inputs` has now.
   void move();
-  // value() or rows() of a piece: until the next one of its kind, copy() has it.
-  void compute(FunctionKind function, const Range& piece);
+  // Begins with value() or rows() of the domain's piece of this number.
+  void start(FunctionKind function, Index number, const Range& piece);
+  // Until it is done. Then copy() has it, while the next one is computed.
+  void wait(FunctionKind function, Index number);
   // value() or rows() of places [begin, end), as a part of `sequence`: planes `stride` apart.
   void record(runtime::Sequence& sequence, FunctionKind function, const runtime::DeviceArray<float>& out,
               Index stride, const Range& places) const;
-  // As the CPU's functions write it: planes of a part of the piece, from `out` and `ids` on, `stride` apart.
+  // As the CPU's functions write it: planes of a part of that piece, from `out` and `ids` on, `stride` apart.
   void copy(FunctionKind function, const Range& range, float* out, std::int32_t* ids, Index stride) const;
 
  private:
-  // A function, and what it writes.
-  struct Work {
+  // What a function writes of a piece.
+  struct Slot {
     runtime::DeviceBuffer<float> out, fetched_out;
     runtime::DeviceBuffer<std::int32_t> ids, fetched_ids;
-    int planes = 0, id_planes = 0;
     Range piece;
     std::unique_ptr<runtime::Sequence> sequence;
     runtime::Sequence::Launch launch = 0;
   };
+  // A function, and its even and odd pieces.
+  struct Work {
+    int planes = 0, id_planes = 0;
+    std::array<Slot, 2> slots;
+    std::size_t current = 0;
+  };
   const Work& work(FunctionKind function) const { return function == FunctionKind::value ? value_ : rows_; }
   Work& work(FunctionKind function) { return function == FunctionKind::value ? value_ : rows_; }
   DeviceArguments arguments(Index stride) const;
-  void record(FunctionKind function, Work& work);
+  void record(FunctionKind function, const Work& work, Slot& slot);
 
   const Inputs& inputs_;
   const Inputs::Arrays arrays_;

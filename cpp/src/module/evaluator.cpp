@@ -19,8 +19,8 @@ constexpr Index tile_bytes = 64 << 10, most_tile_items = 4 * block_items;
 constexpr Index most_parts = 32, fewest_parts = 4;
 // Bytes of records of all parts at a time, and of those of one where each item may have one of its own.
 constexpr Index records_bytes = 64 << 20, part_bytes = 8 << 20;
-// Bytes of the planes that a GPU computes at a time.
-constexpr Index device_bytes = 64 << 20;
+// Bytes of the planes that a GPU computes at a time: some of all, while the host works with others.
+constexpr Index least_device_bytes = 2 << 20, most_device_bytes = 32 << 20, device_pieces = 4;
 
 Index items_of_tile(Index planes) {
   const Index items = tile_bytes / (static_cast<Index>(sizeof(float)) * planes) / block_items * block_items;
@@ -78,7 +78,9 @@ void Evaluator::open(const std::string& device) {
   if (opened == nullptr) return;
   const Index tile_bytes =
       (outputs() + map_->planes() + map_->blocks()) * tiles_.items * static_cast<Index>(sizeof(float));
-  tiles_at_once_ = std::min(tiles_at_once_, std::max<Index>(1, device_bytes / tile_bytes));
+  const Index bytes =
+      std::clamp(tiles_.count() * tile_bytes / device_pieces, least_device_bytes, most_device_bytes);
+  tiles_at_once_ = std::min(tiles_at_once_, std::max<Index>(1, bytes / tile_bytes));
   // So that a part is computed at once, and several if they are small.
   parts_ = std::max(parts_, (tiles_.count() + tiles_at_once_ - 1) / tiles_at_once_);
   const Index tiles_of_part = (tiles_.count() + parts_ - 1) / parts_;
@@ -101,9 +103,13 @@ void Evaluator::move_to(Span<const double> theta) {
   if (device_ != nullptr) device_->move();
 }
 
-void Evaluator::compute(FunctionKind function, Index first_tile, Index last_tile) {
+void Evaluator::start(FunctionKind function, Index piece, Index first_tile, Index last_tile) {
   if (device_ != nullptr && first_tile < last_tile)
-    device_->compute(function, {tiles_[first_tile].begin, tiles_[last_tile - 1].end});
+    device_->start(function, piece, {tiles_[first_tile].begin, tiles_[last_tile - 1].end});
+}
+
+void Evaluator::wait(FunctionKind function, Index piece) {
+  if (device_ != nullptr && tiles_.count() > 0) device_->wait(function, piece);
 }
 
 void Evaluator::run(FunctionKind kind, const Range& range, float* out, std::int32_t* ids,
@@ -119,9 +125,12 @@ void Evaluator::run(FunctionKind kind, const Range& range, float* out, std::int3
 
 template <class F>
 void Evaluator::over_tiles(FunctionKind function, F&& body) {
-  for (Index first = 0; first < tiles_.count(); first += tiles_at_once_) {
-    const Index last = std::min(tiles_.count(), first + tiles_at_once_);
-    compute(function, first, last);
+  const auto end_of = [&](Index first) { return std::min(tiles_.count(), first + tiles_at_once_); };
+  start(function, 0, 0, end_of(0));
+  for (Index first = 0, piece = 0; first < tiles_.count(); first += tiles_at_once_, ++piece) {
+    const Index last = end_of(first);
+    start(function, piece + 1, last, end_of(last));
+    wait(function, piece);
     const auto count = static_cast<int>(last - first);
     const int grain = count <= 2 ? std::max(count, 1) : std::clamp(count / (8 * pool_->threads()), 1, 8);
     pool_->parallel_for(count, grain, [&](int begin, int end, int thread) {
@@ -133,9 +142,15 @@ void Evaluator::over_tiles(FunctionKind function, F&& body) {
 
 template <class F, class G>
 void Evaluator::over_parts(Index parts, Index at_once, F&& body, G&& done) {
-  for (Index first = 0; first < parts; first += at_once) {
+  const auto start_parts = [&](Index piece) {
+    const Index first = std::min(parts, piece * at_once), last = std::min(parts, first + at_once);
+    start(FunctionKind::rows, piece, part_begin(first, parts), part_begin(last, parts));
+  };
+  start_parts(0);
+  for (Index first = 0, piece = 0; first < parts; first += at_once, ++piece) {
     const Index last = std::min(parts, first + at_once);
-    compute(FunctionKind::rows, part_begin(first, parts), part_begin(last, parts));
+    start_parts(piece + 1);
+    wait(FunctionKind::rows, piece);
     const auto count = static_cast<int>(last - first);
     const int grain = tiles_.count() <= 2 ? std::max(count, 1) : 1;
     pool_->parallel_for(count, grain, [&](int begin, int end, int thread) {

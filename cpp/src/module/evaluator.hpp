@@ -62,9 +62,11 @@ class Evaluator {
   void check_values(const char* name, Span<float> out) const;
   void open(const std::string& device);
   // Runs over a range of the domain: planes from `out` on, `stride` apart. On a GPU it has been computed by
-  // the loop around it, over_tiles or over_parts, which are of the same function.
+  // the loop around it, over_tiles or over_parts, which are of the same function; while the host works with
+  // one piece, the next is computed.
   void run(FunctionKind function, const Range& range, float* out, std::int32_t* ids, Index stride) const;
-  void compute(FunctionKind function, Index first_tile, Index last_tile);
+  void start(FunctionKind function, Index piece, Index first_tile, Index last_tile);
+  void wait(FunctionKind function, Index piece);
   // Calls body(tile, workspace) for all tiles.
   template <class F>
   void over_tiles(FunctionKind function, F&& body);
