@@ -4,7 +4,8 @@
 
 A stereo camera finds disparities, so where an edge runs through a pixel it mixes inverse depths. On the NumPy
 reference (kernels.reference: run this in a checkout) a rule is a function like `mix_inverse_depths`, and AD makes the
-row of J of it. The compiled renderer has named rules. docs/boundaries.md tells more.
+row of J of it. The compiled renderer has named rules, and takes a rule of one's own as a model, which is compiled:
+examples/models/boundary_rule.py. docs/boundaries.md tells more.
 """
 
 import sys

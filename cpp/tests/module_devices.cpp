@@ -24,16 +24,16 @@ const char* const ptx =
     ".visible .entry m_value(\n)\n{ ret; }\n"
     ".visible .entry m_rows(\n)\n{ ret; }\n";
 
-Bytes file(const std::string& text, const std::string& rows_of = "m_rows") {
+Bytes file(const std::string& text, const std::string& rows_of = "m_rows", const std::string& kind = "cuda") {
   return build({text}, [&](const std::vector<std::size_t>& at) {
-    std::string manifest = "producer by hand\nsection cuda " + std::to_string(at[0]) + " " +
+    std::string manifest = "producer by hand\nsection " + kind + " " + std::to_string(at[0]) + " " +
                            std::to_string(text.size()) +
                            " 1\nmodel m\noutput -\nargument i item - 0\nargument a free - 0\n"
                            "argument x per_item - 0\nslot 1 0 -1\nplane 0 0\nuniforms 1\n";
     for (const auto& [function, name] : {std::pair<std::string, std::string>{"prepare", "m_prepare"},
                                          {"value", "m_value"},
                                          {"rows", rows_of}})
-      manifest += "entry cuda " + function + " " + std::to_string(text.find(name)) + "\n";
+      manifest += "entry " + kind + " " + function + " " + std::to_string(text.find(name)) + "\n";
     return manifest + "end m\n";
   });
 }
@@ -85,11 +85,11 @@ void set_kernels(FakeCuda& cuda) {
   cuda.set_kernel("m_prepare", prepare), cuda.set_kernel("m_value", value), cuda.set_kernel("m_rows", rows);
 }
 
-BoundModel bound_to(const Module& module, const std::vector<float>& x) {
+BoundModel bound_to(const Module& module, const std::vector<float>& x, const std::string& device = "cuda") {
   ModelData data({x.size()});
   data.set("x", x);
   ModelOptions options;
-  options.device = "cuda";
+  options.device = device;
   return BoundModel(module.model("m"), data, options);
 }
 
@@ -249,5 +249,19 @@ TEST_CASE("a model that a device has no memory for can be tried again") {
     model.value(theta, y);
     CHECK(y[999] == 2);
   }
+  runtime::close_unused_devices();
+}
+
+TEST_CASE("of what there is, auto takes what the file has code for") {
+  const FakeCudaSession cuda;
+  set_kernels(cuda.get());
+  const std::vector<float> x = {1, 2, 3};
+  CHECK(bound_to(Module::from_bytes(file(ptx)), x, "auto").device() == "cuda:0");
+  // The offsets of a section "vulkan" are multiples of 4.
+  const Module other = Module::from_bytes(file("m_prepare...m_value.m_rows..", "m_rows", "vulkan"));
+  CHECK_THROWS_WITH_AS(bound_to(other, x), doctest::Contains("has code for vulkan, none for cuda:0"),
+                       DeviceError);
+  CHECK_THROWS_WITH_AS(bound_to(other, x, "auto"), doctest::Contains("compile the models with --targets x64"),
+                       DeviceError);
   runtime::close_unused_devices();
 }

@@ -115,7 +115,7 @@ class CompiledModel:
         Args:
             shape: (H, W) of an image; n or (n,) of a range.
             device: where values and rows are computed: "cpu", or as of Renderer a GPU, for which the file must have
-                code.
+                code; where it has none "auto" takes the CPU.
             threads: how many to use; None for all that this process may use. Results do not depend on it.
             dense_limit: the largest P for arrays of P x P numbers.
             data: the arguments that are no parameters, by name; of a FreeTable how many rows it has.

@@ -106,7 +106,7 @@ class DIFFRT_API ModelData {
 
 struct ModelOptions {
   // As RendererOptions::device. A GPU computes values and rows, and, where no table of parameters is and the
-  // rows are not too many, their sums.
+  // rows are not too many, their sums. "auto" takes the CPU, too, where the file has no code for the GPU.
   std::string device = "cpu";
   int threads = 0;                 // 0: as many as this process may use. Results do not depend on it
   std::size_t dense_limit = 1000;  // the largest P for a dense H: see NormalEquations

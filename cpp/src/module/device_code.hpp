@@ -68,6 +68,7 @@ class DeviceCodes {
   // `section` stays where it is.
   void add(const std::string& name, Span<const unsigned char> section,
            const std::array<std::size_t, 3>& offsets);
+  bool has(runtime::DeviceKind kind) { return !part(kind).section.empty(); }
   // Throws DeviceError if the file has none for the device.
   DeviceCode& of(const std::shared_ptr<runtime::Device>& device);
 

@@ -161,7 +161,8 @@ bool DeviceSums::send(const Observation& observation) {
   return true;
 }
 
-DeviceSums::Recording DeviceSums::record(Kind kind, const renderer::KernelLoss& loss, bool weighted) {
+DeviceSums::Recording DeviceSums::record(Kind kind, int index, const renderer::KernelLoss& loss,
+                                         bool weighted) {
   const bool rows = kind != Kind::cost && kind != Kind::shared_cost;
   Recording recording;
   recording.sequence = device_.make_sequence();
@@ -177,7 +178,9 @@ DeviceSums::Recording DeviceSums::record(Kind kind, const renderer::KernelLoss& 
   a.rendered = array(out_.array().part(0, numbers)), a.observed = array(observed_);
   a.weights = array(weighted ? weights_ : ones_);
   a.residual = array(residuals), a.weight = array(robust_), a.costs = array(costs);
-  recording.residuals = sequence.launch(kernels_.residuals[loss.index], a, Bounds::range(0, numbers_));
+  recording.residuals =
+      sequence.launch(kernels_.residuals[LossOnDevice::kernel_of(index)], a, Bounds::range(0, numbers_));
+  if (index == LossOnDevice::index) loss_model_.record(sequence, kernels_, a.residual, a.weight, a.costs);
   kernels::row_sums_arguments of_lines;
   of_lines.residual = a.residual, of_lines.weight = a.weight, of_lines.costs = a.costs;
   of_lines.rows = array(line_sums_);
@@ -223,10 +226,15 @@ void DeviceSums::record_products(Sequence& sequence) {
 bool DeviceSums::evaluate(Kind kind, const Observation& observation, const renderer::KernelLoss& loss) {
   make_buffers();
   if (!send(observation)) return false;
-  const std::tuple<Kind, int, bool> key{kind, loss.index, !observation.weights.empty()};
+  const int index = loss_model_.take(loss, runner_.device(), numbers_, [this] {
+    for (auto known = recordings_.begin(); known != recordings_.end();)
+      known =
+          std::get<int>(known->first) == LossOnDevice::index ? recordings_.erase(known) : std::next(known);
+  });
+  const std::tuple<Kind, int, bool> key{kind, index, !observation.weights.empty()};
   auto known = recordings_.find(key);
   if (known == recordings_.end())
-    known = recordings_.emplace(key, record(kind, loss, std::get<2>(key))).first;
+    known = recordings_.emplace(key, record(kind, index, loss, std::get<2>(key))).first;
   Recording& recording = known->second;
   if (recording.arguments.scale != loss.scale || recording.arguments.alpha != loss.alpha) {
     recording.arguments.scale = loss.scale, recording.arguments.alpha = loss.alpha;

@@ -9,6 +9,7 @@
 
 #include "diffrt/renderer.hpp"
 #include "module/device_runner.hpp"
+#include "module/loss_on_device.hpp"
 #include "module/record_sums.hpp"
 #include "module/residuals.hpp"
 #include "runtime/thread_pool.hpp"
@@ -44,7 +45,7 @@ class DeviceSums {
   bool send(const Observation& observation);
   // Runs one kind of evaluation. False if a weight is none.
   bool evaluate(Kind kind, const Observation& observation, const renderer::KernelLoss& loss);
-  Recording record(Kind kind, const renderer::KernelLoss& loss, bool weighted);
+  Recording record(Kind kind, int index, const renderer::KernelLoss& loss, bool weighted);
   void record_products(runtime::Sequence& sequence);
   void record_tile_sums(runtime::Sequence& sequence, const runtime::DeviceBuffer<float>& sums);
   Totals totals() const;
@@ -70,6 +71,7 @@ class DeviceSums {
   runtime::DeviceBuffer<std::int32_t> block_list_;
   std::unique_ptr<runtime::Sequence> send_observed_, send_weights_;
   std::uint64_t sent_ = 0;  // the revision that is there
+  LossOnDevice loss_model_;
   std::map<std::tuple<Kind, int, bool>, Recording> recordings_;
 };
 

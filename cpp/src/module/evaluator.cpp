@@ -78,7 +78,8 @@ Evaluator::Evaluator(std::shared_ptr<const LoadedModel> model, const ModelData& 
 }
 
 void Evaluator::open(const std::string& device) {
-  const std::shared_ptr<runtime::Device> opened = runtime::open_device(device);
+  std::shared_ptr<runtime::Device> opened = runtime::open_device(device);
+  if (device == "auto" && opened != nullptr && !map_->has_code(opened->kind())) opened = nullptr;
   if (opened == nullptr) map_->check_functions();
   functions_ = map_->functions();
   if (functions_.lanes > 0) arguments_ = inputs_.arguments(functions_.lanes);

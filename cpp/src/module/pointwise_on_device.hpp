@@ -16,6 +16,7 @@ class PointwiseOnDevice {
   // outlives this, and what is recorded.
   PointwiseOnDevice(const Pointwise& function, const std::shared_ptr<runtime::Device>& device, int capacity);
 
+  int capacity() const { return static_cast<int>(capacity_); }
   // Where one of the form's numbers is to be written; size 0: it is not taken.
   runtime::DeviceArray<float> input(int k) const;
   // Values of items, and behind them planes of partials, `capacity` apart.

@@ -41,6 +41,7 @@ class RowMap {
   const Description& description() const { return model_->description; }
   const Functions& functions() const { return model_->cpu; }
   void check_functions() const { cpu_functions(*model_); }
+  bool has_code(runtime::DeviceKind kind) const { return model_->devices->has(kind); }
   DeviceCode& device_code(const std::shared_ptr<runtime::Device>& device) const {
     return model_->devices->of(device);
   }

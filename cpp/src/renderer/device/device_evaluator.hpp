@@ -13,6 +13,7 @@
 #include <memory>
 #include <tuple>
 
+#include "module/loss_on_device.hpp"
 #include "renderer/device/crossed.hpp"
 #include "renderer/device/device_observation.hpp"
 #include "renderer/evaluator.hpp"
@@ -112,10 +113,9 @@ class DeviceEvaluator : public Evaluator {
   void fetch_rows(RowStorage& rows);
 
   // record_sums.cpp
-  // Which loss that is in a Key. Of a model: behind those that kernels know, the one that came last.
+  // Which loss that is in a Key.
   int take_loss(const KernelLoss& loss);
   void record_residuals(Recording& recording, int loss, runtime::DeviceBuffer<float>& costs);
-  void record_loss_model(Recording& recording, runtime::DeviceBuffer<float>& costs);
   void record_row_sums(Recording& recording, runtime::DeviceBuffer<float>& costs);
   void record_tile_sums(Recording& recording, const Piece<float>& sums);
   void record_cost(Recording& recording, const Key& key);
@@ -152,9 +152,8 @@ class DeviceEvaluator : public Evaluator {
   Piece<float> tile_sums_, shared_sums_;  // [tiles, 3]
   std::vector<float> mixing_;             // S of a scene of one primitive: slots x P
   Piece<float> uploaded_mixing_;
-  KernelLoss loss_;                                      // of the evaluation at hand
-  std::shared_ptr<const module::Pointwise> loss_model_;  // of the last that had one
-  std::unique_ptr<module::PointwiseOnDevice> loss_on_device_;
+  KernelLoss loss_;  // of the evaluation at hand
+  module::LossOnDevice loss_model_;
   DeviceObservation observation_;
 
   // Blocks. What only some kinds of evaluation need is there from the first of them on.

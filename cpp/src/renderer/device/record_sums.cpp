@@ -131,31 +131,12 @@ void DeviceEvaluator::assemble(SparseSums& H, Span<double> g) {
 }
 
 int DeviceEvaluator::take_loss(const KernelLoss& loss) {
-  constexpr int of_model = std::size(kernels::DeviceTable{}.residuals);
-  if (loss.function != nullptr && (loss_model_ == nullptr || !(*loss_model_ == *loss.function))) {
-    auto on_device = std::make_unique<module::PointwiseOnDevice>(*loss.function, device_, numbers(channels_));
-    for (auto recording = recordings_.begin(); recording != recordings_.end();)
-      recording =
-          std::get<int>(recording->first) == of_model ? recordings_.erase(recording) : std::next(recording);
-    loss_on_device_ = std::move(on_device), loss_model_ = loss.function;
-  }
   loss_ = loss;
-  return loss.function != nullptr ? of_model : loss.index;
-}
-
-// Least squares become the loss of a model.
-void DeviceEvaluator::record_loss_model(Recording& recording, runtime::DeviceBuffer<float>& costs) {
-  const int count = numbers(channels_);
-  const runtime::DeviceArray<float> squares = loss_on_device_->input(0);
-  if (squares.size > 0) {
-    recording.launch(kernels_.loss_squares, count, [this, squares](auto& a) {
-      a.residual = array(residual_), a.squares = runtime::array(squares);
-    });
-  }
-  loss_on_device_->record(recording.sequence(), runtime::Bounds::range(0, count));
-  recording.launch(kernels_.loss_results, count, [this, count, &costs](auto& a) {
-    a.stride = count, a.slope = loss_on_device_->plane(0);
-    a.results = array(loss_on_device_->results()), a.weight = array(robust_), a.costs = array(costs);
+  return loss_model_.take(loss, device_, numbers(channels_), [this] {
+    for (auto recording = recordings_.begin(); recording != recordings_.end();) {
+      const bool with_it = std::get<int>(recording->first) == module::LossOnDevice::index;
+      recording = with_it ? recordings_.erase(recording) : std::next(recording);
+    }
   });
 }
 
@@ -164,16 +145,16 @@ void DeviceEvaluator::record_residuals(Recording& recording, int loss, runtime::
   for (runtime::DeviceBuffer<float>* block : {&residual_, &robust_, &costs})
     make_room(*device_, *block, size);
   make_room(*device_, line_sums_, size / tile * kernels::residual_sums);
-  const bool of_model = loss == static_cast<int>(std::size(kernels_.residuals));
-  const int kernel = of_model ? kernels::loss_least_squares : loss;
-  recording.launch(kernels_.residuals[kernel], numbers(channels_), [this, &costs](auto& a) {
-    a.first_tile = 0;
-    a.channels = channels_, a.scale = loss_.scale, a.alpha = loss_.alpha;
-    a.rendered = array(rendered_), a.observed = array(observation_.observed());
-    a.weights = array(observation_.weights());
-    a.residual = array(residual_), a.weight = array(robust_), a.costs = array(costs);
-  });
-  if (of_model) record_loss_model(recording, costs);
+  recording.launch(kernels_.residuals[module::LossOnDevice::kernel_of(loss)], numbers(channels_),
+                   [this, &costs](auto& a) {
+                     a.first_tile = 0;
+                     a.channels = channels_, a.scale = loss_.scale, a.alpha = loss_.alpha;
+                     a.rendered = array(rendered_), a.observed = array(observation_.observed());
+                     a.weights = array(observation_.weights());
+                     a.residual = array(residual_), a.weight = array(robust_), a.costs = array(costs);
+                   });
+  if (loss == module::LossOnDevice::index)
+    loss_model_.record(recording.sequence(), kernels_, array(residual_), array(robust_), array(costs));
 }
 
 void DeviceEvaluator::record_row_sums(Recording& recording, runtime::DeviceBuffer<float>& costs) {
