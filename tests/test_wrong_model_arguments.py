@@ -7,6 +7,8 @@ import pytest
 from test_wrong_arguments import fault, wrong_values
 
 import diffrt_aot as dr
+from diffrt_aot.bound_model import BoundModel
+from diffrt_aot.compiled_model import CompiledModel
 from diffrt_aot.model import (
     Constant,
     Free,
@@ -111,6 +113,21 @@ def calls():
         ),
         "fit(shape)": ("shape", lambda m, b, x: dr.fit(m, OBSERVED, THETA, shape=x, **DATA)),
     }
+    found |= {
+        "check(target)": ("check", lambda m, b, x: dr.check(x, THETA)),
+        "check(theta)": ("theta|parameter", lambda m, b, x: dr.check(b, x)),
+        "check(author)": ("author", lambda m, b, x: dr.check(b, THETA, author=x)),
+        "check(shape)": ("shape", lambda m, b, x: dr.check(m, THETA, shape=x, **DATA)),
+        "reference(theta)": ("theta|offsets|parameter", lambda m, b, x: everything.reference(x, **SHAPE, **DATA)),
+        "reference(shape)": ("shape", lambda m, b, x: everything.reference(THETA, shape=x, **DATA)),
+        "compile(targets)": ("targets?", lambda m, b, x: everything.compile(targets=x)),
+        "BoundModel(core)": ("BoundModel", lambda m, b, x: BoundModel(x, "a", [], ())),
+        "CompiledModel(module)": ("CompiledModel", lambda m, b, x: CompiledModel(x, "a", "b")),
+        "Module(core)": ("Module", lambda m, b, x: dr.Module(x, "a")),
+        "module[name]": ("models?", lambda m, b, x: module_of(m)[x]),
+        "Module.from_bytes(data)": ("data|bytes", lambda m, b, x: dr.Module.from_bytes(x)),
+        "Module.from_bytes(name)": ("name", lambda m, b, x: dr.Module.from_bytes(m._module.bytes(), x)),
+    }
     for name in ("observed", "weights", "loss"):
         for method in ("normal_equations", "cost"):
             found[f"{method}({name})"] = (
@@ -125,11 +142,19 @@ def calls():
     for name in ("device", "threads", "dense_limit"):
         found[f"bind({name})"] = (name, lambda m, b, x, n=name: m.bind(**SHAPE, offsets=4, **DATA, **{n: x}))
     for name in DATA:
+        found[f"reference({name})"] = (
+            name,
+            lambda m, b, x, n=name: everything.reference(THETA, **SHAPE, **{**DATA, n: x}),
+        )
         found[f"bind({name})"] = (name, lambda m, b, x, n=name: m.bind(**SHAPE, offsets=4, **{**DATA, n: x}))
     for name in THETA:
         found[f"parameters({name})"] = (name, lambda m, b, x, n=name: b.parameters(**{**THETA, n: x}))
         found[f"theta[{name!r}]"] = (name, lambda m, b, x, n=name: b({**THETA, n: x}))
     return found
+
+
+def module_of(compiled):
+    return dr.Module.from_bytes(compiled._module.bytes())
 
 
 CALLS = calls()

@@ -47,8 +47,8 @@ class Module:
         """Load what was read, or compiled, elsewhere: all as of `load`; `name` stands for the file in messages."""
         if not isinstance(data, bytes):
             raise InvalidTypeError(f"data: must be bytes, got {describe(data)}; pass bytes(data)")
-        if not isinstance(name, str):
-            raise InvalidTypeError(f"name: must be a string, got {describe(name)}")
+        if not isinstance(name, str) or not name.isprintable():
+            raise InvalidTypeError(f"name: must be a string that can be printed, got {describe(name)}")
         return cls(_core.Module.from_bytes(data, name), name)
 
     @property
@@ -77,10 +77,11 @@ class Module:
         return self._core.target
 
     def __getitem__(self, name: str) -> CompiledModel:
-        try:
-            return self._models[name]
-        except (KeyError, TypeError):
-            raise unknown_name("model", name, self._models, where=f"{self._path}: ") from None
+        if not isinstance(name, str):
+            raise InvalidTypeError(f"{self._path}: models are named by strings, got {describe(name)}")
+        if name not in self._models:
+            raise unknown_name("model", name, self._models, where=f"{self._path}: ")
+        return self._models[name]
 
     def __getattr__(self, name: str) -> CompiledModel:
         # Python asks objects for much that is no model's name, of some before they are made.

@@ -10,7 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diffrt_aot.errors import InvalidValueError, MissingDependencyError, missing_dependency, unknown_name
+from diffrt_aot.errors import (
+    InvalidTypeError,
+    InvalidValueError,
+    MissingDependencyError,
+    describe,
+    missing_dependency,
+    unknown_name,
+)
 
 from . import llvm_text, module_file, ptx, spirv, x64
 from .lowering import Lowered, Machine
@@ -72,6 +79,8 @@ def check_targets(targets: Sequence[str] | None) -> tuple[str, ...]:
         return TARGETS
     if isinstance(targets, str):
         targets = (targets,)
+    if not isinstance(targets, (tuple, list, set, frozenset)) or not all(isinstance(name, str) for name in targets):
+        raise InvalidTypeError(f"targets: must be names, some of {', '.join(TARGETS)}, got {describe(targets)}")
     for name in targets:
         if name not in TARGETS:
             raise unknown_name("target", name, TARGETS)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from diffrt_aot._arguments import FloatArray, describe, index_array, real_array, vector, whole_number
+from diffrt_aot._arguments import FloatArray, any_array, describe, index_array, real_array, vector, whole_number
 from diffrt_aot.errors import InvalidTypeError, InvalidValueError, unknown_name
 from diffrt_aot.rigid import rigid_transform
 
@@ -88,7 +88,7 @@ class Data:
             x = _per_item(a, real_array(a.name, data[a.name]), self)
             self.inputs.update((a.first + c, x[..., c]) for c in range(n))
         elif a.kind == "per_item_index":
-            given = np.asarray(data[a.name])
+            given = any_array(a.name, data[a.name])
             i = _per_item(a, index_array(a.name, given, "abcdef"[: given.ndim]), self)
             self.indices.update((a.first + c, i[..., c]) for c in range(n))
         elif a.kind == "table":
@@ -109,7 +109,8 @@ class Data:
 def domain(program: Program, shape: Any) -> tuple[int, int]:
     """(height, width) of what is evaluated; a range is one row."""
     axes = ("height", "width") if program.image else ("n",)
-    sizes = tuple(shape) if isinstance(shape, (tuple, list, np.ndarray)) else (shape,)
+    several = isinstance(shape, (tuple, list)) or (isinstance(shape, np.ndarray) and shape.ndim > 0)
+    sizes = tuple(shape) if several else (shape,)
     if len(sizes) != len(axes):
         raise InvalidValueError(
             f"shape: must be ({', '.join(axes)}{'' if program.image else ','}), got {describe(shape)}"
