@@ -2,6 +2,8 @@
 renderer's: it works, or raises a DiffrtError of one line that names the argument; and the model is as it was.
 """
 
+import pickle
+
 import numpy as np
 import pytest
 from test_wrong_arguments import fault, wrong_values
@@ -116,7 +118,7 @@ def calls():
     found |= {
         "check(target)": ("check", lambda m, b, x: dr.check(x, THETA)),
         "check(theta)": ("theta|parameter", lambda m, b, x: dr.check(b, x)),
-        "check(author)": ("author", lambda m, b, x: dr.check(b, THETA, author=x)),
+        "check(author)": ("author|check", lambda m, b, x: dr.check(m, THETA, author=x)),
         "check(shape)": ("shape", lambda m, b, x: dr.check(m, THETA, shape=x, **DATA)),
         "reference(theta)": ("theta|offsets|parameter", lambda m, b, x: everything.reference(x, **SHAPE, **DATA)),
         "reference(shape)": ("shape", lambda m, b, x: everything.reference(THETA, shape=x, **DATA)),
@@ -187,6 +189,26 @@ def test_what_is_missing_or_unknown_is_named(compiled, bound):
         assert text in str(found.value), str(found.value)
     with pytest.raises(TypeError, match="shape"):
         compiled(THETA, **DATA)
+
+
+def test_what_is_to_be_compiled_or_given_first_is_said(compiled, bound, gather):
+    for call, text in {
+        (lambda: dr.fit(everything, OBSERVED, THETA, **SHAPE, **DATA)): "renderer: everything is not compiled; pass",
+        (lambda: dr.fit(compiled, OBSERVED, THETA, **DATA)): "shape: must be given with everything",
+        (lambda: dr.fit(compiled, OBSERVED, **SHAPE, **DATA)): "theta0: must be given",
+        (lambda: dr.fit(bound, OBSERVED, THETA, **SHAPE)): "unexpected argument 'shape'",
+        (lambda: dr.fit(bound, OBSERVED, THETA, levels=2)): "levels: are of images that a renderer makes",
+        (lambda: dr.check(compiled, THETA, **DATA)): "shape must be given",
+        (lambda: dr.check(bound, THETA, **SHAPE)): "unexpected argument 'shape': the data are bound already",
+        (lambda: dr.check(bound, THETA, author=everything)): "author: needs the data, too",
+        (lambda: dr.check(gather, THETA, author=everything, shape=3, data=[1.0], which=[0] * 3)): "unknown parameter",
+        (lambda: pickle.dumps(bound)): "everything: a bound model cannot be pickled; pickle the compiled one",
+    }.items():
+        with pytest.raises(dr.DiffrtError) as found:
+            call()
+        assert text in str(found.value), str(found.value)
+    again = pickle.loads(pickle.dumps(compiled))
+    assert np.array_equal(again(THETA, **SHAPE, **DATA), bound(THETA))
 
 
 def test_a_theta_that_is_not_finite_is_refused_with_its_entry(bound):
@@ -276,6 +298,16 @@ def test_a_table_of_no_rows(compiled, gather):
     assert empty.jacobian([])[1].dense().shape == (3, 0) and empty.vjp([], np.ones(3))[1].shape == (0,)
     with pytest.raises(dr.InvalidValueError, match="has no parameters"):
         dr.fit(empty, None, [])
+
+
+def test_reference_and_check_of_nothing():
+    nothing = {"shape": 3, "data": [1.0], "which": [0, 1, 2]}
+    for theta in ({"table": []}, []):
+        assert np.isnan(gathered.reference(theta, **nothing)).all()
+        report = dr.check(gathered, theta, **nothing)
+        assert report.ok and "3 entries" in str(report)
+    report = dr.check(gathered, {"table": [1.0, 2.0]}, shape=0, data=[1.0], which=np.zeros(0, int))
+    assert report.ok and " 0 entries" in str(report)
 
 
 def test_no_observation_that_counts(bound):

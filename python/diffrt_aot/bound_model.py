@@ -89,8 +89,9 @@ class BoundModel:
         numbers = self._theta(theta)
         if numbers.size != self._size:
             raise InvalidValueError(f"theta: has {numbers.size} numbers, expected {self._size}")
-        shapes = {name: _shape_of(kind, shape) for name, kind, shape in self._declared}
-        return {name: numbers[block].reshape(shapes[name]) for name, block in self.blocks.items()}
+        blocks = self.blocks
+        shapes = {name: _shape_of(kind, shape, blocks[name]) for name, kind, shape in self._declared if name in blocks}
+        return {name: numbers[block].reshape(shapes[name]) for name, block in blocks.items()}
 
     def __call__(self, theta: Any) -> Image:
         """Return the outputs at theta, float32."""
@@ -192,8 +193,10 @@ class BoundModel:
         return f"<BoundModel {self._name}: shape {self._shape}, P={self._size}>"
 
 
-def _shape_of(kind: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-    return (6,) if kind == "pose" else (-1, *shape) if kind == "free_table" else shape
+def _shape_of(kind: str, shape: tuple[int, ...], block: slice) -> tuple[int, ...]:
+    if kind == "free_table":
+        return ((block.stop - block.start) // math.prod(shape), *shape)
+    return (6,) if kind == "pose" else shape
 
 
 def count_of(kind: str, shape: tuple[int, ...]) -> int:
@@ -248,11 +251,9 @@ def rows_of(model: str, declared: Declared, theta: Any) -> dict[str, int]:
     if not tables:
         return {}
     if isinstance(theta, Mapping):
-        return {
-            name: len(_numbers(name, kind, shape, theta[name])) // math.prod(shape)
-            for name, kind, shape in tables
-            if name in theta
-        }
+        if any(name not in theta for name, _, _ in tables):
+            pack(model, declared, theta)  # says which names are wrong
+        return {name: len(_numbers(name, kind, shape, theta[name])) // math.prod(shape) for name, kind, shape in tables}
     if len(tables) > 1:
         both = " and ".join(name for name, _, _ in tables)
         raise InvalidValueError(

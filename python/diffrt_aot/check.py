@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,8 @@ def check(target: Any, theta: Any = None, *, author: Model | None = None, **data
     """
     from .model import Model
 
+    if author is not None and not isinstance(author, Model):
+        raise InvalidTypeError(f"author: must be what @model makes of the function, got {describe(author)}")
     if isinstance(target, Model):
         author, target = target, target.compile()
     if isinstance(target, CompiledModel):
@@ -95,6 +98,8 @@ def check(target: Any, theta: Any = None, *, author: Model | None = None, **data
         return CheckReport(bound.name, (*findings, *_products(bound, vectored)))
     if data:
         raise InvalidTypeError(f"check: got an unexpected argument {next(iter(data))!r}: the data are bound already")
+    if author is not None:
+        raise InvalidTypeError("author: needs the data, too: pass the compiled model, not the bound one, and them")
     if isinstance(target, BoundModel):
         vectored = target._theta(theta)
         findings = _against_itself(target.name, target, vectored, target.labels)
@@ -282,11 +287,13 @@ class _Places:
         total = _count(target)
         self.checked = f" ({len(items):,} of {total:,} items)" if len(items) < total else ""
         self._total = total
+        self._outputs = -1 if total else math.prod(target.shape[len(shape) :])
 
     def of(self, values: Any, columns: int = 0) -> FloatArray:
         """Of all values those of the items: (items, outputs), or with a last axis of columns."""
-        shape = (self._total, -1, columns) if columns else (self._total, -1)
-        return np.asarray(values).reshape(shape)[self.items] if self._total else np.zeros((0, *shape[1:]))
+        shape = (self._total, self._outputs, columns) if columns else (self._total, self._outputs)
+        found: FloatArray = np.asarray(values).reshape(shape)[self.items]
+        return found
 
     def name(self, at: tuple[Any, ...]) -> str:
         item = int(self.items[at[0]])

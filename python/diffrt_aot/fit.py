@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core, fit_warnings
-from ._arguments import FloatArray, describe, finite_float, flag, real_array, vector, whole_number
+from ._arguments import FloatArray, compiled_model, describe, finite_float, flag, real_array, vector, whole_number
 from ._value import ByContent, Lazy, deferred
 from .bound_model import BoundModel
 from .compiled_model import CompiledModel
@@ -345,6 +345,7 @@ def _target(renderer: Any, theta0: Any, data: dict[str, Any]) -> Target:
             )
         return renderer._bound(theta0, data.pop("shape"), data.pop("device", "cpu"), data.pop("threads", None), data)
     if not isinstance(renderer, (Renderer, BoundModel)):
+        compiled_model("renderer", renderer)  # says of one that is not that it should be
         raise InvalidTypeError(f"renderer: must be a Renderer or a compiled model, got {describe(renderer)}")
     if data:
         raise InvalidTypeError(f"fit: got an unexpected argument {next(iter(data))!r}")

@@ -199,7 +199,8 @@ def by_name(program: Program, theta: Any) -> dict[str, Any]:
     result, at = {}, 0
     for a in free:
         n = x.size - fixed if a.kind == "free_table" else _count(a)
-        result[a.name] = x[at : at + n].reshape({"pose": (6,), "free_table": (-1, *a.shape)}.get(a.kind, a.shape))
+        shapes = {"pose": (6,), "free_table": (n // _count(a), *a.shape)}
+        result[a.name] = x[at : at + n].reshape(shapes.get(a.kind, a.shape))
         at += n
     return result
 
@@ -306,7 +307,7 @@ def _read(table: Array, index: Any) -> Array:
 def _selected(n: Node, a: list[Any], data: Data) -> Array:
     slot, component, _ = n.data
     table = data.tables[slot]
-    return _read(np.ascontiguousarray(table.reshape(len(table), -1)[:, component]), a[0])
+    return _read(np.ascontiguousarray(table.reshape(len(table), math.prod(table.shape[1:]))[:, component]), a[0])
 
 
 def _uniform(n: Node, a: list[Any], data: Data) -> float:
