@@ -3,6 +3,7 @@ renderer's: it works, or raises a DiffrtError of one line that names the argumen
 """
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -359,3 +360,30 @@ def test_sizes_beyond_memory_are_refused(compiled, gather):
     }.items():
         with pytest.raises((dr.InvalidValueError, dr.OutOfMemoryError), match=word):
             call()
+
+
+@model
+def scaled(item: Item, x: PerItemFree, factor: Constant):
+    return factor * x
+
+
+def test_a_model_without_parameters():
+    data = {"shape": 5, "x": np.arange(5.0), "factor": 2.0}
+    bound = scaled.compile(targets=["x64"]).bind(**data)
+    assert bound.blocks == {} and bound.labels == [] and bound.parameters().shape == (0,)
+    for theta in ([], {}):
+        assert np.array_equal(bound(theta), 2 * data["x"])
+        assert bound.jacobian(theta)[1].dense().shape == bound.jacobian(theta)[1].to_scipy().shape == (5, 0)
+        assert not bound.jvp(theta, np.zeros((0, 2)))[1].any() and bound.vjp(theta, np.ones(5))[1].shape == (0,)
+        assert bound.cost(theta) == (60.0, 5) and bound.normal_equations(theta).H.shape == (0, 0)
+    assert dr.check(scaled, [], **data).ok
+    with pytest.raises(dr.InvalidValueError, match=r"theta: has 1 numbers, expected 0"):
+        bound([1.0])
+
+
+def test_threads_take_turns_with_a_bound_model(bound):
+    thetas = [bound.parameters(**{**THETA, "radius": radius}) for radius in (0.5, 1.0, 2.0, 4.0)]
+    right = [bound.normal_equations(theta).H for theta in thetas]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda theta: bound.normal_equations(theta).H, 50 * thetas))
+    assert all(np.array_equal(H, right[k % 4]) for k, H in enumerate(found))
