@@ -8,7 +8,21 @@ import numpy as np
 import pytest
 
 import diffrt_aot as dr
-from diffrt_aot.model import Dual, Free, Item, PerItem, Pixel, Pose, absolute, exp, model, sin, where, with_slopes
+from diffrt_aot.model import (
+    Constant,
+    Dual,
+    Free,
+    Item,
+    PerItem,
+    Pixel,
+    Pose,
+    absolute,
+    exp,
+    model,
+    sin,
+    where,
+    with_slopes,
+)
 
 pytest.importorskip("llvmlite")
 
@@ -118,6 +132,16 @@ def test_many_parameters_and_items_are_sampled():
     theta, _, data = model_examples.case("cosines")
     report = dr.check(model_examples.load("cosines"), theta, shape=(200, 300), **data)
     assert report.ok and "of 60,000 items" in str(report)
+
+
+@model
+def scaled(item: Item, a: Free, by: Constant[2], x: PerItem):
+    return (by[0] * a + by[1]) * x
+
+
+def test_constants_that_were_given_before():
+    compiled = scaled.compile().with_constants(by=(2.0, 0.5))
+    assert dr.check(compiled, [0.5], **ITEMS).ok and np.array_equal(compiled.constants["by"], [2.0, 0.5])
 
 
 def test_what_is_wrong_with_a_call():

@@ -92,7 +92,7 @@ def check(target: Any, theta: Any = None, *, author: Model | None = None, **data
         vectored = bound._theta(theta)
         findings = []
         if author is not None:
-            findings += _against_author(author, bound, vectored, shape, data)
+            findings += _against_author(author, bound, vectored, shape, {**target.constants, **data})
         else:
             findings += _against_itself(bound.name, bound, vectored, bound.labels)
         return CheckReport(bound.name, (*findings, *_products(bound, vectored)))

@@ -80,6 +80,12 @@ class CompiledModel:
         """Return theta, (P,), of the parameters by name; a Pose is a 4 x 4 matrix, or six numbers."""
         return pack(self.name, self._declared, values)
 
+    @property
+    def constants(self) -> dict[str, FloatArray]:
+        """What `with_constants` has given, by name."""
+        given = self._core.constants
+        return {name: np.reshape(given[name], shape) for name, _, shape in self._declared if name in given}
+
     def with_constants(self, **constants: npt.ArrayLike) -> CompiledModel:
         """Return the same model with numbers for some of its constants, which need not be given with its data then.
 
