@@ -44,6 +44,10 @@ BLOCK = {
 }
 _GLOBAL = " addrspace(1)*"  # a GPU's memory: code for any memory is slower
 
+# More planes than this are more streams than a processor's own prefetching follows: each store would wait for its line.
+# So the line that will be stored to so many bytes later is asked for.
+_MANY_PLANES, _AHEAD = 48, 128
+
 _NOTHING = ("stop", "rule", "slopes", "probe")  # the machine sees their first argument
 _BINARY = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
 _COMPARE = {"lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une"}
@@ -461,6 +465,7 @@ class _Kernel:
     def text(self) -> str:
         f, lowered = self.f, self.lowered
         order, self.stores, self.stores_in_turns = lowered.kernel(self.rows, self.machine)
+        self.asks_ahead = not self.machine.gpu and sum(map(len, self.stores.values())) > _MANY_PLANES
         f.load_fields(order)
         self.frame()
         if any(node.op == "loop" and len(node.args) % 2 for node in order):
@@ -573,6 +578,10 @@ class _Kernel:
         t = f.vector(scalar)
         place = self.address(f.field(name), scalar, f.field("stride"), plane, self.local)
         f.lines.append(f"  store {t} {f.names[node.id]}, {t}{f.star} {place}, align {4 * L}")
+        if self.asks_ahead:
+            f.declare("void @llvm.prefetch.p0i8(i8*, i32, i32, i32)")
+            line = f.new(f"getelementptr i8, i8* {f.new(f'bitcast {t}* {place} to i8*')}, i64 {_AHEAD}")
+            f.lines.append(f"  call void @llvm.prefetch.p0i8(i8* {line}, i32 1, i32 3, i32 1)")
 
     def address(self, base: str, scalar: str, stride: str, plane: str, item: str) -> str:
         f = self.f
