@@ -12,7 +12,7 @@ IMAGE = (24, 32)
 MODULES = {"sphere_with_rule": "sphere", "deform": "lattice", "mix_inverse_depths": "boundary_rule"}
 NAMES = (
     *("sphere", "sphere_with_rule", "photometric", "cosines", "lattice", "deform", "calibration", "hand", "blob"),
-    *("network", "dense_chain", "mix_inverse_depths"),
+    *("network", "dense_chain", "bundle", "gmm", "mix_inverse_depths"),
 )
 
 
@@ -71,5 +71,14 @@ def case(name):
         return {"hidden": rng.normal(size=(8, 9)), "last": rng.normal(size=9)}, IMAGE, size
     if name == "dense_chain":
         return {"a": rng.normal(size=64)}, IMAGE, size
+    if name == "bundle":
+        cameras = np.concatenate([0.1 * rng.normal(size=(2, 6)), [[500.0, 1.0, 2.0, 0.1, 0.02]] * 2], 1)
+        points = np.add(rng.normal(size=(9, 3)), (0.0, 0.0, 6.0))
+        theta = {"cameras": cameras, "points": points, "confidence": rng.uniform(0.5, 1, 20)}
+        data = {"camera": np.arange(20) % 2, "point": np.arange(20) % 9, "seen": 50.0 * rng.normal(size=(20, 2))}
+        return theta, 20, data
+    if name == "gmm":
+        theta = {"alphas": rng.normal(size=3), "means": rng.normal(size=(3, 2)), "icf": 0.5 * rng.normal(size=(3, 3))}
+        return theta, 50, {"x": rng.normal(size=(50, 2))}
     areas = {"area": rng.uniform(0, 1, 50), "inside": rng.uniform(1, 3, 50), "outside": rng.uniform(3, 6, 50)}
     return {}, 50, areas

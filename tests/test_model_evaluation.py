@@ -62,7 +62,11 @@ def test_normal_equations(example, loss):
 
 def rows_of(theta):
     """How many rows the tables among the parameters have."""
-    return {name: len(value) for name, value in theta.items() if name in ("height", "shift", "poses")}
+    return {
+        name: len(value)
+        for name, value in theta.items()
+        if name in ("height", "shift", "poses", "cameras", "points", "confidence")
+    }
 
 
 def test_results_do_not_depend_on_threads(example):

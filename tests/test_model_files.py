@@ -13,7 +13,7 @@ import weakref
 import pytest
 
 import diffrt_aot as dr
-from diffrt_aot.errors import ModelFileError, UnknownNameError
+from diffrt_aot.errors import InvalidTypeError, ModelFileError, UnknownNameError
 
 ABI = hashlib.sha256(
     b"diffrt model abi 2: begin end packets width i32; stride input_stride i64; "
@@ -89,7 +89,7 @@ def test_unknown_models_are_told_with_those_there_are(path):
         assert str(e.value).endswith("meant 'sphere'. Valid: sphere, names.")
     assert not hasattr(module, "spere")
     assert not hasattr(dr.Module.__new__(dr.Module), "spere")
-    with pytest.raises(UnknownNameError):
+    with pytest.raises(InvalidTypeError, match="models are named by strings"):
         module[["sphere"]]
 
 
