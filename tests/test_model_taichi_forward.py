@@ -119,29 +119,26 @@ def test_nested_branches():
     np.testing.assert_allclose(J.dense()[:, 1, 0], right, rtol=1e-6)
 
 
-@model
-def powers(item: Item, a: PerItemFree, b: PerItemIndex):
-    """a^b and 1 + a b, by as many turns as each item has; a's partial comes out of the rows."""
+def powers_of(a, b):
+    """a^b and 1 + a b, by as many turns as b says."""
     turns = number(b)
 
     def step(k, product, total):
         more = k < turns
         return k + 1.0, where(more, product * a, product), where(more, total + a, total)
 
-    _, product, total = loop(9, step, 0.0, 1.0, 1.0, derivative="carried")
-    return product, total
+    return tuple(loop(9, step, 0.0, 1.0, 1.0, derivative="carried")[1:])
+
+
+@model
+def powers(item: Item, a: PerItemFree, b: PerItemIndex):
+    """Of each item's own number, whose partial comes out of the rows."""
+    return powers_of(a, b)
 
 
 @model
 def powers_of_one(item: Item, a: Free, b: PerItemIndex):
-    turns = number(b)
-
-    def step(k, product, total):
-        more = k < turns
-        return k + 1.0, where(more, product * a, product), where(more, total + a, total)
-
-    _, product, total = loop(9, step, 0.0, 1.0, 1.0, derivative="carried")
-    return product, total
+    return powers_of(a, b)
 
 
 def test_loops_of_different_lengths():

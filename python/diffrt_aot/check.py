@@ -87,12 +87,13 @@ def check(target: Any, theta: Any = None, *, author: Model | None = None, **data
         author = author or target.author
         if "shape" not in data:
             raise InvalidTypeError(f"check: shape must be given with {target.name}, and its data by name; or bind them")
-        shape, device, threads = data.pop("shape"), data.pop("device", "cpu"), data.pop("threads", None)
-        bound = target._bound(theta, shape, device, threads, data)
+        bound = target._bound(theta, **data)
+        for name in ("device", "threads"):
+            data.pop(name, None)
         vectored = bound._theta(theta)
         findings = []
         if author is not None:
-            findings += _against_author(author, bound, vectored, shape, {**target.constants, **data})
+            findings += _against_author(author, bound, vectored, **{**target.constants, **data})
         else:
             findings += _against_itself(bound.name, bound, vectored, bound.labels)
         return CheckReport(bound.name, (*findings, *_products(bound, vectored)))
@@ -116,9 +117,7 @@ def check(target: Any, theta: Any = None, *, author: Model | None = None, **data
 # --- what is compared
 
 
-def _against_author(
-    author: Model, bound: BoundModel, theta: FloatArray, shape: Any, data: dict[str, Any]
-) -> list[Finding]:
+def _against_author(author: Model, bound: BoundModel, theta: FloatArray, *, shape: Any, **data: Any) -> list[Finding]:
     """Values and J against float64, and that against differences."""
     from .model import reference
 

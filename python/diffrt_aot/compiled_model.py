@@ -156,13 +156,13 @@ class CompiledModel:
         self, theta: Any, *, shape: Any, device: str = "cpu", threads: int | None = None, **data: Any
     ) -> Image:
         """Return the outputs at theta, float32: (*shape, *output_shape)."""
-        return self._bound(theta, shape, device, threads, data)(theta)
+        return self._bound(theta, shape=shape, device=device, threads=threads, **data)(theta)
 
     def jacobian(
         self, theta: Any, *, shape: Any, device: str = "cpu", threads: int | None = None, **data: Any
     ) -> tuple[Image, Jacobian]:
         """Return the outputs at theta, and their derivative: BoundModel.jacobian."""
-        return self._bound(theta, shape, device, threads, data).jacobian(theta)
+        return self._bound(theta, shape=shape, device=device, threads=threads, **data).jacobian(theta)
 
     def jvp(
         self,
@@ -175,13 +175,13 @@ class CompiledModel:
         **data: Any,
     ) -> tuple[Image, FloatArray]:
         """Return the outputs at theta, and J @ seeds: BoundModel.jvp."""
-        return self._bound(theta, shape, device, threads, data).jvp(theta, seeds)
+        return self._bound(theta, shape=shape, device=device, threads=threads, **data).jvp(theta, seeds)
 
     def vjp(
         self, theta: Any, w: npt.ArrayLike, *, shape: Any, device: str = "cpu", threads: int | None = None, **data: Any
     ) -> tuple[Image, FloatArray]:
         """Return the outputs at theta, and J.T @ w: BoundModel.vjp."""
-        return self._bound(theta, shape, device, threads, data).vjp(theta, w)
+        return self._bound(theta, shape=shape, device=device, threads=threads, **data).vjp(theta, w)
 
     def normal_equations(
         self,
@@ -196,15 +196,17 @@ class CompiledModel:
         **data: Any,
     ) -> NormalEquations:
         """Return J'WJ, J'Wr and the cost at theta: BoundModel.normal_equations."""
-        return self._bound(theta, shape, device, threads, data).normal_equations(theta, observed, weights, loss)
+        return self._bound(theta, shape=shape, device=device, threads=threads, **data).normal_equations(
+            theta, observed, weights, loss
+        )
 
-    def _bound(self, theta: Any, shape: Any, device: str, threads: int | None, data: dict[str, Any]) -> BoundModel:
+    def _bound(self, theta: Any, **data: Any) -> BoundModel:
         """With its tables' rows as theta has them."""
         for name, kind, _ in self._declared:
             if kind == "free_table" and name in data:
                 raise InvalidTypeError(f"{name}: is a parameter, and comes with theta; leave {name}=... out")
-        rows = rows_of(self.name, self._declared, theta)
-        return self.bind(shape=shape, device=device, threads=threads, **data, **rows)
+        rows: dict[str, Any] = dict(rows_of(self.name, self._declared, theta))
+        return self.bind(**data, **rows)
 
     def _domain(self, shape: Any) -> tuple[int, ...]:
         image = any(kind == "pixel" for _, kind, _ in self._declared)

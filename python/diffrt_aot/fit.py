@@ -343,7 +343,7 @@ def _target(renderer: Any, theta0: Any, data: dict[str, Any]) -> Target:
             raise InvalidTypeError(
                 f"shape: must be given with {renderer.name}, and its data by name; or bind them to it"
             )
-        return renderer._bound(theta0, data.pop("shape"), data.pop("device", "cpu"), data.pop("threads", None), data)
+        return renderer._bound(theta0, **data)
     if not isinstance(renderer, (Renderer, BoundModel)):
         compiled_model("renderer", renderer)  # says of one that is not that it should be
         raise InvalidTypeError(f"renderer: must be a Renderer or a compiled model, got {describe(renderer)}")

@@ -13,7 +13,7 @@ namespace diffrt::module {
 class DeviceRunner {
  public:
   // `planes`: that value() and rows() write; `ids`: of rows(). `places`: the largest piece of the domain that
-  // compute() will be asked for. `prepared`: whether prepare() is run on the host, before each move(); long
+  // start() will be asked for. `prepared`: whether prepare() is run on the host, before each move(); long
   // code for a single thread is what GPUs and their compilers are worst at. `code` outlives the runner.
   DeviceRunner(const Inputs& inputs, DeviceCode& code, std::shared_ptr<runtime::Device> device, int outputs,
                int planes, int ids, Index places, bool prepared);

@@ -249,10 +249,8 @@ Totals DeviceSums::totals() const {
   Totals totals;
   const float* sums = fetched_totals_.host();
   for (std::size_t k = 0; k < fetched_totals_.size();
-       k += kernels::residual_sums, sums += kernels::residual_sums) {
-    totals.cost += static_cast<double>(sums[0]), totals.count += static_cast<double>(sums[1]),
-        totals.squares += static_cast<double>(sums[2]);
-  }
+       k += kernels::residual_sums, sums += kernels::residual_sums)
+    totals.add(sums);
   return totals;
 }
 

@@ -29,15 +29,6 @@ Index items_of_tile(Index planes) {
   return std::clamp(items, block_items, most_tile_items);
 }
 
-int threads_of(const ModelOptions& options) {
-  if (options.threads < 0)
-    throw ArgumentError("threads: must be 0 (all processors) or more, got " +
-                        std::to_string(options.threads));
-  if (options.threads > 1024)
-    throw ArgumentError("threads: at most 1024, got " + std::to_string(options.threads));
-  return options.threads > 0 ? options.threads : runtime::available_processors();
-}
-
 }  // namespace
 
 Evaluator::Evaluator(std::shared_ptr<const LoadedModel> model, const ModelData& data,
@@ -47,7 +38,7 @@ Evaluator::Evaluator(std::shared_ptr<const LoadedModel> model, const ModelData& 
       map_(std::make_shared<RowMap>(model, inputs_.rows())),
       layout_(*map_),
       kernels_(*runtime::active_level().kernels),
-      pool_(runtime::shared_pool(threads_of(options))) {
+      pool_(runtime::shared_pool(options.threads)) {
   tiles_.slots = domain().slots();
   tiles_.items = items_of_tile(outputs() + map_->planes() + map_->blocks());
   stride_ = tiles_.items + row_multiple;

@@ -146,8 +146,7 @@ Totals Residuals::compare(const kernels::Table& kernels, const Domain& domain, c
         apply_loss(*loss.function, block_items, robust(c) + first, values + c * stride + first,
                    robust(c) + first, costs + c * items_ + first, sums);
       }
-      totals.cost += static_cast<double>(sums[0]), totals.count += static_cast<double>(sums[1]),
-          totals.squares += static_cast<double>(sums[2]);
+      totals.add(sums);
     }
   }
   return totals;

@@ -12,6 +12,11 @@ struct Totals {
   double cost = 0, count = 0, squares = 0;  // as in NormalEquations
   bool weights_valid = true;
 
+  // Those of a tile, as kernels leave them.
+  void add(const float* sums) {
+    cost += static_cast<double>(sums[0]), count += static_cast<double>(sums[1]),
+        squares += static_cast<double>(sums[2]);
+  }
   void add(const Totals& other) {
     cost += other.cost, count += other.count, squares += other.squares;
     weights_valid = weights_valid && other.weights_valid;

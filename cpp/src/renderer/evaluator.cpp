@@ -19,15 +19,6 @@
 namespace diffrt::renderer {
 namespace {
 
-std::shared_ptr<runtime::ThreadPool> make_pool(const RendererOptions& options) {
-  if (options.threads < 0)
-    throw ArgumentError("threads: must be 0 (all processors) or more, got " +
-                        std::to_string(options.threads));
-  if (options.threads > 1024)
-    throw ArgumentError("threads: at most 1024, got " + std::to_string(options.threads));
-  return runtime::shared_pool(options.threads == 0 ? default_threads() : options.threads);
-}
-
 // Faces of meshes, kept alive by Jacobians that refer to them.
 std::shared_ptr<const void> faces_of(const Scene& scene) {
   auto faces = std::make_shared<std::vector<std::shared_ptr<const std::vector<std::int32_t>>>>();
@@ -45,7 +36,7 @@ Evaluator::Evaluator(Scene scene, RendererOptions options)
       outputs_(make_outputs(options_)),
       parameters_(scene_, options_.free),
       grid_(scene_.camera.width, scene_.camera.height),
-      pool_(make_pool(options_)),
+      pool_(runtime::shared_pool(options_.threads)),
       rule_models_(options_),
       groups_(make_groups(scene_, parameters_, grid_, options_, rule_models_)),
       pivots_(scene_.shapes.size()) {

@@ -76,6 +76,10 @@ int available_processors() {
 }
 
 std::shared_ptr<ThreadPool> shared_pool(int threads) {
+  if (threads < 0)
+    throw ArgumentError("threads: must be 0 (all processors) or more, got " + std::to_string(threads));
+  if (threads > 1024) throw ArgumentError("threads: at most 1024, got " + std::to_string(threads));
+  if (threads == 0) threads = available_processors();
   SharedPools& pools = shared_pools.get();
   const std::lock_guard<std::mutex> lock(pools.mutex);
   std::weak_ptr<ThreadPool>& slot = pools.by_threads[threads];

@@ -67,7 +67,8 @@ class StayAwake {
 // Processors this process may run on.
 int available_processors();
 
-// The pool of that many threads, shared by all that ask for the same number.
+// The pool of that many threads, shared by all that ask for the same number; 0: as many as there are
+// processors. Throws ArgumentError for a number that users cannot mean.
 std::shared_ptr<ThreadPool> shared_pool(int threads);
 
 }  // namespace diffrt::runtime

@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from operator import attrgetter
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -632,15 +633,15 @@ class Node:
         return constant(0.0) if found is None else found
 
 
-def ancestors(nodes: Iterable[Node]) -> list[Node]:
-    """The nodes and all that they are made of, in order."""
+def ancestors(nodes: Iterable[Node], needed: Callable[[Node], tuple[Node, ...]] = attrgetter("args")) -> list[Node]:
+    """The nodes and all that they are made of, or that is `needed` for them, each after what it is made of."""
     found: dict[int, Node] = {}
     todo = list(nodes)
     while todo:
         node = todo.pop()
         if node.id not in found:
             found[node.id] = node
-            todo += node.args
+            todo += needed(node)
     return [found[k] for k in sorted(found)]
 
 

@@ -16,8 +16,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable, Sequence
 
-from .graph import NUMBER, TRUTH, WHOLE, Node
-from .lowering import FUNCTIONS, LITERALS, OF_ITEMS, Lowered, Machine, Regions, ancestors, symbol
+from .graph import NUMBER, TRUTH, WHOLE, Node, ancestors
+from .lowering import FUNCTIONS, LITERALS, OF_ITEMS, Lowered, Machine, Regions, symbol
 
 # struct Arguments, field by field.
 FIELDS = {

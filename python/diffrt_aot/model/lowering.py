@@ -15,11 +15,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 from . import elementary
-from .graph import Node
+from .graph import Node, ancestors
 from .trace import Program
 
 FUNCTIONS = ("prepare", "value", "rows")
@@ -37,18 +36,6 @@ class Machine:
     fused: bool = True  # one rounding for a * b + c
     gathers: bool = False  # an instruction that reads a packet's numbers from anywhere: AVX2's of 8, AVX-512's of 16
     gpu: bool = False
-
-
-def ancestors(nodes: Iterable[Node], needed: Callable[[Node], tuple[Node, ...]] = attrgetter("args")) -> list[Node]:
-    """Return `nodes` and all that they are made of, each after what it is made of."""
-    found: dict[int, Node] = {}
-    todo = list(nodes)
-    while todo:
-        node = todo.pop()
-        if node.id not in found:
-            found[node.id] = node
-            todo += needed(node)
-    return [found[k] for k in sorted(found)]
 
 
 class Kernel(NamedTuple):

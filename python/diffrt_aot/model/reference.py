@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -356,64 +356,62 @@ def _outputs(call: Data, planes: Sequence[Array]) -> FloatArray:
     return np.stack(planes, -1).reshape(*_outer(call), *call.program.output_shape)
 
 
-def jacobian(program: Program, theta: Any, shape: Any, data: Mapping[str, Any]) -> tuple[FloatArray, FloatArray]:
-    """The outputs, and J (*shape, *output_shape, P); partials by PerItemFree are no columns of it."""
-    call = Data(program, theta, shape, data)
+class _Partial(NamedTuple):
+    """What an output's row has by a slot: `partial` of the items `there`, in these columns of J."""
+
+    output: int
+    there: Any
+    columns: Any
+    partial: Array
+
+
+def _rows_of(program: Program, call: Data) -> tuple[list[Array], list[_Partial]]:
+    """The outputs, and the partials by theta: of each item, row by row."""
     planes = [(o, s) for o, row in enumerate(program.rows) for s in sorted(row)]
     count = len(program.outputs)
     roots = [*program.outputs, *(program.rows[o][s] for o, s in planes), *(b.index for b in program.blocks)]
-    found = evaluate(program, call, roots)
-    partials, indices = found[count : count + len(planes)], found[count + len(planes) :]
-    height, width = call.shape
-    J = np.zeros((height, width, count, call.size))
-    y, x = np.indices((height, width))
-    for (output, s), partial in zip(planes, partials, strict=True):
+    found = [x.reshape(-1) for x in evaluate(program, call, roots)]
+    indices, result = found[count + len(planes) :], []
+    for (output, s), partial in zip(planes, found[count:], strict=False):
         slot = program.slots[s]
         if slot.argument not in call.columns:
             continue
         first, each = call.columns[slot.argument]
         if slot.block < 0:
-            J[:, :, output, first + slot.component] += partial
+            result.append(_Partial(output, slice(None), first + slot.component, partial))
             continue
         index = indices[slot.block]
-        rows = len(call.tables[program.arguments[slot.argument].first])
-        there = (index >= 0) & (index < rows)
-        np.add.at(
-            J,
-            (y[there], x[there], np.full(there.sum(), output), first + index[there] * each + slot.component),
-            partial[there],
-        )
+        there = (index >= 0) & (index < len(call.tables[program.arguments[slot.argument].first]))
+        result.append(_Partial(output, there, first + index[there] * each + slot.component, partial[there]))
+    return found[:count], result
+
+
+def jacobian(program: Program, theta: Any, shape: Any, data: Mapping[str, Any]) -> tuple[FloatArray, FloatArray]:
+    """The outputs, and J (*shape, *output_shape, P); partials by PerItemFree are no columns of it."""
+    call = Data(program, theta, shape, data)
+    outputs, partials = _rows_of(program, call)
+    items = np.arange(math.prod(call.shape))
+    J = np.zeros((len(items), len(outputs), call.size))
+    for output, there, columns, partial in partials:
+        J[items[there], output, columns] += partial
     for argument, xi in call.poses.items():
         first, _ = call.columns[argument]
         J[..., first : first + 6] = J[..., first : first + 6] @ right_jacobian(xi)
-    values = _outputs(call, found[:count])
+    values = _outputs(call, outputs)
     return values, J.reshape(*values.shape, call.size)
 
 
 def products(program: Program, call: Data, seeds: FloatArray) -> tuple[FloatArray, FloatArray]:
     """The outputs (items, outputs) of a call, and J @ seeds (items, outputs, K), seeds (P, K)."""
-    planes = [(o, s) for o, row in enumerate(program.rows) for s in sorted(row)]
-    count = len(program.outputs)
-    roots = [*program.outputs, *(program.rows[o][s] for o, s in planes), *(b.index for b in program.blocks)]
-    found = [x.reshape(-1) for x in evaluate(program, call, roots)]
-    partials, indices = found[count : count + len(planes)], found[count + len(planes) :]
+    outputs, partials = _rows_of(program, call)
     tangents = seeds.copy()  # of poses those of their increments
     for argument, xi in call.poses.items():
         block = slice(call.columns[argument][0], call.columns[argument][0] + 6)
         tangents[block] = right_jacobian(xi) @ seeds[block]
-    result = np.zeros((math.prod(call.shape), count, seeds.shape[1]))
-    for (output, s), partial in zip(planes, partials, strict=True):
-        slot = program.slots[s]
-        if slot.argument not in call.columns:
-            continue
-        first, each = call.columns[slot.argument]
-        if slot.block < 0:
-            result[:, output] += partial[:, None] * tangents[first + slot.component]
-            continue
-        index = indices[slot.block]
-        there = (index >= 0) & (index < len(call.tables[program.arguments[slot.argument].first]))
-        result[there, output] += partial[there, None] * tangents[first + index[there] * each + slot.component]
-    return np.stack(found[:count], -1), result
+    result = np.zeros((math.prod(call.shape), len(outputs), seeds.shape[1]))
+    for output, there, columns, partial in partials:
+        result[there, output] += partial[:, None] * tangents[columns]
+    return np.stack(outputs, -1), result
 
 
 # --- rigid motions: Sola, Deray and Atchuthan 2018, "A micro Lie theory for state estimation in robotics", appendix D

@@ -23,8 +23,8 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .graph import NUMBER, TRUTH, WHOLE, Node
-from .lowering import FUNCTIONS, LITERALS, OF_ITEMS, Lowered, Machine, Regions, ancestors, symbol
+from .graph import NUMBER, TRUTH, WHOLE, Node, ancestors
+from .lowering import FUNCTIONS, LITERALS, OF_ITEMS, Lowered, Machine, Regions, symbol
 from .x64 import Image
 
 MACHINE = Machine(lanes=1, fused=False, gpu=True)
